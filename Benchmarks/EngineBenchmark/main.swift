@@ -1,0 +1,2 @@
+import LimitEngine
+print(PolicySetBuilder.limitsMax)

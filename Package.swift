@@ -1,0 +1,81 @@
+// swift-tools-version: 6.1
+//
+// limitd: one package, arrows point down only (docs/ARCHITECTURE.md draws them).
+
+import PackageDescription
+
+/// What every Swift target of ours is compiled with. `make test` and CI also turn warnings into
+/// errors; a user who builds with a newer compiler is not stopped by a new warning.
+var strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+if Context.environment["LIMITD_WARNINGS_AS_ERRORS"] == "1" {
+  strict.append(.unsafeFlags(["-warnings-as-errors"]))
+}
+
+let package = Package(
+  name: "limitd",
+  products: [
+    .executable(name: "limitctl", targets: ["limitctl"]),
+    .library(name: "LimitEngine", targets: ["LimitEngine"]),
+    .library(name: "LimitPolicy", targets: ["LimitPolicy"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+  ],
+  targets: [
+    // Headers only: compiler intrinsics that the standard library does not offer.
+    .target(name: "CIntrinsics"),
+
+    // Algorithms, bucket table, evaluation of a policy. No I/O, no clock, no Foundation.
+    .target(name: "LimitEngine", dependencies: ["CIntrinsics"], swiftSettings: strict),
+
+    // YAML to a validated policy set, with positions in every error.
+    .target(
+      name: "LimitPolicy",
+      dependencies: ["LimitEngine", .product(name: "Yams", package: "Yams")],
+      swiftSettings: strict
+    ),
+
+    // The command line: one file per command.
+    .executableTarget(
+      name: "limitctl",
+      dependencies: [
+        "LimitEngine", "LimitPolicy",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict
+    ),
+
+    // `make bench`: nanoseconds per decision.
+    .executableTarget(
+      name: "EngineBenchmark",
+      dependencies: ["LimitEngine"],
+      path: "Benchmarks/EngineBenchmark",
+      swiftSettings: strict
+    ),
+
+    // Counts heap allocations per thread by standing in front of malloc. Tests only.
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+
+    .testTarget(
+      name: "LimitEngineTests",
+      dependencies: ["LimitEngine", "CAllocationCounter"],
+      swiftSettings: strict
+    ),
+    .testTarget(
+      name: "LimitPolicyTests",
+      dependencies: ["LimitPolicy", "LimitEngine"],
+      swiftSettings: strict
+    ),
+    .testTarget(
+      name: "limitctlTests",
+      dependencies: ["limitctl", "LimitPolicy", "LimitEngine"],
+      swiftSettings: strict
+    ),
+  ],
+  swiftLanguageModes: [.v6]
+)

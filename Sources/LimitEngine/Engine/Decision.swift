@@ -1,0 +1,82 @@
+// What the engine answers.
+
+/// The answer to one query, with the figures for reply headers.
+public struct Decision: Hashable, Sendable, BitwiseCopyable {
+  public enum Outcome: UInt8, Sendable, BitwiseCopyable {
+    /// Every limit admitted the query and was charged (or, for a peek, would have).
+    case allow = 0
+    /// A limit has too little left now; nothing was charged.
+    case deny = 1
+    /// The cost exceeds what a limit can ever hold; nothing was charged, and waiting cannot help.
+    case never = 2
+  }
+
+  /// Who decided.
+  public enum Reason: UInt8, Sendable, BitwiseCopyable {
+    /// The limit named in `limit`.
+    case limit = 0
+    /// The tenant is blocked.
+    case blocked = 1
+    /// The tenant is not named in the policy set, and the set has no rule for others.
+    case unknownTenant = 2
+  }
+
+  public struct Flags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// A limit of the policy has reached its soft threshold.
+    public static let softThreshold = Flags(rawValue: 1)
+    /// A limit that may not deny (a shadow limit, or any limit of an unlimited tenant) would have.
+    public static let shadowDenied = Flags(rawValue: 2)
+    /// A bucket had no room of its own, and a wider one was used: the tenant's for a key's, or
+    /// everybody's for a tenant's.
+    public static let overflow = Flags(rawValue: 4)
+  }
+
+  public var outcome: Outcome
+  public var reason: Reason
+  public var flags: Flags
+  /// The limit that decided: on `deny` the one with the longest retry, on `allow` the one with the
+  /// least fraction left, on `never` the first that can never hold the cost. `none` where no limit
+  /// was looked at.
+  public var limit: LimitIndex
+  /// What that limit holds when full, in its unit.
+  public var capacity: UInt64
+  /// Whole units that it has left after this decision.
+  public var remaining: UInt64
+  /// On `deny`: the least wait after which the same cost would be admitted if nothing else came.
+  public var retryAfter: Nanoseconds
+  /// The wait until the bucket is as if never used.
+  public var resetAfter: Nanoseconds
+  /// What was charged, for a later refund.
+  public var receipt: Receipt
+
+  /// A decision that no limit took part in.
+  static func withoutLimit(_ outcome: Outcome, _ reason: Reason, at now: Instant) -> Decision {
+    Decision(
+      outcome: outcome, reason: reason, flags: [], limit: .none, capacity: 0, remaining: 0,
+      retryAfter: .zero, resetAfter: .zero,
+      receipt: Receipt(decidedAt: now, cost: 0, charged: 0, escalated: 0))
+  }
+}
+
+/// What one decision took: enough to give it back, so that the engine keeps nothing per query.
+public struct Receipt: Hashable, Sendable, BitwiseCopyable {
+  /// The engine time at which the decision was made.
+  public var decidedAt: Instant
+  /// The query's cost.
+  public var cost: UInt64
+  /// Bit i: the policy's limit i was charged.
+  public var charged: UInt16
+  /// Bits 2i and 2i + 1: by how many scopes the bucket that was charged is wider than the limit's
+  /// own, 0 ... 2 (flag `overflow`).
+  public var escalated: UInt32
+
+  public init(decidedAt: Instant, cost: UInt64, charged: UInt16, escalated: UInt32) {
+    self.decidedAt = decidedAt
+    self.cost = cost
+    self.charged = charged
+    self.escalated = escalated
+  }
+}

@@ -1,0 +1,183 @@
+// A compiled policy set: immutable, shared by every thread, read without locks or counting.
+//
+// The tables live in memory of its own and are laid out for the query path:
+//
+//     entries[policy's range] ─▶ limit ─▶ rows[tenant's row][limit] ─▶ rules[…]
+//
+// A reload builds a new set and swaps the reference; buckets are found through names, so the new
+// set goes on with the old one's buckets.
+
+/// Every limit, policy and tenant that the engine knows, ready to decide with.
+///
+/// Immutable after `PolicySetBuilder.build`; any thread may read it.
+public final class PolicySet: @unchecked Sendable {
+  /// The limits as defined, by `LimitIndex`.
+  public let limits: [LimitDefinition]
+  /// The names of the policies, by `PolicyIndex`.
+  public let policyNames: [String]
+  /// How many tenants are named.
+  public let namedTenantCount: Int
+  /// What tenants that are not named get.
+  public let anyTenant: PolicySetBuilder.Treatment?
+
+  private let rules: UnsafeMutableBufferPointer<Rule>
+  /// Row-major: `limits.count` rule numbers per row.
+  private let rows: UnsafeMutableBufferPointer<UInt32>
+  private let entries: UnsafeMutableBufferPointer<PolicyEntry>
+  private let policies: UnsafeMutableBufferPointer<PolicyRange>
+  private let policyNumbers: [String: PolicyIndex]
+  private let tenants: TenantIndexTable
+  private let tenantHashKey: HashKey
+
+  init(_ builder: consuming PolicySetBuilder, hashKey: HashKey) {
+    var builder = builder
+    limits = builder.limits
+    policyNames = builder.policies.map(\.name)
+    namedTenantCount = builder.tenants.count
+    anyTenant = builder.anyTenant
+    policyNumbers = Dictionary(
+      uniqueKeysWithValues: builder.policies.enumerated().map {
+        ($1.name, PolicyIndex(UInt16($0)))
+      })
+    tenantHashKey = hashKey.derived(for: "tenant")
+    (rules, rows) = Self.compileRules(&builder, hashKey: hashKey.derived(for: "limit"))
+    (entries, policies) = Self.compilePolicies(builder)
+    let key = tenantHashKey
+    tenants = TenantIndexTable(
+      builder.tenants.lazy.map { name, treatment in
+        Tenant(
+          fingerprint: key.fingerprint(of: name), standing: treatment.standing,
+          row: UInt32(treatment.row.index))
+      }, count: builder.tenants.count)
+  }
+
+  deinit {
+    rules.deallocate()
+    rows.deallocate()
+    entries.deallocate()
+    policies.deallocate()
+  }
+
+  // MARK: Names
+
+  /// The policy of that name. O(1).
+  public func policy(named name: String) -> PolicyIndex? { policyNumbers[name] }
+
+  /// The tenant of that name, named in the set or not. O(1), allocates nothing.
+  public func tenant(named name: UnsafeRawBufferPointer) -> Tenant {
+    let fingerprint = SipHash.hash(name, key: tenantHashKey)
+    if let tenant = tenants.find(fingerprint) { return tenant }
+    guard let anyTenant else {
+      return Tenant(fingerprint: fingerprint, standing: .unknown, row: 0)
+    }
+    return Tenant(
+      fingerprint: fingerprint, standing: anyTenant.standing, row: UInt32(anyTenant.row.index))
+  }
+
+  /// The tenant of that name, named in the set or not.
+  public func tenant(named name: String) -> Tenant {
+    var name = name
+    return name.withUTF8 { tenant(named: UnsafeRawBufferPointer($0)) }
+  }
+
+  /// The limits of a policy, in its order.
+  public func limits(of policy: PolicyIndex) -> [LimitIndex] { range(of: policy).map(\.limit) }
+
+  // MARK: The query path
+
+  /// - Precondition: `policy` is a policy of this set.
+  @inline(__always)
+  func range(of policy: PolicyIndex) -> UnsafeBufferPointer<PolicyEntry> {
+    let range = policies[Int(policy.rawValue)]
+    return UnsafeBufferPointer(
+      start: entries.baseAddress! + Int(range.start), count: Int(range.count))
+  }
+
+  @inline(__always)
+  func rule(for limit: LimitIndex, of tenant: Tenant) -> UnsafePointer<Rule> {
+    let number = rows[Int(tenant.row) &* limits.count &+ Int(limit.rawValue)]
+    return UnsafePointer(rules.baseAddress! + Int(number))
+  }
+}
+
+// MARK: - Compilation
+
+extension PolicySetBuilder {
+  /// Compiles what was collected. O(rows × limits + tenants).
+  ///
+  /// - Parameter hashKey: the installation's secret; the same key finds the same buckets.
+  public consuming func build(hashKey: HashKey) -> PolicySet {
+    PolicySet(self, hashKey: hashKey)
+  }
+}
+
+extension PolicySet {
+  private typealias RuleTables = (
+    rules: UnsafeMutableBufferPointer<Rule>, rows: UnsafeMutableBufferPointer<UInt32>
+  )
+
+  private struct RuleIdentity: Hashable {
+    let limit: LimitIndex
+    let settings: LimitSettings
+  }
+
+  /// Lays out the rules, each distinct one once, and the rows of rule numbers.
+  private static func compileRules(
+    _ builder: inout PolicySetBuilder, hashKey: HashKey
+  ) -> RuleTables {
+    let width = builder.limits.count
+    let rowCount = builder.rows.count + 1
+    let seeds = builder.limits.map { limit in
+      hashKey.fingerprint(of: "\(limit.settings.parameters.algorithm.rawValue)\(limit.name)")
+    }
+    var rules: [Rule] = []
+    var numbers: [RuleIdentity: UInt32] = [:]
+    func number(_ limit: LimitIndex, _ settings: LimitSettings) -> UInt32 {
+      let identity = RuleIdentity(limit: limit, settings: settings)
+      if let known = numbers[identity] { return known }
+      let place = Int(limit.rawValue)
+      rules.append(
+        Rule(
+          limit: limit, definition: builder.limits[place], settings: settings, seed: seeds[place]))
+      numbers[identity] = UInt32(rules.count - 1)
+      return UInt32(rules.count - 1)
+    }
+
+    let rows = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: max(1, rowCount * width))
+    rows.initialize(repeating: 0)
+    for (place, limit) in builder.limits.enumerated() {
+      rows[place] = number(LimitIndex(UInt16(place)), limit.settings)
+    }
+    for (offset, row) in builder.rows.enumerated() {
+      let start = (offset + 1) * width
+      for place in 0..<width { rows[start + place] = rows[row.basedOn * width + place] }
+      for (limit, settings) in row.overrides {
+        rows[start + Int(limit.rawValue)] = number(limit, settings)
+      }
+    }
+    let table = UnsafeMutableBufferPointer<Rule>.allocate(capacity: max(1, rules.count))
+    _ = table.initialize(from: rules)
+    return (table, rows)
+  }
+
+  private static func compilePolicies(
+    _ builder: borrowing PolicySetBuilder
+  ) -> (UnsafeMutableBufferPointer<PolicyEntry>, UnsafeMutableBufferPointer<PolicyRange>) {
+    var entries: [PolicyEntry] = []
+    var ranges: [PolicyRange] = []
+    for (_, list) in builder.policies {
+      let units = list.map { builder.limits[Int($0.rawValue)].unit }
+      let isMixed = units.contains { $0 != LimitDefinition.requests }
+      ranges.append(PolicyRange(start: UInt32(entries.count), count: UInt32(list.count)))
+      for (limit, unit) in zip(list, units) {
+        entries.append(
+          PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests))
+      }
+    }
+    let entryTable = UnsafeMutableBufferPointer<PolicyEntry>.allocate(capacity: entries.count + 1)
+    _ = entryTable.initialize(from: entries)
+    let rangeTable = UnsafeMutableBufferPointer<PolicyRange>.allocate(capacity: ranges.count + 1)
+    _ = rangeTable.initialize(from: ranges)
+    return (entryTable, rangeTable)
+  }
+}

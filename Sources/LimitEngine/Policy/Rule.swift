@@ -1,0 +1,71 @@
+// What the hot path reads of a policy: plain records in flat tables, no references.
+
+/// One limit with the settings that some tenants have of it.
+struct Rule: BitwiseCopyable {
+  /// Mixed into fingerprints, so that each limit keeps its buckets in places of its own. Made from
+  /// the limit's name and algorithm, hence the same after a reload.
+  var seed: Fingerprint
+  /// Burst, limit or permits.
+  var capacity: UInt64
+  /// Token bucket: emission interval. Sliding window: window length. Nanoseconds.
+  var period: UInt64
+  /// The soft-threshold flag is set once this much or less remains.
+  var softRemaining: UInt64
+  var limit: LimitIndex
+  var algorithm: Algorithm
+  var scope: Scope
+  var mode: LimitMode
+  /// Whether `softRemaining` counts.
+  var hasSoftThreshold: Bool
+
+  init(limit: LimitIndex, definition: LimitDefinition, settings: LimitSettings, seed: Fingerprint) {
+    self.seed = seed
+    self.limit = limit
+    algorithm = settings.parameters.algorithm
+    scope = definition.scope
+    mode = settings.mode
+    capacity = settings.parameters.capacity
+    period =
+      switch settings.parameters {
+      case .tokenBucket(let parameters): parameters.emissionInterval.count
+      case .slidingWindow(let parameters): parameters.window.count
+      case .concurrency: 0
+      }
+    hasSoftThreshold = settings.softThreshold != nil
+    softRemaining = capacity - min(settings.softThreshold ?? capacity, capacity)
+  }
+}
+
+/// One limit's place in a policy.
+struct PolicyEntry: BitwiseCopyable {
+  var limit: LimitIndex
+  /// Whether a query counts as one here whatever its cost: a limit on requests in a policy whose
+  /// cost is in another unit.
+  var countsQueries: Bool
+
+  /// What a query of `cost` takes from this limit.
+  @inline(__always)
+  func charge(for cost: UInt64) -> UInt64 { countsQueries ? min(cost, 1) : cost }
+}
+
+/// A policy's entries: `entries[start ..< start + count]`.
+struct PolicyRange: BitwiseCopyable {
+  var start: UInt32
+  var count: UInt32
+}
+
+/// A tenant as a policy set knows it: found once per connection or query, then passed by value.
+public struct Tenant: Hashable, Sendable, BitwiseCopyable {
+  /// Stands for the tenant's name, under the installation's secret.
+  public let fingerprint: Fingerprint
+  public let standing: Standing
+  /// Which settings apply to it.
+  let row: UInt32
+
+  /// Stands for one of this tenant's keys. The tenant's own fingerprint is the hash key, so that
+  /// no tenant can aim at another's buckets.
+  @inline(__always)
+  public func fingerprint(ofKey key: UnsafeRawBufferPointer) -> Fingerprint {
+    SipHash.hash(key, key: HashKey(low: fingerprint.low, high: fingerprint.high))
+  }
+}
