@@ -58,7 +58,7 @@ public enum SlidingWindow {
       return View(current: 0, previous: 0, elapsed: elapsed, expiry: expiry, rolls: false)
     }
     let stored = word.tick
-    if stored == expiry, previous.tick.distance(after: stored) <= 0 || previous == .empty {
+    if stored == expiry, !previous.isWindow || previous.tick.distance(after: stored) <= 0 {
       return View(
         current: word.count, previous: count(of: previous, under: stored), elapsed: elapsed,
         expiry: expiry, rolls: false)
@@ -82,7 +82,7 @@ public enum SlidingWindow {
       // The window before this one: its count becomes the previous one.
       return View(current: 0, previous: word.count, elapsed: elapsed, expiry: expiry, rolls: true)
     }
-    if previous != .empty, previous.tick.distance(after: stored) > 0 {
+    if previous.isWindow, previous.tick.distance(after: stored) > 0 {
       // Another thread, whose clock reading is later than ours, is rolling on: finish its roll,
       // and decide as of the start of the window it rolls to. Time does not go back for a bucket.
       return View(
@@ -104,7 +104,7 @@ public enum SlidingWindow {
 
   @inline(__always)
   private static func count(of previous: StateWord, under expiry: Tick) -> UInt64 {
-    previous != .empty && previous.tick == expiry ? previous.count : 0
+    previous.isWindow && previous.tick == expiry ? previous.count : 0
   }
 
   /// Decides a query of `cost` units: admits when
@@ -192,7 +192,8 @@ extension SlidingWindow {
     let start = decidedAt - decidedAt % window
     if current.tick == Tick(atOrAfter: start + 2 * window) { return .current }
     let following = Tick(atOrAfter: start + 3 * window)
-    return current.tick == following && previous.tick == following ? .previous : .outOfView
+    return current.tick == following && previous.isWindow && previous.tick == following
+      ? .previous : .outOfView
   }
 
   /// `word` with `cost` units fewer, never below none.

@@ -118,6 +118,9 @@ struct StateWord: Equatable {
   @inline(__always)
   var tat: UInt64 { rawValue == 0 ? 0 : rawValue - 1 }
 
+  /// The floor that `previous` holds while a slot has no bucket, in ns; 0 where there is none.
+  var floor: UInt64 { Int64(bitPattern: rawValue) > 0 ? rawValue - 1 : 0 }
+
   @inline(__always)
   var isWindow: Bool { rawValue & Self.kindMask == Self.windowKind }
 

@@ -1,0 +1,25 @@
+// One limit's bucket as one query sees it.
+
+/// Where a query meets a limit's bucket, what was seen there, and what the limit says to that.
+///
+/// 64 bytes: sixteen of them, a policy's most, are the 1,024 bytes that a stack allocation of
+/// changing use may take.
+struct Site {
+  /// The bucket's slot, or `nil` where it has none yet and is as if unused.
+  var slot: Slot?
+  /// Its words when it was looked at.
+  var current: StateWord
+  var previous: StateWord
+  /// From the verdict: see there.
+  var next: StateWord
+  var remaining: UInt64
+  var retryAfter: UInt64
+  var resetAfter: UInt64
+  var outcome: Decision.Outcome
+  /// By how many scopes the bucket is wider than the limit's own.
+  var level: UInt8
+  /// Whether `previous` must be published before `current` is swung to `next`.
+  var rolls: Bool
+  /// Whether this query has charged the bucket.
+  var isCharged: Bool
+}

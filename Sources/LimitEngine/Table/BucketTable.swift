@@ -1,0 +1,119 @@
+// The bucket table: a fixed number of slots, found by a keyed hash, shared by every thread without
+// locks. This file finds; +Insert takes slots, +Sweep frees them, +Charge swaps state words.
+//
+// A bucket's tag may stand in twelve places: two home buckets, the emptier of which it goes to,
+// and, once both homes have been full, ten more. A home that turned a bucket away is marked for
+// good, and only where both homes are marked are the other ten looked at. At 80 % load 1.5 % of
+// buckets live outside their homes, and about one in ten million finds no place at all.
+
+import CIntrinsics
+import Synchronization
+
+/// Where a bucket is to be found: made from a fingerprint and a limit's seed.
+struct BucketID: Equatable {
+  /// 63 bits that tell buckets apart.
+  let tag: UInt64
+  /// 64 bits, independent of the tag, that choose the candidate places.
+  let position: UInt64
+
+  @inline(__always)
+  init(_ fingerprint: Fingerprint, seed: Fingerprint) {
+    let tag = (fingerprint.low ^ seed.low) & ~Slot.mark
+    self.tag = tag == 0 ? 1 : tag
+    position = fingerprint.high ^ seed.high
+  }
+}
+
+/// A view of a table's memory; copied freely, valid as long as the `SlotStorage` behind it.
+struct BucketTable: @unchecked Sendable {
+  static let homes = 2
+  static let candidates = 12
+
+  let words: UnsafeMutablePointer<Word>
+  let bucketCount: UInt64
+  let shards: Shards
+  /// Counts live buckets per tenant; only the table of `key` buckets has one.
+  let directory: TenantDirectory?
+
+  init(_ storage: borrowing SlotStorage, shards: Shards, directory: TenantDirectory?) {
+    words = storage.words
+    bucketCount = UInt64(storage.bucketCount)
+    self.shards = shards
+    self.directory = directory
+  }
+
+  var slotCount: Int { Int(bucketCount) * Slot.perBucket }
+
+  @inline(__always)
+  func slot(_ lane: Int, inBucket bucket: UInt64) -> Slot {
+    Slot(base: words + (Int(bucket) &* Slot.wordsPerBucket &+ lane))
+  }
+
+  /// The bucket of candidate `number`, 0 ..< `candidates`; the first two are the homes.
+  ///
+  /// Multiplying by an odd constant permutes the positions; the high product maps one evenly to a
+  /// bucket, whatever their number (Lemire, "Fast random integer generation in an interval").
+  @inline(__always)
+  func bucket(of id: BucketID, candidate number: Int) -> UInt64 {
+    let odd = UInt64(number) &* 0x9e37_79b9_7f4a_7c16 | 1
+    return (id.position &* odd).multipliedFullWidth(by: bucketCount).high
+  }
+
+  /// Asks the processor to fetch both homes of `id`, so that a batch waits for memory once.
+  @inline(__always)
+  func prefetch(_ id: BucketID) {
+    limitd_prefetch(words + Int(bucket(of: id, candidate: 0)) &* Slot.wordsPerBucket)
+    limitd_prefetch(words + Int(bucket(of: id, candidate: 1)) &* Slot.wordsPerBucket)
+  }
+
+  /// A live slot and the state word it was seen with.
+  struct Found {
+    let slot: Slot
+    let current: StateWord
+  }
+
+  /// The live slot of `id`, if there is one. O(1), wait-free: at most twelve buckets are read, each
+  /// once.
+  @inline(__always)
+  func find(_ id: BucketID) -> Found? {
+    let first = bucket(of: id, candidate: 0)
+    if let found = find(id, inBucket: first) { return found }
+    let second = bucket(of: id, candidate: 1)
+    if let found = find(id, inBucket: second) { return found }
+    return isMarked(first) && isMarked(second) ? findOutsideHomes(id) : nil
+  }
+
+  @inline(never)
+  private func findOutsideHomes(_ id: BucketID) -> Found? {
+    for number in Self.homes..<Self.candidates {
+      if let found = find(id, inBucket: bucket(of: id, candidate: number)) { return found }
+    }
+    return nil
+  }
+
+  @inline(__always)
+  private func find(_ id: BucketID, inBucket bucket: UInt64) -> Found? {
+    var lane = 0
+    while lane < Slot.perBucket {
+      let slot = slot(lane, inBucket: bucket)
+      lane &+= 1
+      // Relaxed: only a hint; the second reading below decides.
+      guard slot.tag.pointee.load(ordering: .relaxed) & ~Slot.mark == id.tag else { continue }
+      let current = slot.loadCurrent()
+      // The acquire in loadCurrent keeps this reading after that one. A tag that is the same
+      // before and after may have gone and come back in between; then the state word has changed
+      // for good, and no exchange that expects it can succeed (StateWord explains why).
+      guard current.isLive, slot.tag.pointee.load(ordering: .relaxed) & ~Slot.mark == id.tag
+      else { continue }
+      return Found(slot: slot, current: current)
+    }
+    return nil
+  }
+
+  /// Sequentially consistent: see `BucketTable.insert` on why a searcher that misses a mark is
+  /// seen by the inserter that set it.
+  @inline(__always)
+  func isMarked(_ bucket: UInt64) -> Bool {
+    slot(0, inBucket: bucket).tag.pointee.load(ordering: .sequentiallyConsistent) & Slot.mark != 0
+  }
+}

@@ -1,0 +1,54 @@
+// Counters of a table, split by region so that no two threads need meet in one.
+
+import Synchronization
+
+/// Per shard: how many buckets live there, and how often a slot was claimed.
+///
+/// A shard is a run of neighbouring buckets; each has a pair of cache lines to itself.
+///
+/// | word | legal values | written by | publishes |
+/// |---|---|---|---|
+/// | live | 0 ... slots of the shard, and briefly off by one per thread at work | whoever promotes or claims a slot, after it did | nothing: a statistic |
+/// | claims | counts up, wraps | claimers | nothing: makes the words of one claim differ from another's |
+struct Shards: @unchecked Sendable {
+  static let count = 64
+  private static let wordsPerShard = 16
+
+  private let words: UnsafeMutablePointer<Word>
+  private let bucketsPerShard: UInt64
+
+  /// - Parameter words: `wordCount` zeroed words that outlive this view.
+  init(words: UnsafeMutablePointer<Word>, bucketCount: Int) {
+    self.words = words
+    bucketsPerShard = UInt64(max(1, (bucketCount + Self.count - 1) / Self.count))
+  }
+
+  static var wordCount: Int { count * wordsPerShard }
+
+  private func live(_ bucket: UInt64) -> UnsafeMutablePointer<Word> {
+    words + Int(bucket / bucketsPerShard) * Self.wordsPerShard
+  }
+
+  func countArrival(inBucket bucket: UInt64) {
+    live(bucket).pointee.wrappingAdd(1, ordering: .relaxed)
+  }
+
+  func countDeparture(inBucket bucket: UInt64) {
+    live(bucket).pointee.wrappingSubtract(1, ordering: .relaxed)
+  }
+
+  /// A number that the last 2^28 claims in this shard did not have.
+  func nextNonce(inBucket bucket: UInt64) -> UInt64 {
+    (live(bucket) + 1).pointee.wrappingAdd(1, ordering: .relaxed).newValue
+  }
+
+  /// How many buckets live in the table. Exact when no thread is at work.
+  var liveCount: Int {
+    (0..<Self.count).reduce(0) { sum, shard in
+      sum
+        + Int(
+          Int64(
+            bitPattern: (words + shard * Self.wordsPerShard).pointee.load(ordering: .relaxed)))
+    }
+  }
+}

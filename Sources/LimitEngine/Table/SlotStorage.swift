@@ -1,0 +1,122 @@
+// The memory of a bucket table: where every word lies, and who owns the memory.
+//
+// Four slots share a bucket of 128 bytes, laid out by word rather than by slot, so that finding a
+// key and charging a token bucket touches one cache line; the second line holds what sliding
+// windows and the reuse of slots need.
+//
+//     byte    0        8        16       24       32       40       48       56
+//     line 0  tag 0    tag 1    tag 2    tag 3    current0 current1 current2 current3
+//     line 1  previous previous previous previous owner 0  owner 1  owner 2  owner 3
+//
+// All words are atomic, also where only one thread may write, so that no access is a data race.
+
+import Synchronization
+
+typealias Word = Atomic<UInt64>
+
+/// One slot: a pointer to its tag word, with the other words at fixed distances.
+///
+/// | word | bits and legal values | written by | publishes |
+/// |---|---|---|---|
+/// | `tag` | 0–62: 63 bits of the owner's hash, 0 for none; 63: the bucket's mark (slot 0 only): set once this bucket has turned a bucket away, never cleared | the claimer; the mark: any inserter | nothing: a match is confirmed by reading it again after `current` |
+/// | `current` | `StateWord`: empty, live, claimed, pending | chargers (live → live), inserters (empty or dead → claimed → pending → live), sweeper (dead → claimed → empty), rivals (pending → empty) | the other three words of the slot |
+/// | `previous` | `StateWord`: a window once one was rolled on; before, and in every slot that is empty, claimed or pending, the instant before which the slot's past owners lie (as a token bucket word) | rollers; the claimer; the sweeper | for windows: the count that `current` may be swung away from |
+/// | `owner` | 0–31 `TenantNumber`, 32–47 `LimitIndex` | the claimer | nothing |
+///
+/// Invariant: at most one live slot in a table carries a given tag among that tag's candidates.
+struct Slot: Equatable {
+  static let perBucket = 4
+  static let wordsPerBucket = 16
+  static let bytes = 32
+
+  let base: UnsafeMutablePointer<Word>
+
+  @inline(__always) var tag: UnsafeMutablePointer<Word> { base }
+  @inline(__always) var current: UnsafeMutablePointer<Word> { base + 4 }
+  @inline(__always) var previous: UnsafeMutablePointer<Word> { base + 8 }
+  @inline(__always) var owner: UnsafeMutablePointer<Word> { base + 12 }
+
+  static let mark: UInt64 = 1 << 63
+
+  /// Acquire: pairs with the release of whoever stored the word, so that the slot's other words
+  /// are at least as new as it.
+  @inline(__always)
+  func loadCurrent() -> StateWord {
+    StateWord(rawValue: current.pointee.load(ordering: .acquiring))
+  }
+
+  /// Relaxed is enough after `loadCurrent`, whose acquire made it at least as new.
+  @inline(__always)
+  func loadPrevious() -> StateWord {
+    StateWord(rawValue: previous.pointee.load(ordering: .relaxed))
+  }
+
+  /// Swaps `current` if it still is `expected`. Release: publishes what this thread stored in the
+  /// slot before; acquire: a claimer sees what the past owner stored.
+  @inline(__always)
+  func exchangeCurrent(_ expected: StateWord, with desired: StateWord) -> Bool {
+    current.pointee.compareExchange(
+      expected: expected.rawValue, desired: desired.rawValue, ordering: .acquiringAndReleasing
+    ).exchanged
+  }
+}
+
+/// Who a slot is counted for.
+struct Owner: Equatable {
+  let rawValue: UInt64
+
+  init(tenant: TenantNumber, limit: LimitIndex) {
+    rawValue = UInt64(tenant.rawValue) | UInt64(limit.rawValue) << 32
+  }
+
+  init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  var tenant: TenantNumber { TenantNumber(rawValue: UInt32(truncatingIfNeeded: rawValue)) }
+}
+
+/// Zeroed memory for a table's buckets, aligned to them and freed with its owner.
+///
+/// `capacity` slots × 32 bytes, faulted in by being zeroed here: a decision never waits for the
+/// kernel to find a page.
+struct SlotStorage: ~Copyable, @unchecked Sendable {
+  let words: UnsafeMutablePointer<Word>
+  let bucketCount: Int
+  private let release: (@Sendable (UnsafeMutableRawBufferPointer) -> Void)?
+
+  /// Allocates room for at least `slots` slots.
+  init(slots: Int) {
+    bucketCount = max(1, (slots + Slot.perBucket - 1) / Slot.perBucket)
+    let bytes = bucketCount * Slot.wordsPerBucket * 8
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 128)
+    memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    // Atomic<UInt64> has the layout of UInt64 (asserted by a test), and all zeros is its zero.
+    words = memory.assumingMemoryBound(to: Word.self)
+    release = nil
+  }
+
+  /// Takes memory that somebody else made, such as a mapping: zeroed, or left by a table of the
+  /// same capacity. `release` gets it back at the end.
+  ///
+  /// - Precondition: aligned to 128 bytes; a whole number of buckets.
+  init(
+    adopting memory: UnsafeMutableRawBufferPointer,
+    release: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void
+  ) {
+    let bucketBytes = Slot.wordsPerBucket * 8
+    precondition(memory.count >= bucketBytes && memory.count % bucketBytes == 0)
+    precondition(UInt(bitPattern: memory.baseAddress) % 128 == 0)
+    bucketCount = memory.count / bucketBytes
+    words = memory.baseAddress!.assumingMemoryBound(to: Word.self)
+    self.release = release
+  }
+
+  deinit {
+    let raw = UnsafeMutableRawPointer(words)
+    if let release {
+      let bytes = bucketCount * Slot.wordsPerBucket * 8
+      release(UnsafeMutableRawBufferPointer(start: raw, count: bytes))
+    } else {
+      raw.deallocate()
+    }
+  }
+}

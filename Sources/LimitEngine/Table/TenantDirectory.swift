@@ -1,0 +1,80 @@
+// How many key buckets each tenant has live, and whether it may have more.
+
+import Synchronization
+
+/// A tenant's place in the directory: what slots remember of their owner.
+struct TenantNumber: Equatable {
+  let rawValue: UInt32
+
+  /// No tenant in particular.
+  static let none = TenantNumber(rawValue: .max)
+}
+
+/// A fixed hash table from tenant to live count, written without locks. Tenants are entered when
+/// they first need a key bucket, and stay: a number means the same tenant as long as the table of
+/// slots lives. A tenant that finds no place has no key buckets of its own.
+///
+/// | word | legal values | written by | publishes |
+/// |---|---|---|---|
+/// | tenant | 0: free; otherwise the tenant's fingerprint (low half), for good | the first thread to need it | nothing |
+/// | live | 0 ... the cap, and at most one more per thread at work | whoever promotes or claims a slot, after it did | nothing |
+struct TenantDirectory: @unchecked Sendable {
+  /// How far a tenant's place may lie from where its hash points.
+  private static let reach = 64
+
+  private let words: UnsafeMutablePointer<Word>
+  private let capacity: UInt64
+  let keysPerTenantMax: UInt64
+
+  /// - Parameter words: `2 × capacity` zeroed words that outlive this view.
+  init(words: UnsafeMutablePointer<Word>, capacity: Int, keysPerTenantMax: Int) {
+    self.words = words
+    self.capacity = UInt64(capacity)
+    self.keysPerTenantMax = UInt64(keysPerTenantMax)
+  }
+
+  /// The tenant's number, entering it where it is new; `none` where there is no place. Lock-free;
+  /// at most `reach` places are read.
+  func number(of tenant: Fingerprint) -> TenantNumber {
+    let identity = tenant.low == 0 ? 1 : tenant.low
+    var place = tenant.high.multipliedFullWidth(by: capacity).high
+    for _ in 0..<Self.reach {
+      // Relaxed: the word is its own whole message; a number refers to nothing else.
+      var seen = (words + Int(2 * place)).pointee.load(ordering: .relaxed)
+      if seen == 0 {
+        seen =
+          (words + Int(2 * place)).pointee.compareExchange(
+            expected: 0, desired: identity, ordering: .relaxed
+          ).original
+        if seen == 0 { seen = identity }
+      }
+      if seen == identity { return TenantNumber(rawValue: UInt32(place)) }
+      place = place + 1 == capacity ? 0 : place + 1
+    }
+    return .none
+  }
+
+  private func live(_ tenant: TenantNumber) -> UnsafeMutablePointer<Word> {
+    words + (2 * Int(tenant.rawValue) + 1)
+  }
+
+  func countArrival(of tenant: TenantNumber) {
+    guard tenant != .none else { return }
+    live(tenant).pointee.wrappingAdd(1, ordering: .relaxed)
+  }
+
+  func countDeparture(of tenant: TenantNumber) {
+    guard tenant != .none else { return }
+    live(tenant).pointee.wrappingSubtract(1, ordering: .relaxed)
+  }
+
+  func liveCount(of tenant: TenantNumber) -> Int {
+    guard tenant != .none else { return 0 }
+    return Int(Int64(bitPattern: live(tenant).pointee.load(ordering: .relaxed)))
+  }
+
+  /// Whether the tenant may have one more key bucket.
+  func hasRoom(for tenant: TenantNumber) -> Bool {
+    tenant != .none && liveCount(of: tenant) < Int(keysPerTenantMax)
+  }
+}
