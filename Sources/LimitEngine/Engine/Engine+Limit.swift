@@ -44,6 +44,8 @@ extension Engine {
     let scope = rule.pointee.scope.rawValue + level
     if scope == Scope.key.rawValue {
       let tenant = directory.number(of: query.tenant.fingerprint)
+      // Some of the buckets that fill its share may be dead.
+      if !directory.hasRoom(for: tenant) { table(scope).pointee.sweepSome(at: now) }
       if !directory.hasRoom(for: tenant) {
         return look(rule, query, cost: cost, now: now, intent: intent, level: level + 1)
       }

@@ -95,13 +95,13 @@ public final class Engine: Sendable {
   func isPastHorizon(_ now: Instant) -> Bool { now.nanoseconds >= storages.horizon }
 
   /// Sweeps at steps short enough for every tick to be read rightly, until `now` is near. After
-  /// three steps nothing but held permits can be left, so that the rest may be skipped. Happens
-  /// where nobody called `sweep` for 52 days, such as on a machine that slept.
+  /// four steps nothing but held permits can be left, so that the rest may be skipped. Happens
+  /// where nobody called `sweep` for 26 days, such as on a machine that slept.
   @inline(never)
   func passHorizon(to now: Instant) {
     var steps = 0
     while isPastHorizon(now) {
-      if steps == 3 {
+      if steps == 4 {
         storages.moveHorizon(toAfter: now)
       } else {
         let step = Instant(nanoseconds: storages.horizon)

@@ -4,28 +4,52 @@
 import Synchronization
 
 extension BucketTable {
-  /// Frees the dead slots of shard after shard. O(slots); any thread, at any time, also several.
+  /// Frees the dead slots of the whole table. O(slots); any thread, at any time, also several.
   ///
   /// - Returns: how many slots were freed.
   func sweep(at now: Instant) -> Int {
+    (0..<bucketCount).reduce(0) { $0 + sweep(bucket: $1, at: now) }
+  }
+
+  /// Frees the dead slots of the next few buckets, where the last such call left off: what a tenant
+  /// that has come to its cap may wait for.
+  func sweepSome(at now: Instant) {
+    let count = min(8, bucketCount)
+    // Relaxed: where to look next, no more.
+    let start = counters.pointee.hand.pointee.wrappingAdd(count, ordering: .relaxed).oldValue
+    for offset in 0..<count {
+      _ = sweep(bucket: (start &+ offset) % bucketCount, at: now)
+    }
+  }
+
+  private func sweep(bucket: UInt64, at now: Instant) -> Int {
     var freed = 0
-    for bucket in 0..<bucketCount {
-      for lane in 0..<Slot.perBucket {
-        let slot = slot(lane, inBucket: bucket)
-        let word = slot.loadCurrent()
-        guard word != .empty, word.isDead(at: now) else { continue }
-        let nonce = shards.nextNonce(inBucket: bucket)
-        guard slot.exchangeCurrent(word, with: .claimed(nonce: nonce)) else { continue }
-        countDeparture(slot, inBucket: bucket)
-        // The floor for the next owner: the words of this one lie before it.
-        slot.previous.pointee.store(
-          StateWord.tokenBucket(tat: now.nanoseconds).rawValue, ordering: .relaxed)
-        setTag(of: slot, to: 0)
-        // Release: the next claimer sees the floor.
-        slot.current.pointee.store(StateWord.empty.rawValue, ordering: .releasing)
-        freed += 1
-      }
+    for lane in 0..<Slot.perBucket {
+      let slot = slot(lane, inBucket: bucket)
+      let word = slot.loadCurrent()
+      if word.isWindow { renewPrevious(of: slot, current: word) }
+      guard word != .empty, word.isDead(at: now) else { continue }
+      let nonce = shards.nextNonce(inBucket: bucket)
+      guard slot.exchangeCurrent(word, with: .claimed(nonce: nonce)) else { continue }
+      countDeparture(slot, inBucket: bucket)
+      // The floor for the next owner: the words of this one lie before it.
+      slot.previous.pointee.store(
+        StateWord.tokenBucket(tat: now.nanoseconds).rawValue, ordering: .relaxed)
+      setTag(of: slot, to: 0)
+      // Release: the next claimer sees the floor.
+      slot.current.pointee.store(StateWord.empty.rawValue, ordering: .releasing)
+      freed += 1
     }
     return freed
+  }
+
+  /// Replaces a `previous` that counts no more by one that counts nothing, so that its tick does
+  /// not grow old until it seems to lie ahead.
+  private func renewPrevious(of slot: Slot, current word: StateWord) {
+    guard let previous = slot.loadPrevious(while: word), previous.isWindow,
+      previous.tick.distance(after: word.tick) < 0
+    else { return }
+    // If it fails, another thread has published, which renews it as well.
+    _ = slot.exchangePrevious(previous, with: .window(expiry: word.tick, count: 0))
   }
 }

@@ -29,6 +29,9 @@ struct TableCounters {
   let shards: Shards
   /// Counts live buckets per tenant; only the table of key buckets has one.
   let directory: TenantDirectory?
+  /// Where the next piecemeal sweep begins: counts buckets, wraps. Written by sweepers; publishes
+  /// nothing.
+  let hand: UnsafeMutablePointer<Word>
 }
 
 /// A view of a table's memory; copied freely, valid as long as the `SlotStorage` behind it.

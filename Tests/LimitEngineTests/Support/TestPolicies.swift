@@ -1,0 +1,65 @@
+// Small policies for tests.
+
+@testable import LimitEngine
+
+/// A token bucket's settings: one unit per `interval` ns.
+func tokenBucket(
+  every interval: UInt64, burst: UInt64, soft: UInt64? = nil, mode: LimitMode = .enforce
+) -> LimitSettings {
+  LimitSettings(
+    parameters: .tokenBucket(
+      TokenBucket.Parameters(emissionInterval: Nanoseconds(interval), burst: burst)!),
+    softThreshold: soft, mode: mode)
+}
+
+func slidingWindow(limit: UInt64, window: UInt64) -> LimitSettings {
+  LimitSettings(
+    parameters: .slidingWindow(
+      SlidingWindow.Parameters(limit: limit, window: Nanoseconds(window))!))
+}
+
+func concurrency(limit: UInt64) -> LimitSettings {
+  LimitSettings(parameters: .concurrency(Concurrency.Parameters(limit: limit)!))
+}
+
+let second: UInt64 = 1_000_000_000
+let day: UInt64 = 86_400_000_000_000
+
+/// An engine with one tenant and one policy over all of `limits`.
+struct Fixture: Sendable {
+  let engine: Engine
+  let policies: PolicySet
+
+  init(
+    _ limits: [(Scope, LimitSettings)], keySlots: Int = 1 << 10, keysPerTenant: Int? = nil,
+    hashKey: HashKey = HashKey(low: 1, high: 2)
+  ) {
+    var plan = PolicyPlan()
+    for (number, limit) in limits.enumerated() {
+      plan.limits.append(
+        LimitDefinition(name: "limit-\(number)", scope: limit.0, settings: limit.1))
+    }
+    plan.policies = [Array(limits.indices)] + limits.indices.map { [$0] }
+    policies = plan.compile(hashKey: hashKey)
+    var configuration = Engine.Configuration()
+    configuration.keySlots = keySlots
+    configuration.tenantSlots = 1 << 8
+    configuration.tenantsMax = 64
+    configuration.keysPerTenantLimit = keysPerTenant
+    engine = Engine(configuration)
+  }
+
+  /// A query on all limits; `policy` n + 1 is the one of limit n alone.
+  func query(
+    _ key: String = "user", tenant: String = "acme", policy: Int = 0, cost: UInt64 = 1
+  ) -> Query {
+    let tenant = policies.tenant(named: tenant)
+    return Query(
+      tenant: tenant, policy: PolicyIndex(UInt16(policy)), key: tenant.fingerprint(ofKey: key),
+      cost: cost)
+  }
+
+  func check(_ query: Query, at now: UInt64) -> Decision {
+    engine.check(query, under: policies, at: Instant(nanoseconds: now))
+  }
+}
