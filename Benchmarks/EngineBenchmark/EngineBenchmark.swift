@@ -17,7 +17,9 @@ struct EngineBenchmark {
     if arguments.contains("two") {
       show(twoThreads(EngineBench(keyCount: 1_000), hot: 10_000_000 / scale))
     } else {
-      let bench = EngineBench(keyCount: (arguments.contains("--small") ? 1_000 : 10_000_000 / scale))
+      let bench = EngineBench(
+        keyCount: (arguments.contains("--small") ? 1_000 : 10_000_000 / scale)
+      )
       show(oneThread(bench, hot: 10_000_000 / scale, random: 5_000_000 / scale))
       bench.showMemory()
     }
@@ -78,7 +80,13 @@ final class EngineBench: @unchecked Sendable {
     let huge = 1 << 21
     let mapped = (tableBytes + 2 * huge - 1) / huge * huge
     let memory = mmap(
-      nil, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      nil,
+      mapped,
+      PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS,
+      -1,
+      0
+    )
     guard let memory, memory != MAP_FAILED else { fatalError("mmap of \(mapped) bytes failed") }
     let start = (UInt(bitPattern: memory) + UInt(huge) - 1) / UInt(huge) * UInt(huge)
     let table = UnsafeMutableRawPointer(bitPattern: start)!
@@ -88,7 +96,8 @@ final class EngineBench: @unchecked Sendable {
     engine = Engine(
       configuration,
       keyMemory: UnsafeMutableRawBufferPointer(start: table, count: tableBytes),
-      release: { _ in /* kept until the process ends */ })
+      release: { _ in /* kept until the process ends */ }
+    )
 
     var builder = PolicySetBuilder()
     func bucket(_ name: String, _ interval: Nanoseconds, _ burst: UInt64, _ scope: Scope)
@@ -96,21 +105,33 @@ final class EngineBench: @unchecked Sendable {
     {
       builder.addLimit(
         LimitDefinition(
-          name: name, scope: scope,
+          name: name,
+          scope: scope,
           settings: LimitSettings(
             parameters: .tokenBucket(
-              TokenBucket.Parameters(emissionInterval: interval, burst: burst)!))))
+              TokenBucket.Parameters(emissionInterval: interval, burst: burst)!
+            )
+          )
+        )
+      )
     }
     let open = bucket("open", Nanoseconds(1), 1 << 40, .key)
     let shut = bucket("shut", .day, 1, .key)
     let wide = bucket("wide", Nanoseconds(1), 1 << 40, .tenant)
     let window = builder.addLimit(
       LimitDefinition(
-        name: "window", scope: .tenant,
+        name: "window",
+        scope: .tenant,
         settings: LimitSettings(
           parameters: .slidingWindow(
             SlidingWindow.Parameters(
-              limit: SlidingWindow.Parameters.limitMax, window: .second)!))))
+              limit: SlidingWindow.Parameters.limitMax,
+              window: .second
+            )!
+          )
+        )
+      )
+    )
     builder.addPolicy(named: "open", limits: [open])
     builder.addPolicy(named: "shut", limits: [shut])
     builder.addPolicy(named: "three", limits: [wide, open, window])
@@ -142,7 +163,10 @@ final class EngineBench: @unchecked Sendable {
     for _ in 0..<count {
       now &+= 10
       let decision = engine.check(
-        query(1 << 60 | salt, policy), under: policies, at: Instant(nanoseconds: now))
+        query(1 << 60 | salt, policy),
+        under: policies,
+        at: Instant(nanoseconds: now)
+      )
       if decision.outcome == .allow { allowed &+= 1 }
     }
     use(allowed)
@@ -218,7 +242,8 @@ final class EngineBench: @unchecked Sendable {
 
       \(occupancy.live) live key buckets in \(occupancy.slots) slots: \
       \((load * 1000).rounded() / 10) % full, \((each * 100).rounded() / 100) bytes per bucket
-      """)
+      """
+    )
   }
 }
 

@@ -4,142 +4,153 @@
 // Source: Wing and Gong, "Testing and verifying concurrent objects" (1993); Lowe's memory of states
 // already seen.
 
+import Glibc
 import Synchronization
 import Testing
 
 @testable import LimitEngine
 
-@Suite struct LinearizabilityTests {
-  enum Call: Hashable { case check(UInt64), peek(UInt64), refund(UInt64) }
+extension RealThreads {
+  @Suite struct LinearizabilityTests {
+    enum Call: Hashable { case check(UInt64), peek(UInt64), refund(UInt64) }
 
-  struct Event: Sendable {
-    var call: Call
-    var outcome: Decision.Outcome
-    var remaining: UInt64
-    /// When the call began and ended, on a clock that all threads count on.
-    var began: Int
-    var ended: Int
-  }
-
-  @Test(
-    "Every history of a hot bucket is linearizable",
-    arguments: ["token bucket", "sliding window"])
-  func historiesAreLinearizable(_ algorithm: String) {
-    #if THREAD_SANITIZER
-    let wanted = 50
-    #else
-    let wanted = 500
-    #endif
-    var overlapping = 0
-    var round: UInt64 = 0
-    // Only histories in which calls overlapped say anything: go on until there were enough.
-    while overlapping < wanted && round < 50_000 {
-      let settings =
-        algorithm == "token bucket"
-        ? tokenBucket(every: day, burst: 6) : slidingWindow(limit: 6, window: day)
-      let fixture = Fixture([(.key, settings)], keySlots: 16)
-      let events = Self.record(fixture, seed: testSeed &+ round)
-      if Self.haveOverlap(events) { overlapping += 1 }
-      if !Self.isLinearizable(events, capacity: 6) {
-        Issue.record("seed \(testSeed), round \(round): \(events)")
-        return
-      }
-      round += 1
+    struct Event: Sendable {
+      var call: Call
+      var outcome: Decision.Outcome
+      var remaining: UInt64
+      /// When the call began and ended, on a clock that all threads count on.
+      var began: Int
+      var ended: Int
     }
-    #expect(overlapping == wanted, "the calls hardly ever overlapped")
-  }
 
-  @Test("The checker refuses a history that no order explains")
-  func checkerCanFail() {
-    let first = Event(call: .check(4), outcome: .allow, remaining: 2, began: 0, ended: 1)
-    var second = Event(call: .check(4), outcome: .allow, remaining: 2, began: 0, ended: 2)
-    #expect(!Self.isLinearizable([first, second], capacity: 6))
-    second.outcome = .deny
-    #expect(Self.isLinearizable([first, second], capacity: 6))
-    // A denial that ended before the only charge began.
-    second.began = -2
-    second.ended = -1
-    #expect(!Self.isLinearizable([first, second], capacity: 6))
-  }
-
-  private static func record(_ fixture: Fixture, seed: UInt64) -> [Event] {
-    let clock = Atomic(0)
-    let all: Mutex<[Event]> = Mutex([])
-    runThreads(3) { thread in
-      var random = SeededGenerator(seed: seed &+ UInt64(thread) &* 7_919)
-      var mine: [Event] = []
-      var receipts: [Receipt] = []
-      for _ in 0..<6 {
-        let cost = 1 + random.next() % 3
-        let query = fixture.query(cost: cost)
-        let now = Instant(nanoseconds: second)
-        let choice = random.next() % 6
-        let began = clock.add(1, ordering: .sequentiallyConsistent).newValue
-        let decision: Decision
-        let call: Call
-        if choice == 0, let receipt = receipts.popLast() {
-          fixture.engine.refund(query, receipt, under: fixture.policies, at: now)
-          decision = .withoutLimit(.allow, .limit, at: now)
-          call = .refund(receipt.cost)
-        } else if choice == 1 {
-          decision = fixture.engine.peek(query, under: fixture.policies, at: now)
-          call = .peek(cost)
-        } else {
-          decision = fixture.engine.check(query, under: fixture.policies, at: now)
-          call = .check(cost)
-          if decision.outcome == .allow { receipts.append(decision.receipt) }
+    @Test(
+      "Every history of a hot bucket is linearizable",
+      arguments: ["token bucket", "sliding window"]
+    )
+    func historiesAreLinearizable(_ algorithm: String) {
+      #if THREAD_SANITIZER
+      let wanted = 50
+      #else
+      let wanted = 500
+      #endif
+      var overlapping = 0
+      var round: UInt64 = 0
+      // Only histories in which calls overlapped say anything: go on until there were enough.
+      while overlapping < wanted && round < 50_000 {
+        let settings =
+          algorithm == "token bucket"
+          ? tokenBucket(every: day, burst: 6) : slidingWindow(limit: 6, window: day)
+        let fixture = Fixture([(.key, settings)], keySlots: 16)
+        let events = Self.record(fixture, seed: testSeed &+ round)
+        if Self.haveOverlap(events) { overlapping += 1 }
+        if !Self.isLinearizable(events, capacity: 6) {
+          Issue.record("seed \(testSeed), round \(round): \(events)")
+          return
         }
-        let ended = clock.add(1, ordering: .sequentiallyConsistent).newValue
-        mine.append(
-          Event(
-            call: call, outcome: decision.outcome, remaining: decision.remaining, began: began,
-            ended: ended))
+        round += 1
       }
-      let list = mine
-      all.withLock { $0 += list }
+      #expect(overlapping == wanted, "the calls hardly ever overlapped")
     }
-    return all.withLock { $0 }
-  }
 
-  private static func haveOverlap(_ events: [Event]) -> Bool {
-    let sorted = events.sorted { $0.began < $1.began }
-    return zip(sorted, sorted.dropFirst()).contains { $1.began < $0.ended }
-  }
+    @Test("The checker refuses a history that no order explains")
+    func checkerCanFail() {
+      let first = Event(call: .check(4), outcome: .allow, remaining: 2, began: 0, ended: 1)
+      var second = Event(call: .check(4), outcome: .allow, remaining: 2, began: 0, ended: 2)
+      #expect(!Self.isLinearizable([first, second], capacity: 6))
+      second.outcome = .deny
+      #expect(Self.isLinearizable([first, second], capacity: 6))
+      // A denial that ended before the only charge began.
+      second.began = -2
+      second.ended = -1
+      #expect(!Self.isLinearizable([first, second], capacity: 6))
+    }
 
-  private struct State: Hashable {
-    var done: UInt64
-    var left: UInt64
-  }
-
-  static func isLinearizable(_ events: [Event], capacity: UInt64) -> Bool {
-    var seen: Set<State> = []
-    func search(_ state: State) -> Bool {
-      if state.done == (1 << UInt64(events.count)) - 1 { return true }
-      guard seen.insert(state).inserted else { return false }
-      let waiting = events.indices.filter { state.done & 1 << UInt64($0) == 0 }
-      let firstEnd = waiting.map { events[$0].ended }.min()!
-      for place in waiting where events[place].began < firstEnd {
-        guard let left = apply(events[place], left: state.left, capacity: capacity) else {
-          continue
+    private static func record(_ fixture: Fixture, seed: UInt64) -> [Event] {
+      let clock = Atomic(0)
+      let all: Mutex<[Event]> = Mutex([])
+      runThreads(3) { thread in
+        var random = SeededGenerator(seed: seed &+ UInt64(thread) &* 7_919)
+        var mine: [Event] = []
+        var receipts: [Receipt] = []
+        for _ in 0..<6 {
+          let cost = 1 + random.next() % 3
+          let query = fixture.query(cost: cost)
+          let now = Instant(nanoseconds: second)
+          let choice = random.next() % 6
+          let began = clock.add(1, ordering: .sequentiallyConsistent).newValue
+          // Lets another thread's call come between, also where there is one processor.
+          if random.chance(1, in: 3) { sched_yield() }
+          let decision: Decision
+          let call: Call
+          if choice == 0, let receipt = receipts.popLast() {
+            fixture.engine.refund(query, receipt, under: fixture.policies, at: now)
+            decision = .withoutLimit(.allow, .limit, at: now)
+            call = .refund(receipt.cost)
+          } else if choice == 1 {
+            decision = fixture.engine.peek(query, under: fixture.policies, at: now)
+            call = .peek(cost)
+          } else {
+            decision = fixture.engine.check(query, under: fixture.policies, at: now)
+            call = .check(cost)
+            if decision.outcome == .allow { receipts.append(decision.receipt) }
+          }
+          let ended = clock.add(1, ordering: .sequentiallyConsistent).newValue
+          mine.append(
+            Event(
+              call: call,
+              outcome: decision.outcome,
+              remaining: decision.remaining,
+              began: began,
+              ended: ended
+            )
+          )
         }
-        if search(State(done: state.done | 1 << UInt64(place), left: left)) { return true }
+        let list = mine
+        all.withLock { $0 += list }
       }
-      return false
+      return all.withLock { $0 }
     }
-    return search(State(done: 0, left: capacity))
-  }
 
-  /// What is left after the call, or `nil` if it would have answered otherwise.
-  private static func apply(_ event: Event, left: UInt64, capacity: UInt64) -> UInt64? {
-    switch event.call {
-    case .check(let cost):
-      if cost > left { return event.outcome == .deny && event.remaining == left ? left : nil }
-      return event.outcome == .allow && event.remaining == left - cost ? left - cost : nil
-    case .peek(let cost):
-      let outcome: Decision.Outcome = cost > left ? .deny : .allow
-      return event.outcome == outcome && event.remaining == left ? left : nil
-    case .refund(let cost):
-      return min(capacity, left + cost)
+    private static func haveOverlap(_ events: [Event]) -> Bool {
+      let sorted = events.sorted { $0.began < $1.began }
+      return zip(sorted, sorted.dropFirst()).contains { $1.began < $0.ended }
+    }
+
+    private struct State: Hashable {
+      var done: UInt64
+      var left: UInt64
+    }
+
+    static func isLinearizable(_ events: [Event], capacity: UInt64) -> Bool {
+      var seen: Set<State> = []
+      func search(_ state: State) -> Bool {
+        if state.done == (1 << UInt64(events.count)) - 1 { return true }
+        guard seen.insert(state).inserted else { return false }
+        let waiting = events.indices.filter { state.done & 1 << UInt64($0) == 0 }
+        let firstEnd = waiting.map { events[$0].ended }.min()!
+        for place in waiting where events[place].began < firstEnd {
+          guard let left = apply(events[place], left: state.left, capacity: capacity) else {
+            continue
+          }
+          if search(State(done: state.done | 1 << UInt64(place), left: left)) { return true }
+        }
+        return false
+      }
+      return search(State(done: 0, left: capacity))
+    }
+
+    /// What is left after the call, or `nil` if it would have answered otherwise.
+    private static func apply(_ event: Event, left: UInt64, capacity: UInt64) -> UInt64? {
+      switch event.call {
+      case .check(let cost):
+        if cost > left { return event.outcome == .deny && event.remaining == left ? left : nil }
+        return event.outcome == .allow && event.remaining == left - cost ? left - cost : nil
+      case .peek(let cost):
+        let outcome: Decision.Outcome = cost > left ? .deny : .allow
+        return event.outcome == outcome && event.remaining == left ? left : nil
+      case .refund(let cost):
+        return min(capacity, left + cost)
+      }
     }
   }
 }

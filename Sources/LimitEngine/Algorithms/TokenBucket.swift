@@ -47,29 +47,43 @@ public enum TokenBucket {
   /// most the tolerance because a larger cost is `never`.
   @inline(__always)
   static func decide(
-    _ state: StateWord, interval: UInt64, burst: UInt64, now: UInt64, cost: UInt64, intent: Intent
+    _ state: StateWord,
+    interval: UInt64,
+    burst: UInt64,
+    now: UInt64,
+    cost: UInt64,
+    intent: Intent
   ) -> Verdict {
     let tolerance = burst &* interval
     let tat = max(state.tat, now)
     let debt = tat &- now
     guard cost <= burst else {
       return Verdict(
-        outcome: .never, next: state,
+        outcome: .never,
+        next: state,
         remaining: remaining(debt: debt, tolerance: tolerance, interval: interval),
-        retryAfter: 0, resetAfter: debt)
+        retryAfter: 0,
+        resetAfter: debt
+      )
     }
     let debtAfter = debt &+ cost &* interval
     guard debtAfter <= tolerance else {
       return Verdict(
-        outcome: .deny, next: state,
+        outcome: .deny,
+        next: state,
         remaining: remaining(debt: debt, tolerance: tolerance, interval: interval),
-        retryAfter: debtAfter &- tolerance, resetAfter: debt)
+        retryAfter: debtAfter &- tolerance,
+        resetAfter: debt
+      )
     }
     let shown = intent == .peek ? debt : debtAfter
     return Verdict(
-      outcome: .allow, next: .tokenBucket(tat: now &+ debtAfter),
+      outcome: .allow,
+      next: .tokenBucket(tat: now &+ debtAfter),
       remaining: remaining(debt: shown, tolerance: tolerance, interval: interval),
-      retryAfter: 0, resetAfter: shown)
+      retryAfter: 0,
+      resetAfter: shown
+    )
   }
 
   /// Whole units left in a bucket that owes `debt` ns; 0 where a lowered burst left it below empty.

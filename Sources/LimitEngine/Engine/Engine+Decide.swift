@@ -33,7 +33,8 @@ extension Engine {
     for entry in policies.range(of: query.policy) {
       let rule = policies.rule(for: entry.limit, of: query.tenant)
       table(rule.pointee.scope.rawValue).pointee.prefetch(
-        Self.identity(rule, query, level: 0))
+        Self.identity(rule, query, level: 0)
+      )
     }
   }
 
@@ -43,7 +44,10 @@ extension Engine {
   ///   in the policy's order.
   @inline(__always)
   func decide(
-    _ query: Query, under policies: borrowing PolicySet, at now: Instant, intent: Intent,
+    _ query: Query,
+    under policies: borrowing PolicySet,
+    at now: Instant,
+    intent: Intent,
     held: (Slot, UInt64) -> Void
   ) -> Decision {
     switch query.tenant.standing {
@@ -62,8 +66,12 @@ extension Engine {
   /// A policy of one limit: nothing to give back, nothing to choose between.
   @inline(__always)
   private func decideOne(
-    _ entry: PolicyEntry, _ query: Query, under policies: borrowing PolicySet, at now: Instant,
-    intent: Intent, held: (Slot, UInt64) -> Void
+    _ entry: PolicyEntry,
+    _ query: Query,
+    under policies: borrowing PolicySet,
+    at now: Instant,
+    intent: Intent,
+    held: (Slot, UInt64) -> Void
   ) -> Decision {
     let rule = policies.rule(for: entry.limit, of: query.tenant)
     let cost = entry.charge(for: query.cost)
@@ -75,20 +83,34 @@ extension Engine {
     var summary = Summary()
     let isEnforced = Self.enforces(rule, query.tenant)
     summary.add(
-      site, rule, place: 0, cost: charges(rule, cost, intent) ? cost : 0, isEnforced: isEnforced)
+      site,
+      rule,
+      place: 0,
+      cost: charges(rule, cost, intent) ? cost : 0,
+      isEnforced: isEnforced
+    )
     return summary.decision(
-      site, rule, query, at: now, isAdmitted: site.outcome == .allow || !isEnforced)
+      site,
+      rule,
+      query,
+      at: now,
+      isAdmitted: site.outcome == .allow || !isEnforced
+    )
   }
 
   /// A policy of several limits.
   @inline(never)
   private func decideAll(
-    _ entries: UnsafeBufferPointer<PolicyEntry>, _ query: Query,
-    under policies: borrowing PolicySet, at now: Instant, intent: Intent,
+    _ entries: UnsafeBufferPointer<PolicyEntry>,
+    _ query: Query,
+    under policies: borrowing PolicySet,
+    at now: Instant,
+    intent: Intent,
     held: (Slot, UInt64) -> Void
   ) -> Decision {
     withUnsafeTemporaryAllocation(
-      of: Site.self, capacity: PolicySetBuilder.limitsPerPolicyMax
+      of: Site.self,
+      capacity: PolicySetBuilder.limitsPerPolicyMax
     ) { sites in
       let sites = sites.baseAddress!
       var isAdmitted = true
@@ -97,7 +119,13 @@ extension Engine {
         let rule = policies.rule(for: entry.limit, of: query.tenant)
         (sites + place).initialize(
           to: look(
-            rule, query, cost: entry.charge(for: query.cost), now: now, intent: intent))
+            rule,
+            query,
+            cost: entry.charge(for: query.cost),
+            now: now,
+            intent: intent
+          )
+        )
         if sites[place].outcome != .allow && Self.enforces(rule, query.tenant) {
           isAdmitted = false
         }
@@ -114,17 +142,29 @@ extension Engine {
         let isEnforced = Self.enforces(rule, query.tenant)
         let cost = entry.charge(for: query.cost)
         summary.add(
-          sites[place], rule, place: place, cost: charges(rule, cost, intent) ? cost : 0,
-          isEnforced: isEnforced)
+          sites[place],
+          rule,
+          place: place,
+          cost: charges(rule, cost, intent) ? cost : 0,
+          isEnforced: isEnforced
+        )
         let candidate = Rank(
-          sites[place], rule, isEnforced: isEnforced, isAdmitted: isAdmitted)
+          sites[place],
+          rule,
+          isEnforced: isEnforced,
+          isAdmitted: isAdmitted
+        )
         if place == 0 || rank < candidate { (rank, deciding) = (candidate, place) }
         guard sites[place].isCharged else { continue }
         report(sites[place], rule, cost, intent, to: held)
       }
       return summary.decision(
-        sites[deciding], policies.rule(for: entries[deciding].limit, of: query.tenant), query,
-        at: now, isAdmitted: isAdmitted)
+        sites[deciding],
+        policies.rule(for: entries[deciding].limit, of: query.tenant),
+        query,
+        at: now,
+        isAdmitted: isAdmitted
+      )
     }
   }
 
@@ -132,8 +172,12 @@ extension Engine {
   /// is exact for the others (see `uncharge`).
   @inline(__always)
   private func chargeAll(
-    _ sites: UnsafeMutablePointer<Site>, _ entries: UnsafeBufferPointer<PolicyEntry>,
-    _ query: Query, under policies: borrowing PolicySet, at now: Instant, intent: Intent
+    _ sites: UnsafeMutablePointer<Site>,
+    _ entries: UnsafeBufferPointer<PolicyEntry>,
+    _ query: Query,
+    under policies: borrowing PolicySet,
+    at now: Instant,
+    intent: Intent
   ) -> Bool {
     for chargesTokenBuckets in [false, true] {
       for place in 0..<entries.count {
@@ -156,13 +200,21 @@ extension Engine {
   /// Gives back what was charged before another limit refused.
   @inline(never)
   private func undo(
-    _ sites: UnsafeMutablePointer<Site>, _ entries: UnsafeBufferPointer<PolicyEntry>,
-    _ query: Query, under policies: borrowing PolicySet, at now: Instant
+    _ sites: UnsafeMutablePointer<Site>,
+    _ entries: UnsafeBufferPointer<PolicyEntry>,
+    _ query: Query,
+    under policies: borrowing PolicySet,
+    at now: Instant
   ) {
     for place in 0..<entries.count where sites[place].isCharged {
       let rule = policies.rule(for: entries[place].limit, of: query.tenant)
       uncharge(
-        sites[place], rule, query, cost: entries[place].charge(for: query.cost), now: now)
+        sites[place],
+        rule,
+        query,
+        cost: entries[place].charge(for: query.cost),
+        now: now
+      )
       sites[place].isCharged = false
     }
   }
@@ -185,7 +237,10 @@ extension Engine {
 
   @inline(__always)
   private func report(
-    _ site: Site, _ rule: UnsafePointer<Rule>, _ cost: UInt64, _ intent: Intent,
+    _ site: Site,
+    _ rule: UnsafePointer<Rule>,
+    _ cost: UInt64,
+    _ intent: Intent,
     to held: (Slot, UInt64) -> Void
   ) {
     guard intent == .acquire, rule.pointee.algorithm == .concurrency, let slot = site.slot

@@ -20,7 +20,11 @@ extension Engine {
   /// - Parameter level: how many scopes wider than the rule's own to look, at least.
   @inline(__always)
   func look(
-    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant, intent: Intent,
+    _ rule: UnsafePointer<Rule>,
+    _ query: Query,
+    cost: UInt64,
+    now: Instant,
+    intent: Intent,
     level: UInt8 = 0
   ) -> Site {
     let id = Self.identity(rule, query, level: level)
@@ -38,7 +42,11 @@ extension Engine {
   /// may have no more keys.
   @inline(never)
   private func lookAbsent(
-    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant, intent: Intent,
+    _ rule: UnsafePointer<Rule>,
+    _ query: Query,
+    cost: UInt64,
+    now: Instant,
+    intent: Intent,
     level: UInt8
   ) -> Site {
     let scope = rule.pointee.scope.rawValue + level
@@ -58,27 +66,47 @@ extension Engine {
   /// inlined into the query path; the others would only crowd it.
   @inline(__always)
   private static func site(
-    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
-    _ intent: Intent, _ level: UInt8
+    _ rule: UnsafePointer<Rule>,
+    slot: Slot?,
+    _ current: StateWord,
+    _ cost: UInt64,
+    _ now: Instant,
+    _ intent: Intent,
+    _ level: UInt8
   ) -> Site? {
     guard rule.pointee.algorithm == .tokenBucket else {
       return otherSite(rule, slot: slot, current, cost, now, intent, level)
     }
     let verdict = TokenBucket.decide(
-      current, interval: rule.pointee.period, burst: rule.pointee.capacity, now: now.nanoseconds,
-      cost: cost, intent: intent)
+      current,
+      interval: rule.pointee.period,
+      burst: rule.pointee.capacity,
+      now: now.nanoseconds,
+      cost: cost,
+      intent: intent
+    )
     return Site(slot, current, previous: .empty, verdict, level: level, rolls: false)
   }
 
   @inline(never)
   private static func otherSite(
-    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
-    _ intent: Intent, _ level: UInt8
+    _ rule: UnsafePointer<Rule>,
+    slot: Slot?,
+    _ current: StateWord,
+    _ cost: UInt64,
+    _ now: Instant,
+    _ intent: Intent,
+    _ level: UInt8
   ) -> Site? {
     let capacity = rule.pointee.capacity
     if rule.pointee.algorithm == .concurrency {
       let verdict = Concurrency.decide(
-        current, limit: capacity, now: now.nanoseconds, cost: cost, intent: intent)
+        current,
+        limit: capacity,
+        now: now.nanoseconds,
+        cost: cost,
+        intent: intent
+      )
       return Site(slot, current, previous: .empty, verdict, level: level, rolls: false)
     }
     let window = rule.pointee.period
@@ -88,9 +116,18 @@ extension Engine {
       previous = seen
     }
     let view = SlidingWindow.view(
-      current: current, previous: previous, window: window, now: now.nanoseconds)
+      current: current,
+      previous: previous,
+      window: window,
+      now: now.nanoseconds
+    )
     let verdict = SlidingWindow.decide(
-      view, limit: capacity, window: window, cost: cost, intent: intent)
+      view,
+      limit: capacity,
+      window: window,
+      cost: cost,
+      intent: intent
+    )
     return Site(slot, current, previous: previous, verdict, level: level, rolls: view.rolls)
   }
 
@@ -102,7 +139,11 @@ extension Engine {
   /// Lock-free: a turn that does not finish means that another thread changed this bucket.
   @inline(__always)
   func charge(
-    _ site: inout Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant,
+    _ site: inout Site,
+    _ rule: UnsafePointer<Rule>,
+    _ query: Query,
+    cost: UInt64,
+    now: Instant,
     intent: Intent
   ) {
     if let slot = site.slot, !site.rolls, slot.exchangeCurrent(site.current, with: site.next) {
@@ -114,7 +155,11 @@ extension Engine {
 
   @inline(never)
   private func chargeSlowly(
-    _ seen: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant,
+    _ seen: Site,
+    _ rule: UnsafePointer<Rule>,
+    _ query: Query,
+    cost: UInt64,
+    now: Instant,
     intent: Intent
   ) -> Site {
     var site = seen
@@ -139,13 +184,20 @@ extension Engine {
 
   /// One attempt to store `site.next`.
   private func attempt(
-    _ site: inout Site, _ level: inout UInt8, _ rule: UnsafePointer<Rule>, _ query: Query,
+    _ site: inout Site,
+    _ level: inout UInt8,
+    _ rule: UnsafePointer<Rule>,
+    _ query: Query,
     now: Instant
   ) -> Bool {
     if let slot = site.slot {
       if site.rolls {
         let isPublished = BucketTable.publish(
-          site.current.count, under: site.next.tick, in: slot, seen: site.previous)
+          site.current.count,
+          under: site.next.tick,
+          in: slot,
+          seen: site.previous
+        )
         guard isPublished else { return false }
       }
       return slot.exchangeCurrent(site.current, with: site.next)
@@ -155,8 +207,11 @@ extension Engine {
       scope == Scope.key.rawValue ? directory.number(of: query.tenant.fingerprint) : .none
     let inserted = table(scope).pointee.insert(
       Self.identity(rule, query, level: level),
-      owner: Owner(tenant: tenant, limit: rule.pointee.limit), charged: site.next, now: now,
-      fresh: { rule.pointee.unusedState(at: $0) })
+      owner: Owner(tenant: tenant, limit: rule.pointee.limit),
+      charged: site.next,
+      now: now,
+      fresh: { rule.pointee.unusedState(at: $0) }
+    )
     switch inserted {
     case .inserted(let slot):
       site.slot = slot
@@ -176,7 +231,11 @@ extension Engine {
   ///
   /// Lock-free, like `charge`.
   func giveBack(
-    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, level: UInt8, decidedAt: Instant,
+    _ rule: UnsafePointer<Rule>,
+    _ query: Query,
+    cost: UInt64,
+    level: UInt8,
+    decidedAt: Instant,
     now: Instant
   ) {
     let id = Self.identity(rule, query, level: level)
@@ -191,15 +250,21 @@ extension Engine {
         // Not below the floor, which is there as long as no window is: a receipt can be older than
         // the slot's bucket, and `now` older than the thread that took the slot.
         let next = TokenBucket.refund(
-          current, interval: rule.pointee.period, now: max(now.nanoseconds, previous.floor),
-          cost: cost)
+          current,
+          interval: rule.pointee.period,
+          now: max(now.nanoseconds, previous.floor),
+          cost: cost
+        )
         if next == current || slot.exchangeCurrent(current, with: next) { return }
       case .concurrency:
         if slot.exchangeCurrent(current, with: Concurrency.release(current, cost: cost)) { return }
       case .slidingWindow:
         switch SlidingWindow.place(
-          of: decidedAt.nanoseconds, current: current, previous: previous,
-          window: rule.pointee.period)
+          of: decidedAt.nanoseconds,
+          current: current,
+          previous: previous,
+          window: rule.pointee.period
+        )
         {
         case .outOfView:
           return
@@ -224,7 +289,11 @@ extension Engine {
   /// its units would be there twice. So it is put back only if nobody came between; else the units
   /// stay taken, which denies early and never admits too much.
   func uncharge(
-    _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant
+    _ site: Site,
+    _ rule: UnsafePointer<Rule>,
+    _ query: Query,
+    cost: UInt64,
+    now: Instant
   ) {
     guard rule.pointee.algorithm == .tokenBucket else {
       giveBack(rule, query, cost: cost, level: site.level, decidedAt: now, now: now)

@@ -48,7 +48,8 @@ public final class Engine: Sendable {
   /// As above, with the key buckets in memory that the caller made, such as huge pages: zeroed,
   /// aligned to 128 bytes, in place of `keySlots`. `release` gets it back at the end.
   public convenience init(
-    _ configuration: Configuration, keyMemory: UnsafeMutableRawBufferPointer,
+    _ configuration: Configuration,
+    keyMemory: UnsafeMutableRawBufferPointer,
     release: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void
   ) {
     self.init(configuration, keyStorage: SlotStorage(adopting: keyMemory, release: release))
@@ -56,9 +57,12 @@ public final class Engine: Sendable {
 
   private init(_ configuration: Configuration, keyStorage: consuming SlotStorage) {
     storages = EngineStorage(
-      keys: keyStorage, tenants: SlotStorage(slots: configuration.tenantSlots),
-      globals: SlotStorage(slots: Self.globalSlots), tenantsMax: configuration.tenantsMax,
-      keysPerTenantMax: configuration.keysPerTenantMax)
+      keys: keyStorage,
+      tenants: SlotStorage(slots: configuration.tenantSlots),
+      globals: SlotStorage(slots: Self.globalSlots),
+      tenantsMax: configuration.tenantsMax,
+      keysPerTenantMax: configuration.keysPerTenantMax
+    )
   }
 
   /// The table that holds the buckets of the scope with this raw value.

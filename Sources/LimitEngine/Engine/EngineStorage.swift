@@ -21,8 +21,11 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   private let allocation: UnsafeMutableRawPointer
 
   init(
-    keys: consuming SlotStorage, tenants: consuming SlotStorage, globals: consuming SlotStorage,
-    tenantsMax: Int, keysPerTenantMax: Int
+    keys: consuming SlotStorage,
+    tenants: consuming SlotStorage,
+    globals: consuming SlotStorage,
+    tenantsMax: Int,
+    keysPerTenantMax: Int
   ) {
     let shardWords = Shards.wordCount
     // A pair of cache lines for the horizon and one for the tables' sweeping hands, then counters.
@@ -36,16 +39,23 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
     let hands = horizonWord + pair
     let counters = hands + pair
     let directory = TenantDirectory(
-      words: counters + 3 * shardWords, capacity: tenantsMax, keysPerTenantMax: keysPerTenantMax)
+      words: counters + 3 * shardWords,
+      capacity: tenantsMax,
+      keysPerTenantMax: keysPerTenantMax
+    )
     self.directory = directory
 
     func tableCounter(
-      _ scope: Scope, _ bucketCount: Int, _ directory: TenantDirectory?
+      _ scope: Scope,
+      _ bucketCount: Int,
+      _ directory: TenantDirectory?
     ) -> TableCounters {
       let place = Int(scope.rawValue)
       return TableCounters(
         shards: Shards(words: counters + place * shardWords, bucketCount: bucketCount),
-        directory: directory, hand: hands + place)
+        directory: directory,
+        hand: hands + place
+      )
     }
     tableCounters = .allocate(capacity: 3)
     tableCounters.initialize(to: tableCounter(.key, keys.bucketCount, directory))

@@ -25,7 +25,11 @@ struct Site {
 
   @inline(__always)
   init(
-    _ slot: Slot?, _ current: StateWord, previous: StateWord, _ verdict: Verdict, level: UInt8,
+    _ slot: Slot?,
+    _ current: StateWord,
+    previous: StateWord,
+    _ verdict: Verdict,
+    level: UInt8,
     rolls: Bool
   ) {
     self.slot = slot

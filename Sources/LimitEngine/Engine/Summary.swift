@@ -12,7 +12,11 @@ struct Summary {
   ///   those after that, also where another limit has kept it from being charged.
   @inline(__always)
   mutating func add(
-    _ site: Site, _ rule: UnsafePointer<Rule>, place: Int, cost: UInt64, isEnforced: Bool
+    _ site: Site,
+    _ rule: UnsafePointer<Rule>,
+    place: Int,
+    cost: UInt64,
+    isEnforced: Bool
   ) {
     if rule.pointee.hasSoftThreshold {
       let isSpared = site.outcome == .allow && !site.isCharged
@@ -30,15 +34,28 @@ struct Summary {
   /// The answer, with the figures of the limit that decided.
   @inline(__always)
   func decision(
-    _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, at now: Instant, isAdmitted: Bool
+    _ site: Site,
+    _ rule: UnsafePointer<Rule>,
+    _ query: Query,
+    at now: Instant,
+    isAdmitted: Bool
   ) -> Decision {
     Decision(
-      outcome: isAdmitted ? .allow : site.outcome, reason: .limit, flags: flags,
-      limit: rule.pointee.limit, capacity: rule.pointee.capacity, remaining: site.remaining,
+      outcome: isAdmitted ? .allow : site.outcome,
+      reason: .limit,
+      flags: flags,
+      limit: rule.pointee.limit,
+      capacity: rule.pointee.capacity,
+      remaining: site.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : site.retryAfter),
       resetAfter: Nanoseconds(site.resetAfter),
       receipt: Receipt(
-        decidedAt: now, cost: query.cost, charged: charged, escalated: escalated))
+        decidedAt: now,
+        cost: query.cost,
+        charged: charged,
+        escalated: escalated
+      )
+    )
   }
 }
 

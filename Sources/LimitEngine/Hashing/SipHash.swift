@@ -64,7 +64,10 @@ struct SipHash {
   /// hold 2-4 against the published vectors and 1-3 against an independent implementation.
   @inline(__always)
   static func hash(
-    _ bytes: UnsafeRawBufferPointer, key: HashKey, compression: Int = 1, finalization: Int = 3
+    _ bytes: UnsafeRawBufferPointer,
+    key: HashKey,
+    compression: Int = 1,
+    finalization: Int = 3
   ) -> Fingerprint {
     var state = SipHash(key: key)
     let count = bytes.count
@@ -73,7 +76,8 @@ struct SipHash {
     while offset < whole {
       state.compress(
         UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)),
-        rounds: compression)
+        rounds: compression
+      )
       offset += 8
     }
     let tail = lastBytes(of: bytes, from: whole) | UInt64(truncatingIfNeeded: count) << 56
@@ -111,7 +115,9 @@ extension HashKey {
   /// A key for one purpose, so that names of different kinds never share a hash.
   func derived(for purpose: StaticString) -> HashKey {
     let fingerprint = SipHash.hash(
-      UnsafeRawBufferPointer(start: purpose.utf8Start, count: purpose.utf8CodeUnitCount), key: self)
+      UnsafeRawBufferPointer(start: purpose.utf8Start, count: purpose.utf8CodeUnitCount),
+      key: self
+    )
     return HashKey(low: fingerprint.low, high: fingerprint.high)
   }
 

@@ -62,7 +62,9 @@ public struct LimitSettings: Hashable, Sendable {
   public var mode: LimitMode
 
   public init(
-    parameters: LimitParameters, softThreshold: UInt64? = nil, mode: LimitMode = .enforce
+    parameters: LimitParameters,
+    softThreshold: UInt64? = nil,
+    mode: LimitMode = .enforce
   ) {
     self.parameters = parameters
     self.softThreshold = softThreshold
@@ -82,7 +84,10 @@ public struct LimitDefinition: Hashable, Sendable {
   public var settings: LimitSettings
 
   public init(
-    name: String, scope: Scope, unit: String = LimitDefinition.requests, settings: LimitSettings
+    name: String,
+    scope: Scope,
+    unit: String = LimitDefinition.requests,
+    settings: LimitSettings
   ) {
     self.name = name
     self.scope = scope

@@ -40,7 +40,8 @@ public final class PolicySet: @unchecked Sendable {
     policyNumbers = Dictionary(
       uniqueKeysWithValues: builder.policies.enumerated().map {
         ($1.name, PolicyIndex(UInt16($0)))
-      })
+      }
+    )
     tenantHashKey = hashKey.derived(for: "tenant")
     (rules, rows) = Self.compileRules(&builder, hashKey: hashKey.derived(for: "limit"))
     (entries, policies) = Self.compilePolicies(builder)
@@ -48,9 +49,13 @@ public final class PolicySet: @unchecked Sendable {
     tenants = TenantIndexTable(
       builder.tenants.lazy.map { name, treatment in
         Tenant(
-          fingerprint: key.fingerprint(of: name), standing: treatment.standing,
-          row: UInt32(treatment.row.index))
-      }, count: builder.tenants.count)
+          fingerprint: key.fingerprint(of: name),
+          standing: treatment.standing,
+          row: UInt32(treatment.row.index)
+        )
+      },
+      count: builder.tenants.count
+    )
   }
 
   deinit {
@@ -73,7 +78,10 @@ public final class PolicySet: @unchecked Sendable {
       return Tenant(fingerprint: fingerprint, standing: .unknown, row: 0)
     }
     return Tenant(
-      fingerprint: fingerprint, standing: anyTenant.standing, row: UInt32(anyTenant.row.index))
+      fingerprint: fingerprint,
+      standing: anyTenant.standing,
+      row: UInt32(anyTenant.row.index)
+    )
   }
 
   /// The tenant of that name, named in the set or not.
@@ -124,7 +132,8 @@ extension PolicySet {
 
   /// Lays out the rules, each distinct one once, and the rows of rule numbers.
   private static func compileRules(
-    _ builder: inout PolicySetBuilder, hashKey: HashKey
+    _ builder: inout PolicySetBuilder,
+    hashKey: HashKey
   ) -> RuleTables {
     let width = builder.limits.count
     let rowCount = builder.rows.count + 1
@@ -139,7 +148,12 @@ extension PolicySet {
       let place = Int(limit.rawValue)
       rules.append(
         Rule(
-          limit: limit, definition: builder.limits[place], settings: settings, seed: seeds[place]))
+          limit: limit,
+          definition: builder.limits[place],
+          settings: settings,
+          seed: seeds[place]
+        )
+      )
       numbers[identity] = UInt32(rules.count - 1)
       return UInt32(rules.count - 1)
     }
@@ -179,7 +193,8 @@ extension PolicySet {
       ranges.append(PolicyRange(start: UInt32(entries.count), count: UInt32(list.count)))
       for (limit, unit) in zip(list, units) {
         entries.append(
-          PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests))
+          PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests)
+        )
       }
     }
     return (copy(entries), copy(ranges))

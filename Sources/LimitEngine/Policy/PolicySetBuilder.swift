@@ -69,10 +69,13 @@ public struct PolicySetBuilder: Sendable {
     let definitions = list.map { limits[Int($0.rawValue)] }
     precondition(
       definitions.count { $0.settings.parameters.algorithm == .concurrency }
-        <= Self.concurrencyLimitsPerPolicyMax, "at most 4 concurrency limits per policy")
+        <= Self.concurrencyLimitsPerPolicyMax,
+      "at most 4 concurrency limits per policy"
+    )
     precondition(
       Set(definitions.map(\.unit)).subtracting([LimitDefinition.requests]).count <= 1,
-      "a query has one cost, so a policy counts in one unit besides requests")
+      "a query has one cost, so a policy counts in one unit besides requests"
+    )
     precondition(policies.count < Self.limitsMax, "a policy set holds at most 1024 policies")
     policies.append((name, list))
     return PolicyIndex(UInt16(policies.count - 1))
@@ -82,13 +85,15 @@ public struct PolicySetBuilder: Sendable {
   ///
   /// - Precondition: an override has the algorithm of the limit that it overrides.
   public mutating func addRow(
-    basedOn row: Row, overrides: [(LimitIndex, LimitSettings)]
+    basedOn row: Row,
+    overrides: [(LimitIndex, LimitSettings)]
   ) -> Row {
     for (limit, settings) in overrides {
       precondition(
         settings.parameters.algorithm
           == limits[Int(limit.rawValue)].settings.parameters.algorithm,
-        "an override keeps the limit's algorithm")
+        "an override keeps the limit's algorithm"
+      )
     }
     rows.append((row.index, overrides))
     return Row(index: rows.count)

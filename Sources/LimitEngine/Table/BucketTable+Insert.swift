@@ -28,7 +28,10 @@ extension BucketTable {
   /// - Parameter fresh: an unused bucket's state word at an instant, for finishing what another
   ///   thread began.
   func insert(
-    _ id: BucketID, owner: Owner, charged: StateWord, now: Instant,
+    _ id: BucketID,
+    owner: Owner,
+    charged: StateWord,
+    now: Instant,
     fresh: (Instant) -> StateWord
   ) -> Insertion {
     // Lock-free: every further turn means that another thread took or used the slot first.
@@ -79,7 +82,9 @@ extension BucketTable {
     // marks are sequentially consistent for the sake of the look that follows the announcement.
     for home in [first, second] {
       _ = slot(0, inBucket: home).tag.pointee.bitwiseOr(
-        Slot.mark, ordering: .sequentiallyConsistent)
+        Slot.mark,
+        ordering: .sequentiallyConsistent
+      )
     }
     for number in Self.homes..<Self.candidates {
       if let free = survey(bucket(of: id, candidate: number), for: id, at: now).free {
@@ -133,16 +138,24 @@ extension BucketTable {
 
   /// Fills a claimed slot, which only its claimer may write, and announces it.
   private func announce(
-    _ slot: Slot, _ id: BucketID, owner: Owner, floor: Instant, nonce: UInt64
+    _ slot: Slot,
+    _ id: BucketID,
+    owner: Owner,
+    floor: Instant,
+    nonce: UInt64
   ) {
     slot.owner.pointee.store(owner.rawValue, ordering: .relaxed)
     slot.previous.pointee.store(
-      StateWord.tokenBucket(tat: floor.nanoseconds).rawValue, ordering: .relaxed)
+      StateWord.tokenBucket(tat: floor.nanoseconds).rawValue,
+      ordering: .relaxed
+    )
     setTag(of: slot, to: id.tag)
     // Sequentially consistent: comes before this thread's look at the other candidates. As a
     // release it publishes the three words above.
     slot.current.pointee.store(
-      StateWord.pending(nonce: nonce).rawValue, ordering: .sequentiallyConsistent)
+      StateWord.pending(nonce: nonce).rawValue,
+      ordering: .sequentiallyConsistent
+    )
   }
 
   /// Replaces the tag of a claimed slot. The exclusive-or keeps the mark, which others may set.
@@ -155,7 +168,10 @@ extension BucketTable {
   /// it counts the arrival. Ends: each rival is ended or ends this.
   @discardableResult
   private func promote(
-    _ slot: Slot, from pending: StateWord, to word: StateWord, _ id: BucketID
+    _ slot: Slot,
+    from pending: StateWord,
+    to word: StateWord,
+    _ id: BucketID
   ) -> Bool {
     let marked =
       isMarked(bucket(of: id, candidate: 0)) && isMarked(bucket(of: id, candidate: 1))
@@ -183,7 +199,8 @@ extension BucketTable {
       let tag = rival.tag.pointee.load(ordering: .sequentiallyConsistent) & ~Slot.mark
       guard tag == id.tag else { return true }
       let word = StateWord(
-        rawValue: rival.current.pointee.load(ordering: .sequentiallyConsistent))
+        rawValue: rival.current.pointee.load(ordering: .sequentiallyConsistent)
+      )
       if word.isLive { return false }
       guard word.isPending else { return true }
       if rival.base < slot.base { return false }
@@ -206,6 +223,7 @@ extension BucketTable {
   func countDeparture(_ slot: Slot, inBucket bucket: UInt64) {
     shards.countDeparture(inBucket: bucket)
     directory?.countDeparture(
-      of: Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed)).tenant)
+      of: Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed)).tenant
+    )
   }
 }

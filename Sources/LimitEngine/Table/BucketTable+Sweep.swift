@@ -11,14 +11,13 @@ extension BucketTable {
     (0..<bucketCount).reduce(0) { $0 + sweep(bucket: $1, at: now) }
   }
 
-  /// Frees the dead slots of the next few buckets, where the last such call left off: what a tenant
-  /// that has come to its cap may wait for.
+  /// Frees dead slots of the next few buckets, from where the last such call left off, until one
+  /// was freed: what a tenant that has come to its cap may wait for.
   func sweepSome(at now: Instant) {
-    let count = min(8, bucketCount)
-    // Relaxed: where to look next, no more.
-    let start = counters.pointee.hand.pointee.wrappingAdd(count, ordering: .relaxed).oldValue
-    for offset in 0..<count {
-      _ = sweep(bucket: (start &+ offset) % bucketCount, at: now)
+    for _ in 0..<min(32, bucketCount) {
+      // Relaxed: where to look next, no more.
+      let turn = counters.pointee.hand.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
+      if sweep(bucket: turn % bucketCount, at: now) > 0 { return }
     }
   }
 
@@ -34,7 +33,9 @@ extension BucketTable {
       countDeparture(slot, inBucket: bucket)
       // The floor for the next owner: the words of this one lie before it.
       slot.previous.pointee.store(
-        StateWord.tokenBucket(tat: now.nanoseconds).rawValue, ordering: .relaxed)
+        StateWord.tokenBucket(tat: now.nanoseconds).rawValue,
+        ordering: .relaxed
+      )
       setTag(of: slot, to: 0)
       // Release: the next claimer sees the floor.
       slot.current.pointee.store(StateWord.empty.rawValue, ordering: .releasing)

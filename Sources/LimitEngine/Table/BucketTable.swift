@@ -1,9 +1,9 @@
 // The bucket table: a fixed number of slots, found by a keyed hash, shared by every thread without
 // locks. This file finds; +Insert takes slots, +Sweep frees them, +Charge swaps state words.
 //
-// A bucket may stand in twelve places: its first home, its second home where that is emptier and the
-// first is nearly full, and, once both homes have been full, ten more. A home that turned a bucket
-// away is marked for good, and only where both homes are marked are the other ten looked at. At
+// A bucket may stand in sixteen places: its first home, its second home where that is emptier and the
+// first is nearly full, and, once both homes have been full, fourteen more. A home that turned a bucket
+// away is marked for good, and only where both homes are marked are the other fourteen looked at. At
 // 80 % load 18 % live in their second home and 2.5 % outside.
 
 import CIntrinsics
@@ -37,7 +37,7 @@ struct TableCounters {
 /// A view of a table's memory; copied freely, valid as long as the `SlotStorage` behind it.
 struct BucketTable: @unchecked Sendable {
   static let homes = 2
-  static let candidates = 12
+  static let candidates = 16
 
   let words: UnsafeMutablePointer<Word>
   let bucketCount: UInt64
@@ -83,7 +83,7 @@ struct BucketTable: @unchecked Sendable {
     let current: StateWord
   }
 
-  /// The live slot of `id`, if there is one. O(1), wait-free: at most twelve buckets are read, each
+  /// The live slot of `id`, if there is one. O(1), wait-free: at most sixteen buckets are read, each
   /// once.
   ///
   /// In which of a bucket's four slots it is depends on the key alone: a branch on that would be

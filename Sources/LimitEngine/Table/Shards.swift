@@ -48,7 +48,9 @@ struct Shards: @unchecked Sendable {
       sum
         + Int(
           Int64(
-            bitPattern: (words + shard * Self.wordsPerShard).pointee.load(ordering: .relaxed)))
+            bitPattern: (words + shard * Self.wordsPerShard).pointee.load(ordering: .relaxed)
+          )
+        )
     }
   }
 }

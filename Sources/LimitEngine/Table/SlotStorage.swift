@@ -68,7 +68,9 @@ struct Slot: Equatable {
   @inline(__always)
   func exchangeCurrent(_ expected: StateWord, with desired: StateWord) -> Bool {
     current.pointee.compareExchange(
-      expected: expected.rawValue, desired: desired.rawValue, ordering: .acquiringAndReleasing
+      expected: expected.rawValue,
+      desired: desired.rawValue,
+      ordering: .acquiringAndReleasing
     ).exchanged
   }
 }
@@ -78,7 +80,9 @@ extension Slot {
   /// `current` that was swung after this; acquire: as for `current`.
   func exchangePrevious(_ expected: StateWord, with desired: StateWord) -> Bool {
     previous.pointee.compareExchange(
-      expected: expected.rawValue, desired: desired.rawValue, ordering: .acquiringAndReleasing
+      expected: expected.rawValue,
+      desired: desired.rawValue,
+      ordering: .acquiringAndReleasing
     ).exchanged
   }
 }

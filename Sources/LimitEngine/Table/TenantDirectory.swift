@@ -44,7 +44,9 @@ struct TenantDirectory: @unchecked Sendable {
       if seen == 0 {
         seen =
           (words + Int(2 * place)).pointee.compareExchange(
-            expected: 0, desired: identity, ordering: .relaxed
+            expected: 0,
+            desired: identity,
+            ordering: .relaxed
           ).original
         if seen == 0 { seen = identity }
       }

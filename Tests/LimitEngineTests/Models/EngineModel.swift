@@ -23,10 +23,13 @@ struct PolicyPlan {
     }
     for tenant in tenants {
       let row = builder.addRow(
-        basedOn: .base, overrides: tenant.overrides.map { (indices[$0], $1) })
+        basedOn: .base,
+        overrides: tenant.overrides.map { (indices[$0], $1) }
+      )
       builder.addTenant(
         named: tenant.name,
-        PolicySetBuilder.Treatment(standing: tenant.standing, row: row))
+        PolicySetBuilder.Treatment(standing: tenant.standing, row: row)
+      )
     }
     builder.anyTenant = others.map { PolicySetBuilder.Treatment(standing: $0) }
     return builder.build(hashKey: hashKey)
@@ -68,7 +71,9 @@ struct EngineModel {
     switch plan.settings(limit, tenant: tenant).parameters {
     case .tokenBucket(let parameters):
       return TokenBucketModel(
-        interval: parameters.emissionInterval.count, burst: parameters.burst)
+        interval: parameters.emissionInterval.count,
+        burst: parameters.burst
+      )
     case .slidingWindow(let parameters):
       return SlidingWindowModel(limit: parameters.limit, window: parameters.window.count)
     case .concurrency(let parameters):
@@ -93,7 +98,12 @@ struct EngineModel {
   }
 
   mutating func decide(
-    tenant: String, policy: Int, key: String, cost: UInt64, now: UInt64, intent: Intent
+    tenant: String,
+    policy: Int,
+    key: String,
+    cost: UInt64,
+    now: UInt64,
+    intent: Intent
   ) -> Decision {
     let instant = Instant(nanoseconds: now)
     switch plan.standing(tenant) {
@@ -105,9 +115,12 @@ struct EngineModel {
       let settings = plan.settings(limit, tenant: tenant)
       let part = self.cost(cost, limit: limit, policy: policy)
       return Opinion(
-        limit: limit, cost: part, settings: settings,
+        limit: limit,
+        cost: part,
+        settings: settings,
         isEnforced: settings.mode == .enforce && plan.standing(tenant) == .limited,
-        answer: bucket(limit, tenant, key).look(cost: part, now: now))
+        answer: bucket(limit, tenant, key).look(cost: part, now: now)
+      )
     }
     let isAdmitted = opinions.allSatisfy { !$0.isEnforced || $0.answer.outcome == .allow }
     if isAdmitted && intent != .peek {
@@ -128,7 +141,10 @@ struct EngineModel {
   }
 
   private func compose(
-    _ opinions: [Opinion], cost: UInt64, now: Instant, isAdmitted: Bool
+    _ opinions: [Opinion],
+    cost: UInt64,
+    now: Instant,
+    isAdmitted: Bool
   ) -> Decision {
     let enforced = opinions.filter(\.isEnforced)
     let voters = enforced.isEmpty ? opinions : enforced
@@ -139,19 +155,27 @@ struct EngineModel {
     var flags: Decision.Flags = []
     var charged: UInt16 = 0
     for (number, opinion) in opinions.enumerated() {
-      let used = opinion.settings.parameters.capacity - min(
-        opinion.settings.parameters.capacity, opinion.answer.remaining)
+      let used =
+        opinion.settings.parameters.capacity
+        - min(
+          opinion.settings.parameters.capacity,
+          opinion.answer.remaining
+        )
       if let soft = opinion.settings.softThreshold, used >= soft { flags.insert(.softThreshold) }
       if !opinion.isEnforced && opinion.answer.outcome != .allow { flags.insert(.shadowDenied) }
       if opinion.isCharged { charged |= 1 << UInt16(number) }
     }
     return Decision(
-      outcome: isAdmitted ? .allow : chosen.answer.outcome, reason: .limit, flags: flags,
-      limit: LimitIndex(UInt16(chosen.limit)), capacity: chosen.settings.parameters.capacity,
+      outcome: isAdmitted ? .allow : chosen.answer.outcome,
+      reason: .limit,
+      flags: flags,
+      limit: LimitIndex(UInt16(chosen.limit)),
+      capacity: chosen.settings.parameters.capacity,
       remaining: chosen.answer.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : chosen.answer.retryAfter),
       resetAfter: Nanoseconds(chosen.answer.resetAfter),
-      receipt: Receipt(decidedAt: now, cost: cost, charged: charged, escalated: 0))
+      receipt: Receipt(decidedAt: now, cost: cost, charged: charged, escalated: 0)
+    )
   }
 
   /// Whether `one` has more to say than `other`, which comes before it in the policy.
@@ -167,7 +191,11 @@ struct EngineModel {
   }
 
   mutating func refund(
-    _ receipt: Receipt, tenant: String, policy: Int, key: String, now: UInt64
+    _ receipt: Receipt,
+    tenant: String,
+    policy: Int,
+    key: String,
+    now: UInt64
   ) {
     for (number, limit) in plan.policies[policy].enumerated()
     where receipt.charged & 1 << UInt16(number) != 0 {
@@ -177,7 +205,11 @@ struct EngineModel {
   }
 
   mutating func release(
-    _ receipt: Receipt, tenant: String, policy: Int, key: String, now: UInt64
+    _ receipt: Receipt,
+    tenant: String,
+    policy: Int,
+    key: String,
+    now: UInt64
   ) {
     for (number, limit) in plan.policies[policy].enumerated()
     where receipt.charged & 1 << UInt16(number) != 0 {
@@ -187,12 +219,19 @@ struct EngineModel {
   }
 
   private mutating func giveBack(
-    _ receipt: Receipt, _ limit: Int, tenant: String, policy: Int, key: String, now: UInt64
+    _ receipt: Receipt,
+    _ limit: Int,
+    tenant: String,
+    policy: Int,
+    key: String,
+    now: UInt64
   ) {
     var bucket = bucket(limit, tenant, key)
     bucket.refund(
       cost: cost(receipt.cost, limit: limit, policy: policy),
-      decidedAt: receipt.decidedAt.nanoseconds, now: now)
+      decidedAt: receipt.decidedAt.nanoseconds,
+      now: now
+    )
     buckets[place(limit, tenant, key)] = bucket
   }
 }

@@ -16,14 +16,18 @@ func runThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
       Work {
         gate.wait()
         body(number)
-      })
+      }
+    )
     var thread = pthread_t()
     let status = pthread_create(
-      &thread, nil,
+      &thread,
+      nil,
       { argument in
         Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue().body()
         return nil
-      }, work.toOpaque())
+      },
+      work.toOpaque()
+    )
     precondition(status == 0, "pthread_create failed with \(status)")
     return thread
   }

@@ -1,0 +1,92 @@
+// What the memory layout and the encodings promise.
+
+import Synchronization
+import Testing
+
+@testable import LimitEngine
+
+@Suite struct LayoutTests {
+  @Test("A slot is 32 bytes, a bucket 128, and the words lie where the drawing says")
+  func layout() {
+    #expect(MemoryLayout<Atomic<UInt64>>.size == 8)
+    #expect(MemoryLayout<Atomic<UInt64>>.stride == 8)
+    #expect(MemoryLayout<Atomic<UInt64>>.alignment == 8)
+    #expect(Slot.wordsPerBucket * 8 == 128)
+    #expect(Slot.wordsPerBucket * 8 / Slot.perBucket == Slot.bytes)
+    let storage = SlotStorage(slots: 8)
+    #expect(storage.bucketCount == 2)
+    #expect(UInt(bitPattern: storage.words) % 128 == 0)
+    let slot = Slot(base: storage.words + 3)
+    #expect(slot.tag == storage.words + 3)
+    #expect(slot.current == storage.words + 7)
+    #expect(slot.previous == storage.words + 11)
+    #expect(slot.owner == storage.words + 15)
+  }
+
+  @Test("A policy's most sites fit on the stack, and a decision and a query stay small")
+  func sizes() {
+    #expect(MemoryLayout<Site>.stride * PolicySetBuilder.limitsPerPolicyMax <= 1024)
+    #expect(MemoryLayout<Rule>.stride == 48)
+    #expect(MemoryLayout<Query>.stride <= 64)
+    #expect(MemoryLayout<Decision>.stride <= 80)
+  }
+
+  @Test("Every kind of state word says what it is, and nothing else")
+  func stateWords() {
+    let late = Tick(value: .max)
+    let words: [(StateWord, live: Bool, pending: Bool, claimed: Bool, window: Bool)] = [
+      (.empty, false, false, false, false),
+      (.tokenBucket(tat: 0), true, false, false, false),
+      (.tokenBucket(tat: (1 << 63) - 2), true, false, false, false),
+      (.window(expiry: late, count: 0), true, false, false, true),
+      (.window(expiry: late, count: StateWord.countMax), true, false, false, true),
+      (.concurrency(since: late, held: 0), true, false, false, false),
+      (.concurrency(since: late, held: StateWord.countMax), true, false, false, false),
+      (.claimed(nonce: .max), false, false, true, false),
+      (.claimed(nonce: 0), false, false, true, false),
+      (.pending(nonce: .max), false, true, false, false),
+      (.pending(nonce: 1 << 28), false, true, false, false),
+    ]
+    for (word, live, pending, claimed, window) in words {
+      #expect(word.isLive == live, "\(word)")
+      #expect(word.isPending == pending, "\(word)")
+      #expect(word.isClaimed == claimed, "\(word)")
+      #expect(word.isWindow == window, "\(word)")
+    }
+    #expect(Set(words.map(\.0.rawValue)).count == words.count)
+    #expect(StateWord.window(expiry: late, count: 77).count == 77)
+    #expect(StateWord.window(expiry: late, count: 77).tick == late)
+    #expect(StateWord.tokenBucket(tat: 12).tat == 12)
+    #expect(StateWord.tokenBucket(tat: 12).floor == 12)
+    #expect(StateWord.window(expiry: late, count: 1).floor == 0)
+  }
+
+  @Test("A word is dead only strictly before now, and a held permit never")
+  func deadness() {
+    let now = Instant(nanoseconds: 1 << 40)
+    #expect(StateWord.tokenBucket(tat: (1 << 40) - 1).isDead(at: now))
+    #expect(!StateWord.tokenBucket(tat: 1 << 40).isDead(at: now))
+    let today = Tick(containing: 1 << 40)
+    let before = Tick(value: today.value - 1)
+    #expect(StateWord.window(expiry: before, count: 5).isDead(at: now))
+    #expect(!StateWord.window(expiry: today, count: 5).isDead(at: now))
+    #expect(StateWord.concurrency(since: before, held: 0).isDead(at: now))
+    #expect(!StateWord.concurrency(since: today, held: 0).isDead(at: now))
+    #expect(!StateWord.concurrency(since: before, held: 1).isDead(at: now))
+    #expect(!StateWord.pending(nonce: 0).isDead(at: now))
+    #expect(!StateWord.claimed(nonce: 0).isDead(at: now))
+  }
+
+  @Test("Ticks are compared across their wrap")
+  func tickDistance() {
+    let last = Tick(value: Tick.mask)
+    let first = Tick(value: 0)
+    #expect(first.distance(after: last) == 1)
+    #expect(last.distance(after: first) == -1)
+    #expect(Tick(value: 1 << 27).distance(after: first) == -(1 << 27))
+    #expect(Tick(atOrAfter: 1) == Tick(value: 1))
+    #expect(Tick(atOrAfter: 1 << 26) == Tick(value: 1))
+    #expect(Tick(containing: (1 << 26) - 1) == Tick(value: 0))
+    #expect(Tick(containing: 1 << 54) == Tick(value: 0))
+  }
+}
