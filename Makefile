@@ -59,7 +59,7 @@ test-models: ## Check the Spin models in bounded time, as CI does
 .PHONY: test-threads
 test-threads: setup ## Run the tests with real threads under ThreadSanitizer
 	swift test --scratch-path .build-tsan --sanitize=thread -Xswiftc -DTHREAD_SANITIZER \
-	  --filter 'RealThreads|AllocationTests|EnginePropertyTests'
+	  --filter RealThreads
 
 .PHONY: test-memory
 test-memory: setup ## Run the engine's and the policy loader's tests under AddressSanitizer

@@ -9,8 +9,7 @@
 import Glibc
 import LimitEngine
 
-@main
-struct EngineBenchmark {
+@main struct EngineBenchmark {
   static func main() {
     let arguments = CommandLine.arguments.dropFirst()
     let scale = arguments.contains("--quick") ? 10 : 1
@@ -18,8 +17,7 @@ struct EngineBenchmark {
       show(twoThreads(EngineBench(keyCount: 1_000), hot: 10_000_000 / scale))
     } else {
       let bench = EngineBench(
-        keyCount: (arguments.contains("--small") ? 1_000 : 10_000_000 / scale)
-      )
+        keyCount: (arguments.contains("--small") ? 1_000 : 10_000_000 / scale))
       show(oneThread(bench, hot: 10_000_000 / scale, random: 5_000_000 / scale))
       bench.showMemory()
     }
@@ -79,14 +77,7 @@ final class EngineBench: @unchecked Sendable {
     // Huge pages come in 2 MiB, from addresses that are a multiple of that.
     let huge = 1 << 21
     let mapped = (tableBytes + 2 * huge - 1) / huge * huge
-    let memory = mmap(
-      nil,
-      mapped,
-      PROT_READ | PROT_WRITE,
-      MAP_PRIVATE | MAP_ANONYMOUS,
-      -1,
-      0
-    )
+    let memory = mmap(nil, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let memory, memory != MAP_FAILED else { fatalError("mmap of \(mapped) bytes failed") }
     let start = (UInt(bitPattern: memory) + UInt(huge) - 1) / UInt(huge) * UInt(huge)
     let table = UnsafeMutableRawPointer(bitPattern: start)!
@@ -94,10 +85,8 @@ final class EngineBench: @unchecked Sendable {
     madvise(table, mapped - huge, MADV_HUGEPAGE)
     memset(table, 0, tableBytes)
     engine = Engine(
-      configuration,
-      keyMemory: UnsafeMutableRawBufferPointer(start: table, count: tableBytes),
-      release: { _ in /* kept until the process ends */ }
-    )
+      configuration, keyMemory: UnsafeMutableRawBufferPointer(start: table, count: tableBytes),
+      release: { _ in /* kept until the process ends */ })
 
     var builder = PolicySetBuilder()
     func bucket(_ name: String, _ interval: Nanoseconds, _ burst: UInt64, _ scope: Scope)
@@ -105,33 +94,20 @@ final class EngineBench: @unchecked Sendable {
     {
       builder.addLimit(
         LimitDefinition(
-          name: name,
-          scope: scope,
+          name: name, scope: scope,
           settings: LimitSettings(
             parameters: .tokenBucket(
-              TokenBucket.Parameters(emissionInterval: interval, burst: burst)!
-            )
-          )
-        )
-      )
+              TokenBucket.Parameters(emissionInterval: interval, burst: burst)!))))
     }
     let open = bucket("open", Nanoseconds(1), 1 << 40, .key)
     let shut = bucket("shut", .day, 1, .key)
     let wide = bucket("wide", Nanoseconds(1), 1 << 40, .tenant)
     let window = builder.addLimit(
       LimitDefinition(
-        name: "window",
-        scope: .tenant,
+        name: "window", scope: .tenant,
         settings: LimitSettings(
           parameters: .slidingWindow(
-            SlidingWindow.Parameters(
-              limit: SlidingWindow.Parameters.limitMax,
-              window: .second
-            )!
-          )
-        )
-      )
-    )
+            SlidingWindow.Parameters(limit: SlidingWindow.Parameters.limitMax, window: .second)!))))
     builder.addPolicy(named: "open", limits: [open])
     builder.addPolicy(named: "shut", limits: [shut])
     builder.addPolicy(named: "three", limits: [wide, open, window])
@@ -142,8 +118,7 @@ final class EngineBench: @unchecked Sendable {
   }
 
   /// A query on key `number`: 16 bytes, hashed here.
-  @inline(__always)
-  private func query(_ number: UInt64, _ policy: PolicyIndex) -> Query {
+  @inline(__always) private func query(_ number: UInt64, _ policy: PolicyIndex) -> Query {
     var key = (number, 0x7265_7375_2d61_2d6e as UInt64)
     let fingerprint = withUnsafeBytes(of: &key) { tenant.fingerprint(ofKey: $0) }
     return Query(tenant: tenant, policy: policy, key: fingerprint)
@@ -163,10 +138,7 @@ final class EngineBench: @unchecked Sendable {
     for _ in 0..<count {
       now &+= 10
       let decision = engine.check(
-        query(1 << 60 | salt, policy),
-        under: policies,
-        at: Instant(nanoseconds: now)
-      )
+        query(1 << 60 | salt, policy), under: policies, at: Instant(nanoseconds: now))
       if decision.outcome == .allow { allowed &+= 1 }
     }
     use(allowed)
@@ -242,12 +214,9 @@ final class EngineBench: @unchecked Sendable {
 
       \(occupancy.live) live key buckets in \(occupancy.slots) slots: \
       \((load * 1000).rounded() / 10) % full, \((each * 100).rounded() / 100) bytes per bucket
-      """
-    )
+      """)
   }
 }
 
 /// Keeps a result from being optimised away.
-@inline(never)
-@_optimize(none)
-func use(_ value: UInt64) {}
+@inline(never) @_optimize(none) func use(_ value: UInt64) {}

@@ -32,13 +32,9 @@ private let only: String? = {
 private func isWanted(_ name: String) -> Bool { only.map { name.contains($0) } ?? true }
 
 /// Runs `body(count)`, which makes `count` decisions, once to warm up and then `rounds` times.
-func measure(
-  _ name: String,
-  target: String = "",
-  count: Int,
-  rounds: Int = 7,
-  body: (Int) -> Void
-) -> [Figure] {
+func measure(_ name: String, target: String = "", count: Int, rounds: Int = 7, body: (Int) -> Void)
+  -> [Figure]
+{
   guard isWanted(name) else { return [] }
   body(count / 4)
   let times = (0..<rounds).map { _ in
@@ -52,19 +48,12 @@ func measure(
 /// As `measure`, with two threads that each make `count` decisions at the same time; nanoseconds
 /// per decision of one thread.
 func measurePair(
-  _ name: String,
-  count: Int,
-  rounds: Int = 7,
-  body: @escaping @Sendable (Int, Int) -> Void
+  _ name: String, count: Int, rounds: Int = 7, body: @escaping @Sendable (Int, Int) -> Void
 ) -> [Figure] {
   guard isWanted(name) else { return [] }
   let times = (0..<rounds).map { _ in
     let start = monotonicNanoseconds()
-    let threads = (0..<2).map { number in
-      startThread {
-        body(number, count)
-      }
-    }
+    let threads = (0..<2).map { number in startThread { body(number, count) } }
     for thread in threads { pthread_join(thread, nil) }
     return Double(monotonicNanoseconds() - start) / Double(count)
   }
@@ -80,14 +69,11 @@ private func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t {
   var thread = pthread_t()
   let work = Unmanaged.passRetained(Work(body))
   let status = pthread_create(
-    &thread,
-    nil,
+    &thread, nil,
     { argument in
       Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue().body()
       return nil
-    },
-    work.toOpaque()
-  )
+    }, work.toOpaque())
   precondition(status == 0, "pthread_create failed: \(status)")
   return thread
 }
@@ -104,7 +90,6 @@ func show(_ figures: [Figure]) {
   for figure in figures {
     print(
       pad(figure.name, 52) + number(figure.median) + number(figure.least) + number(figure.most)
-        + "   " + figure.target
-    )
+        + "   " + figure.target)
   }
 }

@@ -1,9 +1,7 @@
 import ArgumentParser
 
-@main
-struct Limitctl: ParsableCommand {
+@main struct Limitctl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "limitctl",
-    abstract: "Tries and manages limitd, the rate limiter for every tenant on a host."
-  )
+    abstract: "Tries and manages limitd, the rate limiter for every tenant on a host.")
 }

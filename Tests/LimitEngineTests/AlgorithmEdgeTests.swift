@@ -77,8 +77,7 @@ import Testing
     }
   }
 
-  @Test("The largest limits and costs work, at the largest times")
-  func largestValues() {
+  @Test("The largest limits and costs work, at the largest times") func largestValues() {
     let burst = TokenBucket.Parameters.burstMax
     let bucket = Fixture([(.key, tokenBucket(every: 1 << 21, burst: burst))])
     let end = Instant.max.nanoseconds
@@ -93,8 +92,7 @@ import Testing
     #expect(window.check(window.query(cost: 1), at: end).outcome == .deny)
   }
 
-  @Test("Parameters out of range are refused")
-  func parameterRanges() {
+  @Test("Parameters out of range are refused") func parameterRanges() {
     #expect(TokenBucket.Parameters(rate: 0, per: .second, burst: 1) == nil)
     #expect(TokenBucket.Parameters(rate: 1, per: .zero, burst: 1) == nil)
     #expect(TokenBucket.Parameters(rate: 1, per: .second, burst: 0) == nil)
@@ -107,13 +105,12 @@ import Testing
     #expect(SlidingWindow.Parameters(limit: 1, window: Nanoseconds(99_999_999)) == nil)
     #expect(SlidingWindow.Parameters(limit: 1, window: 32 * .day) == nil)
     #expect(
-      SlidingWindow.Parameters(limit: SlidingWindow.Parameters.limitMax + 1, window: .day) == nil
-    )
+      SlidingWindow.Parameters(limit: SlidingWindow.Parameters.limitMax + 1, window: .day) == nil)
     #expect(Concurrency.Parameters(limit: 0) == nil)
   }
 
-  @Test("A changed window length forgets nothing that it should still count")
-  func changedWindows() {
+  @Test("A changed window length forgets nothing that it should still count") func changedWindows()
+  {
     let before = Fixture([(.key, slidingWindow(limit: 10, window: second))])
     let longer = Fixture([(.key, slidingWindow(limit: 10, window: 60 * second))])
     let now = 1_000 * second + 5
@@ -125,9 +122,8 @@ import Testing
   }
 
   #if compiler(>=6.2)
-  @Test("An instant beyond the engine's clock is a programmer's mistake")
-  func instantPrecondition() async {
-    await #expect(processExitsWith: .failure) { _ = Instant(nanoseconds: 1 << 62) }
-  }
+  @Test("An instant beyond the engine's clock is a programmer's mistake") func instantPrecondition()
+    async
+  { await #expect(processExitsWith: .failure) { _ = Instant(nanoseconds: 1 << 62) } }
   #endif
 }

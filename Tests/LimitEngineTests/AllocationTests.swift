@@ -13,8 +13,7 @@ import Testing
     return limitd_allocations_of_this_thread() - before
   }
 
-  @Test("The counter counts")
-  func counterCounts() {
+  @Test("The counter counts") func counterCounts() {
     guard limitd_allocations_of_this_thread() >= 0 else { return }
     let before = limitd_allocations_of_this_thread()
     let array = [UInt8](repeating: 1, count: Int.random(in: 1_000...2_000))
@@ -27,8 +26,8 @@ import Testing
     guard limitd_allocations_of_this_thread() >= 0 else { return }
     let fixture = Fixture([
       (.key, tokenBucket(every: 10, burst: 1 << 20)),
-      (.tenant, slidingWindow(limit: 1 << 30, window: second)),
-      (.global, concurrency(limit: 4)), (.key, tokenBucket(every: day, burst: 1)),
+      (.tenant, slidingWindow(limit: 1 << 30, window: second)), (.global, concurrency(limit: 4)),
+      (.key, tokenBucket(every: day, burst: 1)),
     ])
     let (engine, policies) = (fixture.engine, fixture.policies)
     var now = second

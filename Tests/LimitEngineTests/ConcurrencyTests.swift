@@ -20,7 +20,7 @@ extension RealThreads {
   @Suite struct ConcurrencyTests {
     /// The results of threads that each fill a list of their own.
     private final class Lists: Sendable {
-      private let lists: Mutex<[Int: [UInt64]]> = Mutex([:])
+      private let lists = Locked<[Int: [UInt64]]>([:])
       func set(_ list: [UInt64], of thread: Int) { lists.withLock { $0[thread] = list } }
       var all: [Int: [UInt64]] { lists.withLock { $0 } }
     }
@@ -54,8 +54,7 @@ extension RealThreads {
       #expect(turns >= 50, "the threads never contended")
     }
 
-    @Test("Twenty-five concurrent calls on a limit of n admit n")
-    func limitOfNAdmitsN() {
+    @Test("Twenty-five concurrent calls on a limit of n admit n") func limitOfNAdmitsN() {
       for limit in [1, 2, 7, 24] as [UInt64] {
         for settings in [
           tokenBucket(every: day, burst: limit), slidingWindow(limit: limit, window: day),
@@ -102,10 +101,7 @@ extension RealThreads {
     func reusedSlotsAreExact() {
       // 64 slots, 16 keys a round out of very many: every round takes slots that others have left.
       let fixture = Fixture(
-        [(.key, tokenBucket(every: 1_000, burst: 3))],
-        keySlots: 64,
-        keysPerTenant: .max
-      )
+        [(.key, tokenBucket(every: 1_000, burst: 3))], keySlots: 64, keysPerTenant: .max)
       var random = SeededGenerator(seed: testSeed)
       var now = second
       for round in 0..<(4_000 / scale) {
@@ -131,18 +127,14 @@ extension RealThreads {
     }
 
     @Test(
-      "With clocks out of step, sweeps and refunds, no bucket is doubled and every count is true"
-    )
+      "With clocks out of step, sweeps and refunds, no bucket is doubled and every count is true")
     func tablesStaySound() {
       let fixture = Fixture(
         [
           (.key, tokenBucket(every: 500, burst: 2)),
-          (.key, slidingWindow(limit: 9, window: second)),
-          (.key, concurrency(limit: 3)), (.tenant, tokenBucket(every: 50, burst: 40)),
-        ],
-        keySlots: 32,
-        keysPerTenant: 20
-      )
+          (.key, slidingWindow(limit: 9, window: second)), (.key, concurrency(limit: 3)),
+          (.tenant, tokenBucket(every: 50, burst: 40)),
+        ], keySlots: 32, keysPerTenant: 20)
       let clock = Atomic<UInt64>(second)
       runThreads(4) { thread in
         var random = SeededGenerator(seed: testSeed &+ UInt64(thread))
@@ -152,21 +144,15 @@ extension RealThreads {
           // A reading that the thread sat on for a while.
           let now = Instant(nanoseconds: read - min(read, random.next() % 3_000))
           let query = fixture.query(
-            "key-\(random.next() % 60)",
-            tenant: "tenant-\(random.next() % 3)",
-            policy: Int(random.next() % 5),
-            cost: random.next() % 3
-          )
+            "key-\(random.next() % 60)", tenant: "tenant-\(random.next() % 3)",
+            policy: Int(random.next() % 5), cost: random.next() % 3)
           switch random.next() % 16 {
           case 0: fixture.engine.sweep(at: now)
           case 1, 2:
             let decision = fixture.engine.check(query, under: fixture.policies, at: now)
             fixture.engine.refund(
-              query,
-              decision.receipt,
-              under: fixture.policies,
-              at: Instant(nanoseconds: clock.load(ordering: .relaxed))
-            )
+              query, decision.receipt, under: fixture.policies,
+              at: Instant(nanoseconds: clock.load(ordering: .relaxed)))
           case 3, 4:
             var acquisition = fixture.engine.acquire(query, under: fixture.policies, at: now)
             if let permit = acquisition.takePermit() { fixture.engine.release(permit) }
@@ -185,8 +171,7 @@ extension RealThreads {
     }
 
     @Test(
-      "A policy of several limits admits no more than its tightest, and gives all back on a denial"
-    )
+      "A policy of several limits admits no more than its tightest, and gives all back on a denial")
     func mixedPoliciesAreExact() {
       var random = SeededGenerator(seed: testSeed)
       for round in 0..<(300 / scale) {
@@ -210,16 +195,13 @@ extension RealThreads {
         while fixture.check(query, at: second).outcome == .allow { rest += 1 }
         #expect(total + rest == tight, "seed \(testSeed), round \(round)")
         let spent = fixture.engine.peek(
-          fixture.query(policy: 4, cost: 0),
-          under: fixture.policies,
-          at: Instant(nanoseconds: second)
-        )
+          fixture.query(policy: 4, cost: 0), under: fixture.policies,
+          at: Instant(nanoseconds: second))
         #expect(spent.remaining == 1_000 - tight, "seed \(testSeed), round \(round)")
       }
     }
 
-    @Test("Permits in use never exceed the limit, and all come back")
-    func permitsAreExact() {
+    @Test("Permits in use never exceed the limit, and all come back") func permitsAreExact() {
       let fixture = Fixture([
         (.tenant, concurrency(limit: 3)), (.key, tokenBucket(every: 1, burst: 1 << 30)),
       ])
@@ -229,10 +211,7 @@ extension RealThreads {
       runThreads(4) { _ in
         for _ in 0..<(50_000 / scale) {
           var acquisition = fixture.engine.acquire(
-            query,
-            under: fixture.policies,
-            at: Instant(nanoseconds: second)
-          )
+            query, under: fixture.policies, at: Instant(nanoseconds: second))
           guard let permit = acquisition.takePermit() else { continue }
           most.max(inUse.add(1, ordering: .relaxed).newValue, ordering: .relaxed)
           inUse.subtract(1, ordering: .relaxed)
@@ -246,9 +225,17 @@ extension RealThreads {
 }
 
 /// A count per place, for several threads.
-private final class Counts: Sendable {
-  private let counts: Mutex<[Int]>
-  init(_ places: Int) { counts = Mutex(Array(repeating: 0, count: places)) }
-  func add(at place: Int) { counts.withLock { $0[place] += 1 } }
-  var all: [Int] { counts.withLock { $0 } }
+private final class Counts: @unchecked Sendable {
+  private let counts: UnsafeMutableBufferPointer<Atomic<Int>>
+
+  init(_ places: Int) {
+    counts = .allocate(capacity: places)
+    for place in 0..<places { (counts.baseAddress! + place).initialize(to: Atomic(0)) }
+  }
+
+  deinit { counts.deallocate() }
+
+  func add(at place: Int) { counts[place].add(1, ordering: .relaxed) }
+
+  var all: [Int] { counts.indices.map { counts[$0].load(ordering: .relaxed) } }
 }

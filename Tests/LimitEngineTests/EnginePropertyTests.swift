@@ -5,9 +5,7 @@ import Testing
 @testable import LimitEngine
 
 @Suite struct EnginePropertyTests {
-  private struct Held: ~Copyable {
-    var permit: Permit?
-  }
+  private struct Held: ~Copyable { var permit: Permit? }
 
   /// Limits of every algorithm and scope, small enough to be hit and large enough to overflow
   /// anything that could.
@@ -16,12 +14,9 @@ import Testing
     for number in 0..<8 {
       plan.limits.append(
         LimitDefinition(
-          name: "limit-\(number)",
-          scope: Scope.allCases.randomElement(using: &random)!,
+          name: "limit-\(number)", scope: Scope.allCases.randomElement(using: &random)!,
           unit: random.chance(1, in: 4) ? "tokens" : "requests",
-          settings: randomSettings(algorithm: nil, &random)
-        )
-      )
+          settings: randomSettings(algorithm: nil, &random)))
     }
     for _ in 0..<6 {
       let count = Int.random(in: 1...4, using: &random)
@@ -33,9 +28,7 @@ import Testing
       tenant.standing = name == "internal" ? .unlimited : .limited
       for limit in 0..<8 where plan.limits[limit].scope != .global && random.chance(1, in: 3) {
         tenant.overrides[limit] = randomSettings(
-          algorithm: plan.limits[limit].settings.parameters.algorithm,
-          &random
-        )
+          algorithm: plan.limits[limit].settings.parameters.algorithm, &random)
       }
       plan.tenants.append(tenant)
     }
@@ -44,10 +37,9 @@ import Testing
     return plan
   }
 
-  private static func randomSettings(
-    algorithm: Algorithm?,
-    _ random: inout SeededGenerator
-  ) -> LimitSettings {
+  private static func randomSettings(algorithm: Algorithm?, _ random: inout SeededGenerator)
+    -> LimitSettings
+  {
     let capacity: UInt64 =
       switch random.next() % 6 {
       case 0: 1
@@ -61,28 +53,22 @@ import Testing
       let interval = UInt64.random(in: 1...(1 << shift), using: &random)
       let burst = min(capacity, TokenBucket.Parameters.toleranceMax.count / interval)
       parameters = .tokenBucket(
-        TokenBucket.Parameters(emissionInterval: Nanoseconds(interval), burst: burst)!
-      )
+        TokenBucket.Parameters(emissionInterval: Nanoseconds(interval), burst: burst)!)
     case .slidingWindow:
       let windows: [UInt64] = [
-        100_000_000, 1_000_000_000, 60_000_000_000, 86_400_000_000_000,
-        31 * 86_400_000_000_000, UInt64.random(in: 100_000_000...10_000_000_000, using: &random),
+        100_000_000, 1_000_000_000, 60_000_000_000, 86_400_000_000_000, 31 * 86_400_000_000_000,
+        UInt64.random(in: 100_000_000...10_000_000_000, using: &random),
       ]
       parameters = .slidingWindow(
         SlidingWindow.Parameters(
-          limit: capacity,
-          window: Nanoseconds(windows.randomElement(using: &random)!)
-        )!
-      )
-    case .concurrency:
-      parameters = .concurrency(Concurrency.Parameters(limit: capacity)!)
+          limit: capacity, window: Nanoseconds(windows.randomElement(using: &random)!))!)
+    case .concurrency: parameters = .concurrency(Concurrency.Parameters(limit: capacity)!)
     }
     return LimitSettings(
       parameters: parameters,
       softThreshold: random.chance(1, in: 3)
         ? UInt64.random(in: 1...parameters.capacity, using: &random) : nil,
-      mode: random.chance(1, in: 5) ? .shadow : .enforce
-    )
+      mode: random.chance(1, in: 5) ? .shadow : .enforce)
   }
 
   private static func randomStep(_ random: inout SeededGenerator) -> UInt64 {
@@ -139,8 +125,8 @@ import Testing
     for step in 0..<steps {
       now = min(now + randomStep(&random), Instant.max.nanoseconds / 2)
       let instant = Instant(nanoseconds: now)
-      let tenant = ["acme", "district-7", "internal", "banned", "someone"]
-        .randomElement(using: &random)!
+      let tenant = ["acme", "district-7", "internal", "banned", "someone"].randomElement(
+        using: &random)!
       let key = "user-\(random.next() % 12)"
       let policy = Int(random.next() % UInt64(plan.policies.count))
       let cost = randomCost(&random)
@@ -152,24 +138,12 @@ import Testing
       case 0:
         actual = engine.peek(query, under: policies, at: instant)
         expected = model.decide(
-          tenant: tenant,
-          policy: policy,
-          key: key,
-          cost: cost,
-          now: now,
-          intent: .peek
-        )
+          tenant: tenant, policy: policy, key: key, cost: cost, now: now, intent: .peek)
       case 1, 2:
         var acquisition = engine.acquire(query, under: policies, at: instant)
         actual = acquisition.decision
         expected = model.decide(
-          tenant: tenant,
-          policy: policy,
-          key: key,
-          cost: cost,
-          now: now,
-          intent: .acquire
-        )
+          tenant: tenant, policy: policy, key: key, cost: cost, now: now, intent: .acquire)
         if let permit = acquisition.takePermit() {
           permits.append((held.add(permit), actual.receipt, tenant, policy, key))
         }
@@ -178,34 +152,19 @@ import Testing
         let known = permits.remove(at: place)
         engine.release(held.take(known.number))
         model.release(
-          known.receipt,
-          tenant: known.tenant,
-          policy: known.policy,
-          key: known.key,
-          now: now
-        )
+          known.receipt, tenant: known.tenant, policy: known.policy, key: known.key, now: now)
         continue
       case 4 where !receipts.isEmpty:
         let place = Int(random.next() % UInt64(receipts.count))
         let (receipt, tenant, policy, key) = receipts.remove(at: place)
         engine.refund(
-          Self.query(policies, tenant, policy, key, 1),
-          receipt,
-          under: policies,
-          at: instant
-        )
+          Self.query(policies, tenant, policy, key, 1), receipt, under: policies, at: instant)
         model.refund(receipt, tenant: tenant, policy: policy, key: key, now: now)
         continue
       default:
         actual = engine.check(query, under: policies, at: instant)
         expected = model.decide(
-          tenant: tenant,
-          policy: policy,
-          key: key,
-          cost: cost,
-          now: now,
-          intent: .check
-        )
+          tenant: tenant, policy: policy, key: key, cost: cost, now: now, intent: .check)
         if actual.outcome == .allow && random.chance(1, in: 4) {
           receipts.append((actual.receipt, tenant, policy, key))
         }
@@ -225,19 +184,12 @@ import Testing
   }
 
   private static func query(
-    _ policies: PolicySet,
-    _ tenant: String,
-    _ policy: Int,
-    _ key: String,
-    _ cost: UInt64
+    _ policies: PolicySet, _ tenant: String, _ policy: Int, _ key: String, _ cost: UInt64
   ) -> Query {
     let tenant = policies.tenant(named: tenant)
     return Query(
-      tenant: tenant,
-      policy: PolicyIndex(UInt16(policy)),
-      key: tenant.fingerprint(ofKey: key),
-      cost: cost
-    )
+      tenant: tenant, policy: PolicyIndex(UInt16(policy)), key: tenant.fingerprint(ofKey: key),
+      cost: cost)
   }
 }
 

@@ -40,9 +40,7 @@ import Testing
   @Test("A tenant at its cap is held to one bucket of its own for all further keys")
   func capUsesTheTenantsBucket() {
     let fixture = Fixture([(.key, tokenBucket(every: second, burst: 2))], keysPerTenant: 3)
-    for key in ["a", "b", "c"] {
-      #expect(fixture.check(fixture.query(key), at: 1).flags == [])
-    }
+    for key in ["a", "b", "c"] { #expect(fixture.check(fixture.query(key), at: 1).flags == []) }
     // Two units for all other keys together.
     let charged = fixture.check(fixture.query("d"), at: 1)
     #expect(charged.outcome == .allow)
@@ -55,11 +53,7 @@ import Testing
     #expect(fixture.engine.liveKeys(of: fixture.policies.tenant(named: "acme")) == 3)
     // A refund finds the bucket that was charged.
     fixture.engine.refund(
-      fixture.query("d"),
-      charged.receipt,
-      under: fixture.policies,
-      at: Instant(nanoseconds: 1)
-    )
+      fixture.query("d"), charged.receipt, under: fixture.policies, at: Instant(nanoseconds: 1))
     #expect(fixture.check(fixture.query("g"), at: 1).outcome == .allow)
     #expect(fixture.check(fixture.query("h"), at: 1).outcome == .deny)
   }
@@ -67,10 +61,7 @@ import Testing
   @Test("Keys that are done with make room under the cap without anybody sweeping")
   func deadKeysMakeRoom() {
     let fixture = Fixture(
-      [(.key, tokenBucket(every: 1_000, burst: 1))],
-      keySlots: 256,
-      keysPerTenant: 64
-    )
+      [(.key, tokenBucket(every: 1_000, burst: 1))], keySlots: 256, keysPerTenant: 64)
     var overflowed = 0
     for number in 0..<20_000 as Range<UInt64> {
       // 50 keys are live at a time; thousands have come and gone.
@@ -81,22 +72,17 @@ import Testing
     #expect(overflowed == 0)
   }
 
-  @Test("A full table charges the tenant's bucket; a live bucket is never evicted")
-  func fullTable() {
+  @Test("A full table charges the tenant's bucket; a live bucket is never evicted") func fullTable()
+  {
     let fixture = Fixture(
-      [(.key, tokenBucket(every: day, burst: 5))],
-      keySlots: 64,
-      keysPerTenant: .max
-    )
+      [(.key, tokenBucket(every: day, burst: 5))], keySlots: 64, keysPerTenant: .max)
     var known: [String] = []
     for number in 0..<500 {
       let key = "key-\(number)"
       if !fixture.check(fixture.query(key), at: 1).flags.contains(.overflow) { known.append(key) }
     }
     #expect((56...64).contains(known.count))
-    for key in known {
-      #expect(fixture.check(fixture.query(key), at: 1).remaining == 3)
-    }
+    for key in known { #expect(fixture.check(fixture.query(key), at: 1).remaining == 3) }
     #expect(fixture.engine.invariantViolation(at: Instant(nanoseconds: 1)) == nil)
   }
 
@@ -104,10 +90,7 @@ import Testing
   func bytesPerBucket() {
     let slots = 1 << 18
     let fixture = Fixture(
-      [(.key, tokenBucket(every: day, burst: 5))],
-      keySlots: slots,
-      keysPerTenant: .max
-    )
+      [(.key, tokenBucket(every: day, burst: 5))], keySlots: slots, keysPerTenant: .max)
     let tenant = fixture.policies.tenant(named: "acme")
     let count = UInt64(slots) * 82 / 100
     var overflowed = 0
@@ -115,9 +98,7 @@ import Testing
       var bytes = number
       let key = withUnsafeBytes(of: &bytes) { tenant.fingerprint(ofKey: $0) }
       let decision = fixture.check(
-        Query(tenant: tenant, policy: PolicyIndex(0), key: key).self,
-        at: 1
-      )
+        Query(tenant: tenant, policy: PolicyIndex(0), key: key).self, at: 1)
       if decision.flags.contains(.overflow) { overflowed += 1 }
     }
     #expect(overflowed == 0)
@@ -127,8 +108,7 @@ import Testing
     #expect(Double(bytes) / Double(count) <= 40)
   }
 
-  @Test("Keys chosen to meet under one secret are spread under another")
-  func hashFlood() {
+  @Test("Keys chosen to meet under one secret are spread under another") func hashFlood() {
     let (known, secret) = (HashKey(low: 1, high: 2), HashKey(low: 3, high: 4))
     let limits: [(Scope, LimitSettings)] = [(.key, tokenBucket(every: day, burst: 1))]
     let attacked = Fixture(limits, keySlots: 4_096, keysPerTenant: .max, hashKey: known)
@@ -153,9 +133,7 @@ import Testing
     #expect(spread(attacked).count == 1)
     #expect(spread(safe).count >= 100)
     #expect(spread(safe).values.max()! < chosen.count / 100 * 3)
-    let overflowed = chosen.count {
-      safe.check(safe.query($0), at: 1).flags.contains(.overflow)
-    }
+    let overflowed = chosen.count { safe.check(safe.query($0), at: 1).flags.contains(.overflow) }
     #expect(overflowed == 0)
   }
 

@@ -6,8 +6,8 @@ import Testing
 @testable import LimitEngine
 
 @Suite struct LayoutTests {
-  @Test("A slot is 32 bytes, a bucket 128, and the words lie where the drawing says")
-  func layout() {
+  @Test("A slot is 32 bytes, a bucket 128, and the words lie where the drawing says") func layout()
+  {
     #expect(MemoryLayout<Atomic<UInt64>>.size == 8)
     #expect(MemoryLayout<Atomic<UInt64>>.stride == 8)
     #expect(MemoryLayout<Atomic<UInt64>>.alignment == 8)
@@ -31,12 +31,10 @@ import Testing
     #expect(MemoryLayout<Decision>.stride <= 80)
   }
 
-  @Test("Every kind of state word says what it is, and nothing else")
-  func stateWords() {
+  @Test("Every kind of state word says what it is, and nothing else") func stateWords() {
     let late = Tick(value: .max)
     let words: [(StateWord, live: Bool, pending: Bool, claimed: Bool, window: Bool)] = [
-      (.empty, false, false, false, false),
-      (.tokenBucket(tat: 0), true, false, false, false),
+      (.empty, false, false, false, false), (.tokenBucket(tat: 0), true, false, false, false),
       (.tokenBucket(tat: (1 << 63) - 2), true, false, false, false),
       (.window(expiry: late, count: 0), true, false, false, true),
       (.window(expiry: late, count: StateWord.countMax), true, false, false, true),
@@ -61,8 +59,7 @@ import Testing
     #expect(StateWord.window(expiry: late, count: 1).floor == 0)
   }
 
-  @Test("A word is dead only strictly before now, and a held permit never")
-  func deadness() {
+  @Test("A word is dead only strictly before now, and a held permit never") func deadness() {
     let now = Instant(nanoseconds: 1 << 40)
     #expect(StateWord.tokenBucket(tat: (1 << 40) - 1).isDead(at: now))
     #expect(!StateWord.tokenBucket(tat: 1 << 40).isDead(at: now))
@@ -77,8 +74,7 @@ import Testing
     #expect(!StateWord.claimed(nonce: 0).isDead(at: now))
   }
 
-  @Test("Ticks are compared across their wrap")
-  func tickDistance() {
+  @Test("Ticks are compared across their wrap") func tickDistance() {
     let last = Tick(value: Tick.mask)
     let first = Tick(value: 0)
     #expect(first.distance(after: last) == 1)

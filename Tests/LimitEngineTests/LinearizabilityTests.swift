@@ -25,9 +25,10 @@ extension RealThreads {
 
     @Test(
       "Every history of a hot bucket is linearizable",
-      arguments: ["token bucket", "sliding window"]
-    )
-    func historiesAreLinearizable(_ algorithm: String) {
+      arguments: ["token bucket", "sliding window"]) func historiesAreLinearizable(
+        _ algorithm: String
+      )
+    {
       #if THREAD_SANITIZER
       let wanted = 50
       #else
@@ -52,8 +53,7 @@ extension RealThreads {
       #expect(overlapping == wanted, "the calls hardly ever overlapped")
     }
 
-    @Test("The checker refuses a history that no order explains")
-    func checkerCanFail() {
+    @Test("The checker refuses a history that no order explains") func checkerCanFail() {
       let first = Event(call: .check(4), outcome: .allow, remaining: 2, began: 0, ended: 1)
       var second = Event(call: .check(4), outcome: .allow, remaining: 2, began: 0, ended: 2)
       #expect(!Self.isLinearizable([first, second], capacity: 6))
@@ -67,7 +67,7 @@ extension RealThreads {
 
     private static func record(_ fixture: Fixture, seed: UInt64) -> [Event] {
       let clock = Atomic(0)
-      let all: Mutex<[Event]> = Mutex([])
+      let all = Locked<[Event]>([])
       runThreads(3) { thread in
         var random = SeededGenerator(seed: seed &+ UInt64(thread) &* 7_919)
         var mine: [Event] = []
@@ -97,13 +97,8 @@ extension RealThreads {
           let ended = clock.add(1, ordering: .sequentiallyConsistent).newValue
           mine.append(
             Event(
-              call: call,
-              outcome: decision.outcome,
-              remaining: decision.remaining,
-              began: began,
-              ended: ended
-            )
-          )
+              call: call, outcome: decision.outcome, remaining: decision.remaining, began: began,
+              ended: ended))
         }
         let list = mine
         all.withLock { $0 += list }
@@ -148,8 +143,7 @@ extension RealThreads {
       case .peek(let cost):
         let outcome: Decision.Outcome = cost > left ? .deny : .allow
         return event.outcome == outcome && event.remaining == left ? left : nil
-      case .refund(let cost):
-        return min(capacity, left + cost)
+      case .refund(let cost): return min(capacity, left + cost)
       }
     }
   }

@@ -9,13 +9,9 @@ import Testing
   func rows() {
     var builder = PolicySetBuilder()
     let limit = builder.addLimit(
-      LimitDefinition(name: "l", scope: .tenant, settings: tokenBucket(every: 10, burst: 1))
-    )
+      LimitDefinition(name: "l", scope: .tenant, settings: tokenBucket(every: 10, burst: 1)))
     builder.addPolicy(named: "p", limits: [limit])
-    let pro = builder.addRow(
-      basedOn: .base,
-      overrides: [(limit, tokenBucket(every: 10, burst: 2))]
-    )
+    let pro = builder.addRow(basedOn: .base, overrides: [(limit, tokenBucket(every: 10, burst: 2))])
     let own = builder.addRow(basedOn: pro, overrides: [(limit, tokenBucket(every: 10, burst: 3))])
     builder.addTenant(named: "acme", .init(row: pro))
     builder.addTenant(named: "district-7", .init(row: own))
@@ -36,18 +32,14 @@ import Testing
     #expect(strict.build(hashKey: .random()).tenant(named: "nobody").standing == .unknown)
   }
 
-  @Test("A hundred thousand tenants are all found")
-  func manyTenants() {
+  @Test("A hundred thousand tenants are all found") func manyTenants() {
     var builder = PolicySetBuilder()
     let limit = builder.addLimit(
-      LimitDefinition(name: "l", scope: .tenant, settings: tokenBucket(every: 10, burst: 1))
-    )
+      LimitDefinition(name: "l", scope: .tenant, settings: tokenBucket(every: 10, burst: 1)))
     builder.addPolicy(named: "p", limits: [limit])
     for number in 0..<100_000 as Range<UInt64> {
       let row = builder.addRow(
-        basedOn: .base,
-        overrides: [(limit, tokenBucket(every: 10, burst: number + 1))]
-      )
+        basedOn: .base, overrides: [(limit, tokenBucket(every: 10, burst: number + 1))])
       builder.addTenant(named: "tenant-\(number)", .init(row: row))
     }
     let policies = builder.build(hashKey: .random())
@@ -66,11 +58,8 @@ import Testing
     plan.limits = [
       LimitDefinition(name: "calls", scope: .key, settings: tokenBucket(every: day, burst: 3)),
       LimitDefinition(
-        name: "tokens",
-        scope: .key,
-        unit: "tokens",
-        settings: slidingWindow(limit: 1_000, window: day)
-      ),
+        name: "tokens", scope: .key, unit: "tokens",
+        settings: slidingWindow(limit: 1_000, window: day)),
     ]
     plan.policies = [[0, 1], [0]]
     let policies = plan.compile()
@@ -79,14 +68,8 @@ import Testing
     func check(_ policy: UInt16, cost: UInt64) -> Decision {
       engine.check(
         Query(
-          tenant: tenant,
-          policy: PolicyIndex(policy),
-          key: tenant.fingerprint(ofKey: "k"),
-          cost: cost
-        ),
-        under: policies,
-        at: Instant(nanoseconds: 5)
-      )
+          tenant: tenant, policy: PolicyIndex(policy), key: tenant.fingerprint(ofKey: "k"),
+          cost: cost), under: policies, at: Instant(nanoseconds: 5))
     }
     #expect(check(0, cost: 400).outcome == .allow)
     #expect(check(0, cost: 400).outcome == .allow)
@@ -119,8 +102,7 @@ import Testing
     let raised = set(8)
     #expect(
       fixture.engine.check(raised.query(cost: 3), under: raised.policies, at: time).outcome
-        == .allow
-    )
+        == .allow)
     let lowered = set(4)
     let denied = fixture.engine.check(lowered.query(), under: lowered.policies, at: time)
     #expect(denied.outcome == .deny)

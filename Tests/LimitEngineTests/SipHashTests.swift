@@ -15,8 +15,7 @@ import Testing
   }
 
   /// From the reference implementation's vectors for 128 bits of output, bytes 0, 1, 2 … hashed.
-  @Test("With 2-4 rounds it is the reference implementation")
-  func referenceVectors() {
+  @Test("With 2-4 rounds it is the reference implementation") func referenceVectors() {
     let vectors: [(UInt64, UInt64)] = [
       (0xe6a8_25ba_047f_81a3, 0x9302_55c7_1472_f66d),
       (0x44af_996b_d8c1_87da, 0x45fc_229b_1159_7634),
@@ -26,14 +25,12 @@ import Testing
     for (count, vector) in vectors.enumerated() {
       #expect(
         Self.hash(count, compression: 2, finalization: 4)
-          == Fingerprint(low: vector.0, high: vector.1)
-      )
+          == Fingerprint(low: vector.0, high: vector.1))
     }
   }
 
   /// From an implementation in another language that was held against the same reference.
-  @Test("With 1-3 rounds it agrees at every length class")
-  func shortRoundVectors() {
+  @Test("With 1-3 rounds it agrees at every length class") func shortRoundVectors() {
     let vectors: [Int: (UInt64, UInt64)] = [
       0: (0xbea5_8827_b2bc_7ee7, 0x0130_30dd_6adb_62fd),
       1: (0xa8ed_d360_0437_6ffc, 0x63f0_2f2b_cc73_055e),
@@ -48,9 +45,7 @@ import Testing
     for (count, vector) in vectors {
       #expect(
         Self.hash(count, compression: 1, finalization: 3)
-          == Fingerprint(low: vector.0, high: vector.1),
-        "\(count) bytes"
-      )
+          == Fingerprint(low: vector.0, high: vector.1), "\(count) bytes")
     }
   }
 

@@ -20,35 +20,22 @@ public enum Concurrency {
   /// Decides whether `cost` more units may be held. Only `acquire` holds them.
   ///
   /// No wait is promised on denial: a unit comes back when its holder returns it.
-  @inline(__always)
-  static func decide(
-    _ state: StateWord,
-    limit: UInt64,
-    now: UInt64,
-    cost: UInt64,
-    intent: Intent
+  @inline(__always) static func decide(
+    _ state: StateWord, limit: UInt64, now: UInt64, cost: UInt64, intent: Intent
   ) -> Verdict {
     let held = state.count
     let left = held >= limit ? 0 : limit &- held
     guard cost <= left else {
       return Verdict(
-        outcome: cost > limit ? .never : .deny,
-        next: state,
-        remaining: left,
-        retryAfter: 0,
-        resetAfter: 0
-      )
+        outcome: cost > limit ? .never : .deny, next: state, remaining: left, retryAfter: 0,
+        resetAfter: 0)
     }
     // The tick never moves back, whatever `now` a slow thread brings: see StateWord on reuse.
     let today = Tick(containing: now)
     let since = state == .empty || today.distance(after: state.tick) > 0 ? today : state.tick
     return Verdict(
-      outcome: .allow,
-      next: .concurrency(since: since, held: held &+ cost),
-      remaining: intent == .acquire ? left &- cost : left,
-      retryAfter: 0,
-      resetAfter: 0
-    )
+      outcome: .allow, next: .concurrency(since: since, held: held &+ cost),
+      remaining: intent == .acquire ? left &- cost : left, retryAfter: 0, resetAfter: 0)
   }
 
   /// The state after `cost` units came back.

@@ -47,12 +47,8 @@ public enum SlidingWindow {
   }
 
   /// Reads the two words at `now`.
-  @inline(__always)
-  static func view(
-    current word: StateWord,
-    previous: StateWord,
-    window: UInt64,
-    now: UInt64
+  @inline(__always) static func view(
+    current word: StateWord, previous: StateWord, window: UInt64, now: UInt64
   ) -> View {
     let elapsed = now % window
     let start = now &- elapsed
@@ -63,30 +59,16 @@ public enum SlidingWindow {
     let stored = word.tick
     if stored == expiry, !previous.isWindow || previous.tick.distance(after: stored) <= 0 {
       return View(
-        current: word.count,
-        previous: count(of: previous, under: stored),
-        elapsed: elapsed,
-        expiry: expiry,
-        rolls: false
-      )
+        current: word.count, previous: count(of: previous, under: stored), elapsed: elapsed,
+        expiry: expiry, rolls: false)
     }
     return unusualView(
-      current: word,
-      previous: previous,
-      start: start,
-      elapsed: elapsed,
-      window: window
-    )
+      current: word, previous: previous, start: start, elapsed: elapsed, window: window)
   }
 
   /// The view where the stored window is not the one that `now` lies in.
-  @inline(never)
-  private static func unusualView(
-    current word: StateWord,
-    previous: StateWord,
-    start: UInt64,
-    elapsed: UInt64,
-    window: UInt64
+  @inline(never) private static func unusualView(
+    current word: StateWord, previous: StateWord, start: UInt64, elapsed: UInt64, window: UInt64
   ) -> View {
     let stored = word.tick
     let expiry = Tick(atOrAfter: start + 2 * window)
@@ -101,50 +83,29 @@ public enum SlidingWindow {
     if previous.isWindow, previous.tick.distance(after: stored) > 0 {
       // Another thread, whose clock reading is later than ours, is rolling on: finish its roll,
       // and decide as of the start of the window it rolls to. Time does not go back for a bucket.
-      return View(
-        current: 0,
-        previous: word.count,
-        elapsed: 0,
-        expiry: previous.tick,
-        rolls: true
-      )
+      return View(current: 0, previous: word.count, elapsed: 0, expiry: previous.tick, rolls: true)
     }
     let before = count(of: previous, under: stored)
     if stored.distance(after: expiry) >= 0 {
       // A window that a later clock reading has begun (or a longer one, before its length was
       // changed): decide as of its start.
       return View(
-        current: word.count,
-        previous: before,
-        elapsed: stored == expiry ? elapsed : 0,
-        expiry: stored,
-        rolls: false
-      )
+        current: word.count, previous: before, elapsed: stored == expiry ? elapsed : 0,
+        expiry: stored, rolls: false)
     }
     // Stored under a shorter window length: all that is in view counts in full.
     return View(
-      current: min(word.count + before, StateWord.countMax),
-      previous: 0,
-      elapsed: elapsed,
-      expiry: expiry,
-      rolls: false
-    )
+      current: min(word.count + before, StateWord.countMax), previous: 0, elapsed: elapsed,
+      expiry: expiry, rolls: false)
   }
 
-  @inline(__always)
-  private static func count(of previous: StateWord, under expiry: Tick) -> UInt64 {
-    previous.isWindow && previous.tick == expiry ? previous.count : 0
-  }
+  @inline(__always) private static func count(of previous: StateWord, under expiry: Tick) -> UInt64
+  { previous.isWindow && previous.tick == expiry ? previous.count : 0 }
 
   /// Decides a query of `cost` units: admits when
   /// previous × (W − elapsed) + (current + cost) × W ≤ limit × W, in exact arithmetic.
-  @inline(__always)
-  static func decide(
-    _ view: View,
-    limit: UInt64,
-    window: UInt64,
-    cost: UInt64,
-    intent: Intent
+  @inline(__always) static func decide(
+    _ view: View, limit: UInt64, window: UInt64, cost: UInt64, intent: Intent
   ) -> Verdict {
     let unchanged = StateWord.window(expiry: view.expiry, count: view.current)
     guard cost <= limit else {
@@ -157,52 +118,35 @@ public enum SlidingWindow {
     }
     let charged = view.current &+ cost
     return verdict(
-      .allow,
-      .window(expiry: view.expiry, count: charged),
-      view,
-      current: intent == .peek ? view.current : charged,
-      limit,
-      window
-    )
+      .allow, .window(expiry: view.expiry, count: charged), view,
+      current: intent == .peek ? view.current : charged, limit, window)
   }
 
   /// Counts are below 2^34 and windows below 2^52, so that the 128-bit products are exact.
-  @inline(__always)
-  private static func fits(_ view: View, limit: UInt64, window: UInt64, cost: UInt64) -> Bool {
+  @inline(__always) private static func fits(
+    _ view: View, limit: UInt64, window: UInt64, cost: UInt64
+  ) -> Bool {
     guard view.current &+ cost <= limit else { return false }
     let inView = view.previous.multipliedFullWidth(by: window &- view.elapsed)
     let room = (limit &- view.current &- cost).multipliedFullWidth(by: window)
     return (inView.high, inView.low) <= (room.high, room.low)
   }
 
-  @inline(__always)
-  private static func verdict(
-    _ outcome: Decision.Outcome,
-    _ next: StateWord,
-    _ view: View,
-    current: UInt64,
-    _ limit: UInt64,
+  @inline(__always) private static func verdict(
+    _ outcome: Decision.Outcome, _ next: StateWord, _ view: View, current: UInt64, _ limit: UInt64,
     _ window: UInt64
   ) -> Verdict {
     let still = window &- view.elapsed
     var used = current
     if view.previous > 0 { used &+= divideUp(view.previous, by: window, times: still) }
     return Verdict(
-      outcome: outcome,
-      next: next,
-      remaining: used >= limit ? 0 : limit &- used,
-      retryAfter: 0,
-      resetAfter: current > 0 ? still &+ window : view.previous > 0 ? still : 0
-    )
+      outcome: outcome, next: next, remaining: used >= limit ? 0 : limit &- used, retryAfter: 0,
+      resetAfter: current > 0 ? still &+ window : view.previous > 0 ? still : 0)
   }
 
   /// The least wait after which `cost`, denied now, fits if nothing else comes.
-  @inline(never)
-  private static func retryAfter(
-    _ view: View,
-    limit: UInt64,
-    window: UInt64,
-    cost: UInt64
+  @inline(never) private static func retryAfter(
+    _ view: View, limit: UInt64, window: UInt64, cost: UInt64
   ) -> UInt64 {
     let still = window - view.elapsed
     if view.current + cost <= limit {
@@ -218,36 +162,44 @@ public enum SlidingWindow {
   /// floor(value × factor / divisor). The quotient fits: it is below `factor` at every call.
   private static func divideDown(_ value: UInt64, by divisor: UInt64, times factor: UInt64)
     -> UInt64
-  {
-    divisor.dividingFullWidth(value.multipliedFullWidth(by: factor)).quotient
-  }
+  { divisor.dividingFullWidth(value.multipliedFullWidth(by: factor)).quotient }
 
   /// ceil(value × factor / divisor), with factor ≤ divisor.
-  @inline(__always)
-  private static func divideUp(_ value: UInt64, by divisor: UInt64, times factor: UInt64) -> UInt64
-  {
+  @inline(__always) private static func divideUp(
+    _ value: UInt64, by divisor: UInt64, times factor: UInt64
+  ) -> UInt64 {
     let (quotient, remainder) = divisor.dividingFullWidth(value.multipliedFullWidth(by: factor))
     return quotient &+ (remainder > 0 ? 1 : 0)
   }
 }
 
 extension SlidingWindow {
-  /// Which of a bucket's words holds a decision made at `decidedAt`.
+  /// What is known of a charge that is to be given back.
+  enum Charge {
+    /// When it was decided. A reading of the clock that came late may have been charged to a later
+    /// window than the one it lies in; then too little is given back, never too much.
+    case decided(at: Instant)
+    /// The expiry of the window that was charged.
+    case expiring(Tick)
+  }
+
+  /// Which of a bucket's words holds a charge.
   enum Place { case current, previous, outOfView }
 
-  /// Where a charge that was made at `decidedAt` is counted now.
-  static func place(
-    of decidedAt: UInt64,
-    current: StateWord,
-    previous: StateWord,
-    window: UInt64
-  ) -> Place {
+  /// Where a charge is counted now.
+  static func place(of charge: Charge, current: StateWord, previous: StateWord, window: UInt64)
+    -> Place
+  {
     guard current.isWindow else { return .outOfView }
-    let start = decidedAt - decidedAt % window
-    if current.tick == Tick(atOrAfter: start + 2 * window) { return .current }
-    let following = Tick(atOrAfter: start + 3 * window)
-    return current.tick == following && previous.isWindow && previous.tick == following
-      ? .previous : .outOfView
+    switch charge {
+    case .expiring(let expiry): return current.tick == expiry ? .current : .outOfView
+    case .decided(let instant):
+      let start = instant.nanoseconds - instant.nanoseconds % window
+      if current.tick == Tick(atOrAfter: start + 2 * window) { return .current }
+      let following = Tick(atOrAfter: start + 3 * window)
+      return current.tick == following && previous.isWindow && previous.tick == following
+        ? .previous : .outOfView
+    }
   }
 
   /// `word` with `cost` units fewer, never below none.

@@ -12,12 +12,10 @@ extension Engine {
   ///     whole can be given back.
   ///   - now: read after the decision was made.
   public func refund(
-    _ query: Query,
-    _ receipt: Receipt,
-    under policies: borrowing PolicySet,
-    at now: Instant
+    _ query: Query, _ receipt: Receipt, under policies: borrowing PolicySet, at now: Instant
   ) {
     guard query.tenant.standing == .limited || query.tenant.standing == .unlimited else { return }
+    policies.check(query)
     if isPastHorizon(now) { passHorizon(to: now) }
     let entries = policies.range(of: query.policy)
     for place in 0..<entries.count where receipt.charged & 1 << UInt16(place) != 0 {
@@ -26,13 +24,8 @@ extension Engine {
       guard rule.pointee.algorithm != .concurrency else { continue }
       let level = UInt8(receipt.escalated >> UInt32(2 * place) & 3)
       giveBack(
-        rule,
-        query,
-        cost: entry.charge(for: receipt.cost),
-        level: level,
-        decidedAt: receipt.decidedAt,
-        now: now
-      )
+        rule, query, cost: entry.charge(for: receipt.cost), level: level,
+        from: .decided(at: receipt.decidedAt), now: now)
     }
   }
 

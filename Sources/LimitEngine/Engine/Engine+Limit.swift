@@ -4,12 +4,16 @@ import Synchronization
 
 extension Engine {
   /// Which bucket `rule` uses for a query, `level` scopes wider than its own.
-  @inline(__always)
-  static func identity(_ rule: UnsafePointer<Rule>, _ query: Query, level: UInt8) -> BucketID {
+  @inline(__always) static func identity(_ rule: UnsafePointer<Rule>, _ query: Query, level: UInt8)
+    -> BucketID
+  {
     switch rule.pointee.scope.rawValue &+ level {
     case Scope.key.rawValue: BucketID(query.key, seed: rule.pointee.seed)
     case Scope.tenant.rawValue: BucketID(query.tenant.fingerprint, seed: rule.pointee.seed)
-    default: BucketID(Fingerprint(low: 0, high: 0), seed: rule.pointee.seed)
+    // Everybody's bucket. Where tenants overflow into it, only those with the same period meet.
+    default:
+      BucketID(
+        Fingerprint(low: level == 0 ? 0 : rule.pointee.period, high: 0), seed: rule.pointee.seed)
     }
   }
 
@@ -18,13 +22,8 @@ extension Engine {
   /// What `rule` says to a query that takes `cost` from it. Writes nothing.
   ///
   /// - Parameter level: how many scopes wider than the rule's own to look, at least.
-  @inline(__always)
-  func look(
-    _ rule: UnsafePointer<Rule>,
-    _ query: Query,
-    cost: UInt64,
-    now: Instant,
-    intent: Intent,
+  @inline(__always) func look(
+    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant, intent: Intent,
     level: UInt8 = 0
   ) -> Site {
     let id = Self.identity(rule, query, level: level)
@@ -40,18 +39,13 @@ extension Engine {
 
   /// As `look`, for a bucket that has no slot: as if unused, or the tenant's own where the tenant
   /// may have no more keys.
-  @inline(never)
-  private func lookAbsent(
-    _ rule: UnsafePointer<Rule>,
-    _ query: Query,
-    cost: UInt64,
-    now: Instant,
-    intent: Intent,
+  @inline(never) private func lookAbsent(
+    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant, intent: Intent,
     level: UInt8
   ) -> Site {
     let scope = rule.pointee.scope.rawValue + level
     if scope == Scope.key.rawValue {
-      let tenant = directory.number(of: query.tenant.fingerprint)
+      let tenant = query.tenant.fingerprint
       // Some of the buckets that fill its share may be dead.
       if !directory.hasRoom(for: tenant) { table(scope).pointee.sweepSome(at: now) }
       if !directory.hasRoom(for: tenant) {
@@ -64,49 +58,27 @@ extension Engine {
 
   /// Evaluates a bucket's words; `nil` where they changed while being read. The token bucket is
   /// inlined into the query path; the others would only crowd it.
-  @inline(__always)
-  private static func site(
-    _ rule: UnsafePointer<Rule>,
-    slot: Slot?,
-    _ current: StateWord,
-    _ cost: UInt64,
-    _ now: Instant,
-    _ intent: Intent,
-    _ level: UInt8
+  @inline(__always) private static func site(
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
+    _ intent: Intent, _ level: UInt8
   ) -> Site? {
     guard rule.pointee.algorithm == .tokenBucket else {
       return otherSite(rule, slot: slot, current, cost, now, intent, level)
     }
     let verdict = TokenBucket.decide(
-      current,
-      interval: rule.pointee.period,
-      burst: rule.pointee.capacity,
-      now: now.nanoseconds,
-      cost: cost,
-      intent: intent
-    )
+      current, interval: rule.pointee.period, burst: rule.pointee.capacity, now: now.nanoseconds,
+      cost: cost, intent: intent)
     return Site(slot, current, previous: .empty, verdict, level: level, rolls: false)
   }
 
-  @inline(never)
-  private static func otherSite(
-    _ rule: UnsafePointer<Rule>,
-    slot: Slot?,
-    _ current: StateWord,
-    _ cost: UInt64,
-    _ now: Instant,
-    _ intent: Intent,
-    _ level: UInt8
+  @inline(never) private static func otherSite(
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
+    _ intent: Intent, _ level: UInt8
   ) -> Site? {
     let capacity = rule.pointee.capacity
     if rule.pointee.algorithm == .concurrency {
       let verdict = Concurrency.decide(
-        current,
-        limit: capacity,
-        now: now.nanoseconds,
-        cost: cost,
-        intent: intent
-      )
+        current, limit: capacity, now: now.nanoseconds, cost: cost, intent: intent)
       return Site(slot, current, previous: .empty, verdict, level: level, rolls: false)
     }
     let window = rule.pointee.period
@@ -116,18 +88,9 @@ extension Engine {
       previous = seen
     }
     let view = SlidingWindow.view(
-      current: current,
-      previous: previous,
-      window: window,
-      now: now.nanoseconds
-    )
+      current: current, previous: previous, window: window, now: now.nanoseconds)
     let verdict = SlidingWindow.decide(
-      view,
-      limit: capacity,
-      window: window,
-      cost: cost,
-      intent: intent
-    )
+      view, limit: capacity, window: window, cost: cost, intent: intent)
     return Site(slot, current, previous: previous, verdict, level: level, rolls: view.rolls)
   }
 
@@ -137,13 +100,8 @@ extension Engine {
   /// afterwards either `site.isCharged`, or `site.outcome` says why not.
   ///
   /// Lock-free: a turn that does not finish means that another thread changed this bucket.
-  @inline(__always)
-  func charge(
-    _ site: inout Site,
-    _ rule: UnsafePointer<Rule>,
-    _ query: Query,
-    cost: UInt64,
-    now: Instant,
+  @inline(__always) func charge(
+    _ site: inout Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant,
     intent: Intent
   ) {
     if let slot = site.slot, !site.rolls, slot.exchangeCurrent(site.current, with: site.next) {
@@ -153,13 +111,8 @@ extension Engine {
     }
   }
 
-  @inline(never)
-  private func chargeSlowly(
-    _ seen: Site,
-    _ rule: UnsafePointer<Rule>,
-    _ query: Query,
-    cost: UInt64,
-    now: Instant,
+  @inline(never) private func chargeSlowly(
+    _ seen: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant,
     intent: Intent
   ) -> Site {
     var site = seen
@@ -167,7 +120,7 @@ extension Engine {
     // A bucket that has a slot and does not roll was tried by `charge`, and has changed.
     var isFresh = site.slot == nil || site.rolls
     while site.outcome == .allow {
-      if isFresh, attempt(&site, &level, rule, query, now: now) {
+      if isFresh, attempt(&site, &level, rule, query, cost: cost, now: now, intent: intent) {
         site.isCharged = true
         break
       }
@@ -184,20 +137,13 @@ extension Engine {
 
   /// One attempt to store `site.next`.
   private func attempt(
-    _ site: inout Site,
-    _ level: inout UInt8,
-    _ rule: UnsafePointer<Rule>,
-    _ query: Query,
-    now: Instant
+    _ site: inout Site, _ level: inout UInt8, _ rule: UnsafePointer<Rule>, _ query: Query,
+    cost: UInt64, now: Instant, intent: Intent
   ) -> Bool {
     if let slot = site.slot {
       if site.rolls {
         let isPublished = BucketTable.publish(
-          site.current.count,
-          under: site.next.tick,
-          in: slot,
-          seen: site.previous
-        )
+          site.current.count, under: site.next.tick, in: slot, seen: site.previous)
         guard isPublished else { return false }
       }
       return slot.exchangeCurrent(site.current, with: site.next)
@@ -205,19 +151,18 @@ extension Engine {
     let scope = rule.pointee.scope.rawValue + level
     let tenant =
       scope == Scope.key.rawValue ? directory.number(of: query.tenant.fingerprint) : .none
+    let widened = level
     let inserted = table(scope).pointee.insert(
       Self.identity(rule, query, level: level),
-      owner: Owner(tenant: tenant, limit: rule.pointee.limit),
-      charged: site.next,
-      now: now,
-      fresh: { rule.pointee.unusedState(at: $0) }
-    )
+      owner: Owner(tenant: tenant, limit: rule.pointee.limit), now: now,
+      charged: { Self.site(rule, slot: nil, .empty, cost, $0, intent, widened)!.next },
+      fresh: { rule.pointee.unusedState(at: $0) })
     switch inserted {
-    case .inserted(let slot):
+    case .inserted(let slot, let word):
       site.slot = slot
+      site.next = word
       return true
-    case .exists:
-      return false
+    case .exists: return false
     case .noRoom:
       level += 1
       return false
@@ -226,17 +171,13 @@ extension Engine {
 
   // MARK: Giving back
 
-  /// Gives `cost` units back to the bucket that a decision at `decidedAt` took them from, where
-  /// that still matters. Never fills a bucket above full.
+  /// Gives `cost` units back to the bucket that a decision took them from, where that still
+  /// matters. Never fills a bucket above full.
   ///
   /// Lock-free, like `charge`.
   func giveBack(
-    _ rule: UnsafePointer<Rule>,
-    _ query: Query,
-    cost: UInt64,
-    level: UInt8,
-    decidedAt: Instant,
-    now: Instant
+    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, level: UInt8,
+    from charge: SlidingWindow.Charge, now: Instant
   ) {
     let id = Self.identity(rule, query, level: level)
     let scope = rule.pointee.scope.rawValue + level
@@ -250,24 +191,17 @@ extension Engine {
         // Not below the floor, which is there as long as no window is: a receipt can be older than
         // the slot's bucket, and `now` older than the thread that took the slot.
         let next = TokenBucket.refund(
-          current,
-          interval: rule.pointee.period,
-          now: max(now.nanoseconds, previous.floor),
-          cost: cost
-        )
+          current, interval: rule.pointee.period, now: max(now.nanoseconds, previous.floor),
+          cost: cost)
         if next == current || slot.exchangeCurrent(current, with: next) { return }
       case .concurrency:
         if slot.exchangeCurrent(current, with: Concurrency.release(current, cost: cost)) { return }
       case .slidingWindow:
         switch SlidingWindow.place(
-          of: decidedAt.nanoseconds,
-          current: current,
-          previous: previous,
-          window: rule.pointee.period
-        )
+          of: charge, current: current, previous: previous,
+          window: rule.pointee.period)
         {
-        case .outOfView:
-          return
+        case .outOfView: return
         case .current:
           let next = SlidingWindow.refund(current, cost: cost)
           if slot.exchangeCurrent(current, with: next) { return }
@@ -289,19 +223,22 @@ extension Engine {
   /// its units would be there twice. So it is put back only if nobody came between; else the units
   /// stay taken, which denies early and never admits too much.
   func uncharge(
-    _ site: Site,
-    _ rule: UnsafePointer<Rule>,
-    _ query: Query,
-    cost: UInt64,
-    now: Instant
+    _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant
   ) {
-    guard rule.pointee.algorithm == .tokenBucket else {
-      giveBack(rule, query, cost: cost, level: site.level, decidedAt: now, now: now)
-      return
-    }
     guard let slot = site.slot else { return }
-    let before = site.current == .empty ? rule.pointee.unusedState(at: now) : site.current
-    _ = slot.exchangeCurrent(site.next, with: before)
+    switch rule.pointee.algorithm {
+    case .slidingWindow:
+      giveBack(
+        rule, query, cost: cost, level: site.level, from: .expiring(site.next.tick), now: now)
+    case .concurrency:
+      giveBack(rule, query, cost: cost, level: site.level, from: .decided(at: now), now: now)
+    case .tokenBucket:
+      // A slot that was taken for this charge is left to die as soon as it can.
+      let before =
+        site.current == .empty
+        ? StateWord.tokenBucket(tat: site.next.tat - cost * rule.pointee.period) : site.current
+      _ = slot.exchangeCurrent(site.next, with: before)
+    }
   }
 }
 
@@ -309,13 +246,11 @@ extension Rule {
   /// The state word of this limit's bucket if it is unused at `now`.
   func unusedState(at now: Instant) -> StateWord {
     switch algorithm {
-    case .tokenBucket:
-      return .tokenBucket(tat: now.nanoseconds)
+    case .tokenBucket: return .tokenBucket(tat: now.nanoseconds)
     case .slidingWindow:
       let start = now.nanoseconds - now.nanoseconds % period
       return .window(expiry: Tick(atOrAfter: start + 2 * period), count: 0)
-    case .concurrency:
-      return .concurrency(since: Tick(containing: now.nanoseconds), held: 0)
+    case .concurrency: return .concurrency(since: Tick(containing: now.nanoseconds), held: 0)
     }
   }
 }

@@ -14,7 +14,9 @@ import Synchronization
 ///
 /// The policy set is an argument: buckets are found by tenant, limit name and key, so a changed set
 /// goes on with the state of the one before. `now` is an argument too: read the clock once per
-/// batch. Readings of different threads may be out of order; a bucket never goes back in time.
+/// batch. Readings of different threads may be out of order: a bucket in the table never goes back
+/// in time, and one that was already freed admits to a reading that is late by s at most what comes
+/// back in s.
 public final class Engine: Sendable {
   /// How large the tables are. Memory is 32 bytes per slot, allocated at start.
   public struct Configuration: Sendable {
@@ -45,34 +47,26 @@ public final class Engine: Sendable {
     self.init(configuration, keyStorage: SlotStorage(slots: configuration.keySlots))
   }
 
-  /// As above, with the key buckets in memory that the caller made, such as huge pages: zeroed,
-  /// aligned to 128 bytes, in place of `keySlots`. `release` gets it back at the end.
+  /// As above, with the key buckets in memory that the caller made, such as huge pages: all
+  /// zero, aligned to 128 bytes, in place of `keySlots`. `release` gets it back at the end.
   public convenience init(
-    _ configuration: Configuration,
-    keyMemory: UnsafeMutableRawBufferPointer,
+    _ configuration: Configuration, keyMemory: UnsafeMutableRawBufferPointer,
     release: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void
-  ) {
-    self.init(configuration, keyStorage: SlotStorage(adopting: keyMemory, release: release))
-  }
+  ) { self.init(configuration, keyStorage: SlotStorage(adopting: keyMemory, release: release)) }
 
   private init(_ configuration: Configuration, keyStorage: consuming SlotStorage) {
     storages = EngineStorage(
-      keys: keyStorage,
-      tenants: SlotStorage(slots: configuration.tenantSlots),
-      globals: SlotStorage(slots: Self.globalSlots),
-      tenantsMax: configuration.tenantsMax,
-      keysPerTenantMax: configuration.keysPerTenantMax
-    )
+      keys: keyStorage, tenants: SlotStorage(slots: configuration.tenantSlots),
+      globals: SlotStorage(slots: Self.globalSlots), tenantsMax: configuration.tenantsMax,
+      keysPerTenantMax: configuration.keysPerTenantMax)
   }
 
   /// The table that holds the buckets of the scope with this raw value.
-  @inline(__always)
-  func table(_ scope: UInt8) -> UnsafeMutablePointer<BucketTable> {
+  @inline(__always) func table(_ scope: UInt8) -> UnsafeMutablePointer<BucketTable> {
     storages.tables + Int(scope)
   }
 
-  @inline(__always)
-  var directory: TenantDirectory { storages.directory }
+  @inline(__always) var directory: TenantDirectory { storages.directory }
 
   // MARK: Upkeep
 
@@ -81,8 +75,7 @@ public final class Engine: Sendable {
   ///
   /// O(slots), about 5 ms per million; any thread.
   /// - Returns: how many slots were freed.
-  @discardableResult
-  public func sweep(at now: Instant) -> Int {
+  @discardableResult public func sweep(at now: Instant) -> Int {
     if isPastHorizon(now) { passHorizon(to: now) }
     let freed = sweepTables(at: now)
     storages.moveHorizon(toAfter: now)
@@ -95,14 +88,14 @@ public final class Engine: Sendable {
 
   /// Whether `now` lies so long after the last sweep that ticks, which count modulo 208 days,
   /// could be misread.
-  @inline(__always)
-  func isPastHorizon(_ now: Instant) -> Bool { now.nanoseconds >= storages.horizon }
+  @inline(__always) func isPastHorizon(_ now: Instant) -> Bool {
+    now.nanoseconds >= storages.horizon
+  }
 
   /// Sweeps at steps short enough for every tick to be read rightly, until `now` is near. After
   /// four steps nothing but held permits can be left, so that the rest may be skipped. Happens
   /// where nobody called `sweep` for 26 days, such as on a machine that slept.
-  @inline(never)
-  func passHorizon(to now: Instant) {
+  @inline(never) func passHorizon(to now: Instant) {
     var steps = 0
     while isPastHorizon(now) {
       if steps == 4 {
@@ -131,7 +124,5 @@ public final class Engine: Sendable {
   public static var countersBytes: Int { Shards.wordCount * 8 }
 
   /// How many key buckets the tenant has live.
-  public func liveKeys(of tenant: Tenant) -> Int {
-    directory.liveCount(of: directory.number(of: tenant.fingerprint))
-  }
+  public func liveKeys(of tenant: Tenant) -> Int { directory.liveCount(of: tenant.fingerprint) }
 }

@@ -21,11 +21,8 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   private let allocation: UnsafeMutableRawPointer
 
   init(
-    keys: consuming SlotStorage,
-    tenants: consuming SlotStorage,
-    globals: consuming SlotStorage,
-    tenantsMax: Int,
-    keysPerTenantMax: Int
+    keys: consuming SlotStorage, tenants: consuming SlotStorage, globals: consuming SlotStorage,
+    tenantsMax: Int, keysPerTenantMax: Int
   ) {
     let shardWords = Shards.wordCount
     // A pair of cache lines for the horizon and one for the tables' sweeping hands, then counters.
@@ -39,23 +36,16 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
     let hands = horizonWord + pair
     let counters = hands + pair
     let directory = TenantDirectory(
-      words: counters + 3 * shardWords,
-      capacity: tenantsMax,
-      keysPerTenantMax: keysPerTenantMax
-    )
+      words: counters + 3 * shardWords, capacity: tenantsMax, keysPerTenantMax: keysPerTenantMax)
     self.directory = directory
 
-    func tableCounter(
-      _ scope: Scope,
-      _ bucketCount: Int,
-      _ directory: TenantDirectory?
-    ) -> TableCounters {
+    func tableCounter(_ scope: Scope, _ bucketCount: Int, _ directory: TenantDirectory?)
+      -> TableCounters
+    {
       let place = Int(scope.rawValue)
       return TableCounters(
         shards: Shards(words: counters + place * shardWords, bucketCount: bucketCount),
-        directory: directory,
-        hand: hands + place
-      )
+        directory: directory, hand: hands + place)
     }
     tableCounters = .allocate(capacity: 3)
     tableCounters.initialize(to: tableCounter(.key, keys.bucketCount, directory))
@@ -80,9 +70,7 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   /// word may have by then, that is within the 104 days that ticks can compare.
   private static let horizonDistance: UInt64 = 1 << 51
 
-  var horizon: UInt64 {
-    @inline(__always) get { horizonWord.pointee.load(ordering: .relaxed) }
-  }
+  var horizon: UInt64 { @inline(__always) get { horizonWord.pointee.load(ordering: .relaxed) } }
 
   func moveHorizon(toAfter now: Instant) {
     _ = horizonWord.pointee.max(now.nanoseconds + Self.horizonDistance, ordering: .relaxed)

@@ -23,13 +23,8 @@ struct Site {
   /// Whether this query has charged the bucket.
   var isCharged: Bool
 
-  @inline(__always)
-  init(
-    _ slot: Slot?,
-    _ current: StateWord,
-    previous: StateWord,
-    _ verdict: Verdict,
-    level: UInt8,
+  @inline(__always) init(
+    _ slot: Slot?, _ current: StateWord, previous: StateWord, _ verdict: Verdict, level: UInt8,
     rolls: Bool
   ) {
     self.slot = slot

@@ -10,13 +10,8 @@ struct Summary {
   ///
   /// - Parameter cost: what the query takes from this limit where it is charged; its figures are
   ///   those after that, also where another limit has kept it from being charged.
-  @inline(__always)
-  mutating func add(
-    _ site: Site,
-    _ rule: UnsafePointer<Rule>,
-    place: Int,
-    cost: UInt64,
-    isEnforced: Bool
+  @inline(__always) mutating func add(
+    _ site: Site, _ rule: UnsafePointer<Rule>, place: Int, cost: UInt64, isEnforced: Bool
   ) {
     if rule.pointee.hasSoftThreshold {
       let isSpared = site.outcome == .allow && !site.isCharged
@@ -32,30 +27,15 @@ struct Summary {
   }
 
   /// The answer, with the figures of the limit that decided.
-  @inline(__always)
-  func decision(
-    _ site: Site,
-    _ rule: UnsafePointer<Rule>,
-    _ query: Query,
-    at now: Instant,
-    isAdmitted: Bool
+  @inline(__always) func decision(
+    _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, at now: Instant, isAdmitted: Bool
   ) -> Decision {
     Decision(
-      outcome: isAdmitted ? .allow : site.outcome,
-      reason: .limit,
-      flags: flags,
-      limit: rule.pointee.limit,
-      capacity: rule.pointee.capacity,
-      remaining: site.remaining,
+      outcome: isAdmitted ? .allow : site.outcome, reason: .limit, flags: flags,
+      limit: rule.pointee.limit, capacity: rule.pointee.capacity, remaining: site.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : site.retryAfter),
       resetAfter: Nanoseconds(site.resetAfter),
-      receipt: Receipt(
-        decidedAt: now,
-        cost: query.cost,
-        charged: charged,
-        escalated: escalated
-      )
-    )
+      receipt: Receipt(decidedAt: now, cost: query.cost, charged: charged, escalated: escalated))
   }
 }
 
@@ -77,17 +57,19 @@ struct Rank {
     self.capacity = capacity
   }
 
-  @inline(__always)
-  init(_ site: Site, _ rule: UnsafePointer<Rule>, isEnforced: Bool, isAdmitted: Bool) {
-    capacity = rule.pointee.capacity
-    remaining = site.remaining
+  @inline(__always) init(
+    _ site: Site, _ rule: UnsafePointer<Rule>, isEnforced: Bool, isAdmitted: Bool
+  ) {
+    // Among limits that can never hold the cost, the first decides.
+    let isNever = !isAdmitted && site.outcome == .never
+    capacity = isNever ? 1 : rule.pointee.capacity
+    remaining = isNever ? 0 : site.remaining
     retryAfter = isAdmitted ? 0 : site.retryAfter
     standing = isEnforced ? (isAdmitted ? 4 : 4 + site.outcome.rawValue) : 0
   }
 
   /// Allowed: the one with the least fraction left, compared exactly. Denied: the longest retry.
-  @inline(__always)
-  static func < (left: Rank, right: Rank) -> Bool {
+  @inline(__always) static func < (left: Rank, right: Rank) -> Bool {
     if left.standing != right.standing { return left.standing < right.standing }
     if left.retryAfter != right.retryAfter { return left.retryAfter < right.retryAfter }
     let mine = left.remaining.multipliedFullWidth(by: right.capacity)

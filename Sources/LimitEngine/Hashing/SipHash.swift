@@ -12,8 +12,7 @@ public struct Fingerprint: Hashable, Sendable, BitwiseCopyable {
   public let low: UInt64
   public let high: UInt64
 
-  @inlinable
-  public init(low: UInt64, high: UInt64) {
+  @inlinable public init(low: UInt64, high: UInt64) {
     self.low = low
     self.high = high
   }
@@ -25,16 +24,14 @@ struct SipHash {
   private var v2: UInt64
   private var v3: UInt64
 
-  @inline(__always)
-  init(key: HashKey) {
+  @inline(__always) init(key: HashKey) {
     v0 = key.low ^ 0x736f_6d65_7073_6575
     v1 = key.high ^ 0x646f_7261_6e64_6f6d ^ 0xee
     v2 = key.low ^ 0x6c79_6765_6e65_7261
     v3 = key.high ^ 0x7465_6462_7974_6573
   }
 
-  @inline(__always)
-  private mutating func rounds(_ count: Int) {
+  @inline(__always) private mutating func rounds(_ count: Int) {
     for _ in 0..<count {
       v0 &+= v1
       v1 = v1 << 13 | v1 >> 51
@@ -53,8 +50,7 @@ struct SipHash {
     }
   }
 
-  @inline(__always)
-  private mutating func compress(_ word: UInt64, rounds count: Int) {
+  @inline(__always) private mutating func compress(_ word: UInt64, rounds count: Int) {
     v3 ^= word
     rounds(count)
     v0 ^= word
@@ -62,12 +58,8 @@ struct SipHash {
 
   /// The hash of `bytes` under `key`. `compression` and `finalization` are the rounds; the tests
   /// hold 2-4 against the published vectors and 1-3 against an independent implementation.
-  @inline(__always)
-  static func hash(
-    _ bytes: UnsafeRawBufferPointer,
-    key: HashKey,
-    compression: Int = 1,
-    finalization: Int = 3
+  @inline(__always) static func hash(
+    _ bytes: UnsafeRawBufferPointer, key: HashKey, compression: Int = 1, finalization: Int = 3
   ) -> Fingerprint {
     var state = SipHash(key: key)
     let count = bytes.count
@@ -76,8 +68,7 @@ struct SipHash {
     while offset < whole {
       state.compress(
         UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)),
-        rounds: compression
-      )
+        rounds: compression)
       offset += 8
     }
     let tail = lastBytes(of: bytes, from: whole) | UInt64(truncatingIfNeeded: count) << 56
@@ -91,8 +82,9 @@ struct SipHash {
   }
 
   /// The 0 to 7 bytes from `offset` on, as the low end of a word.
-  @inline(__always)
-  private static func lastBytes(of bytes: UnsafeRawBufferPointer, from offset: Int) -> UInt64 {
+  @inline(__always) private static func lastBytes(
+    of bytes: UnsafeRawBufferPointer, from offset: Int
+  ) -> UInt64 {
     let count = bytes.count
     let left = count & 7
     if left == 0 { return 0 }
@@ -115,9 +107,7 @@ extension HashKey {
   /// A key for one purpose, so that names of different kinds never share a hash.
   func derived(for purpose: StaticString) -> HashKey {
     let fingerprint = SipHash.hash(
-      UnsafeRawBufferPointer(start: purpose.utf8Start, count: purpose.utf8CodeUnitCount),
-      key: self
-    )
+      UnsafeRawBufferPointer(start: purpose.utf8Start, count: purpose.utf8CodeUnitCount), key: self)
     return HashKey(low: fingerprint.low, high: fingerprint.high)
   }
 

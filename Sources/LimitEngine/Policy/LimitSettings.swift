@@ -61,11 +61,8 @@ public struct LimitSettings: Hashable, Sendable {
   public var softThreshold: UInt64?
   public var mode: LimitMode
 
-  public init(
-    parameters: LimitParameters,
-    softThreshold: UInt64? = nil,
-    mode: LimitMode = .enforce
-  ) {
+  public init(parameters: LimitParameters, softThreshold: UInt64? = nil, mode: LimitMode = .enforce)
+  {
     self.parameters = parameters
     self.softThreshold = softThreshold
     self.mode = mode
@@ -84,10 +81,7 @@ public struct LimitDefinition: Hashable, Sendable {
   public var settings: LimitSettings
 
   public init(
-    name: String,
-    scope: Scope,
-    unit: String = LimitDefinition.requests,
-    settings: LimitSettings
+    name: String, scope: Scope, unit: String = LimitDefinition.requests, settings: LimitSettings
   ) {
     self.name = name
     self.scope = scope
@@ -97,8 +91,7 @@ public struct LimitDefinition: Hashable, Sendable {
 }
 
 /// A limit's place in its policy set's list of limits.
-@frozen
-public struct LimitIndex: Hashable, Sendable, BitwiseCopyable {
+@frozen public struct LimitIndex: Hashable, Sendable, BitwiseCopyable {
   public let rawValue: UInt16
 
   @inlinable public init(_ rawValue: UInt16) { self.rawValue = rawValue }
@@ -108,8 +101,7 @@ public struct LimitIndex: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// A policy's place in its policy set's list of policies.
-@frozen
-public struct PolicyIndex: Hashable, Sendable, BitwiseCopyable {
+@frozen public struct PolicyIndex: Hashable, Sendable, BitwiseCopyable {
   public let rawValue: UInt16
 
   @inlinable public init(_ rawValue: UInt16) { self.rawValue = rawValue }

@@ -7,6 +7,8 @@
 // A reload builds a new set and swaps the reference; buckets are found through names, so the new
 // set goes on with the old one's buckets.
 
+import Synchronization
+
 /// Every limit, policy and tenant that the engine knows, ready to decide with.
 ///
 /// Immutable after `PolicySetBuilder.build`; any thread may read it.
@@ -19,6 +21,11 @@ public final class PolicySet: @unchecked Sendable {
   public let namedTenantCount: Int
   /// What tenants that are not named get.
   public let anyTenant: PolicySetBuilder.Treatment?
+
+  /// Tells this set's tenants from those of other sets, whose rows mean something else.
+  private let edition: UInt16
+  /// Counts the sets made by this process; wraps. Publishes nothing.
+  private static let editions = Atomic<UInt16>(0)
 
   private let rules: UnsafeMutablePointer<Rule>
   /// Row-major: `width` rule numbers per row.
@@ -34,13 +41,13 @@ public final class PolicySet: @unchecked Sendable {
     var builder = builder
     limits = builder.limits
     width = builder.limits.count
+    let edition = Self.editions.wrappingAdd(1, ordering: .relaxed).newValue
+    self.edition = edition
     policyNames = builder.policies.map(\.name)
     namedTenantCount = builder.tenants.count
     anyTenant = builder.anyTenant
     policyNumbers = Dictionary(
-      uniqueKeysWithValues: builder.policies.enumerated().map {
-        ($1.name, PolicyIndex(UInt16($0)))
-      }
+      uniqueKeysWithValues: builder.policies.enumerated().map { ($1.name, PolicyIndex(UInt16($0))) }
     )
     tenantHashKey = hashKey.derived(for: "tenant")
     (rules, rows) = Self.compileRules(&builder, hashKey: hashKey.derived(for: "limit"))
@@ -49,13 +56,9 @@ public final class PolicySet: @unchecked Sendable {
     tenants = TenantIndexTable(
       builder.tenants.lazy.map { name, treatment in
         Tenant(
-          fingerprint: key.fingerprint(of: name),
-          standing: treatment.standing,
-          row: UInt32(treatment.row.index)
-        )
-      },
-      count: builder.tenants.count
-    )
+          fingerprint: key.fingerprint(of: name), standing: treatment.standing, edition: edition,
+          row: UInt32(treatment.row.index))
+      }, count: builder.tenants.count)
   }
 
   deinit {
@@ -75,13 +78,11 @@ public final class PolicySet: @unchecked Sendable {
     let fingerprint = SipHash.hash(name, key: tenantHashKey)
     if let tenant = tenants.find(fingerprint) { return tenant }
     guard let anyTenant else {
-      return Tenant(fingerprint: fingerprint, standing: .unknown, row: 0)
+      return Tenant(fingerprint: fingerprint, standing: .unknown, edition: edition, row: 0)
     }
     return Tenant(
-      fingerprint: fingerprint,
-      standing: anyTenant.standing,
-      row: UInt32(anyTenant.row.index)
-    )
+      fingerprint: fingerprint, standing: anyTenant.standing, edition: edition,
+      row: UInt32(anyTenant.row.index))
   }
 
   /// The tenant of that name, named in the set or not.
@@ -95,15 +96,20 @@ public final class PolicySet: @unchecked Sendable {
 
   // MARK: The query path
 
+  /// Stops a query that was put together with another set, whose numbers mean something else here.
+  @inline(__always) func check(_ query: Query) {
+    precondition(
+      query.tenant.edition == edition && query.policy.rawValue < policyNames.count,
+      "a query's tenant and policy are looked up in the set that it is decided under")
+  }
+
   /// - Precondition: `policy` is a policy of this set.
-  @inline(__always)
-  func range(of policy: PolicyIndex) -> UnsafeBufferPointer<PolicyEntry> {
+  @inline(__always) func range(of policy: PolicyIndex) -> UnsafeBufferPointer<PolicyEntry> {
     let range = policies[Int(policy.rawValue)]
     return UnsafeBufferPointer(start: entries + Int(range.start), count: Int(range.count))
   }
 
-  @inline(__always)
-  func rule(for limit: LimitIndex, of tenant: Tenant) -> UnsafePointer<Rule> {
+  @inline(__always) func rule(for limit: LimitIndex, of tenant: Tenant) -> UnsafePointer<Rule> {
     let number = rows[Int(tenant.row) &* width &+ Int(limit.rawValue)]
     return UnsafePointer(rules + Int(number))
   }
@@ -115,9 +121,7 @@ extension PolicySetBuilder {
   /// Compiles what was collected. O(rows × limits + tenants).
   ///
   /// - Parameter hashKey: the installation's secret; the same key finds the same buckets.
-  public consuming func build(hashKey: HashKey) -> PolicySet {
-    PolicySet(self, hashKey: hashKey)
-  }
+  public consuming func build(hashKey: HashKey) -> PolicySet { PolicySet(self, hashKey: hashKey) }
 }
 
 extension PolicySet {
@@ -131,10 +135,9 @@ extension PolicySet {
   }
 
   /// Lays out the rules, each distinct one once, and the rows of rule numbers.
-  private static func compileRules(
-    _ builder: inout PolicySetBuilder,
-    hashKey: HashKey
-  ) -> RuleTables {
+  private static func compileRules(_ builder: inout PolicySetBuilder, hashKey: HashKey)
+    -> RuleTables
+  {
     let width = builder.limits.count
     let rowCount = builder.rows.count + 1
     let seeds = builder.limits.map { limit in
@@ -148,12 +151,7 @@ extension PolicySet {
       let place = Int(limit.rawValue)
       rules.append(
         Rule(
-          limit: limit,
-          definition: builder.limits[place],
-          settings: settings,
-          seed: seeds[place]
-        )
-      )
+          limit: limit, definition: builder.limits[place], settings: settings, seed: seeds[place]))
       numbers[identity] = UInt32(rules.count - 1)
       return UInt32(rules.count - 1)
     }
@@ -174,17 +172,17 @@ extension PolicySet {
   }
 
   /// The elements in memory of their own, which the caller frees.
-  private static func copy<Element: BitwiseCopyable>(
-    _ elements: [Element]
-  ) -> UnsafeMutablePointer<Element> {
+  private static func copy<Element: BitwiseCopyable>(_ elements: [Element]) -> UnsafeMutablePointer<
+    Element
+  > {
     let memory = UnsafeMutableBufferPointer<Element>.allocate(capacity: max(1, elements.count))
     _ = memory.initialize(from: elements)
     return memory.baseAddress!
   }
 
-  private static func compilePolicies(
-    _ builder: borrowing PolicySetBuilder
-  ) -> (UnsafeMutablePointer<PolicyEntry>, UnsafeMutablePointer<PolicyRange>) {
+  private static func compilePolicies(_ builder: borrowing PolicySetBuilder) -> (
+    UnsafeMutablePointer<PolicyEntry>, UnsafeMutablePointer<PolicyRange>
+  ) {
     var entries: [PolicyEntry] = []
     var ranges: [PolicyRange] = []
     for (_, list) in builder.policies {
@@ -193,8 +191,7 @@ extension PolicySet {
       ranges.append(PolicyRange(start: UInt32(entries.count), count: UInt32(list.count)))
       for (limit, unit) in zip(list, units) {
         entries.append(
-          PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests)
-        )
+          PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests))
       }
     }
     return (copy(entries), copy(ranges))

@@ -62,20 +62,18 @@ public struct PolicySetBuilder: Sendable {
   /// - Precondition: 1 ... `limitsPerPolicyMax` different limits, of which at most
   ///   `concurrencyLimitsPerPolicyMax` are concurrency limits, and in no more than one unit besides
   ///   `requests`.
-  @discardableResult
-  public mutating func addPolicy(named name: String, limits list: [LimitIndex]) -> PolicyIndex {
+  @discardableResult public mutating func addPolicy(named name: String, limits list: [LimitIndex])
+    -> PolicyIndex
+  {
     precondition((1...Self.limitsPerPolicyMax).contains(list.count), "1 to 16 limits per policy")
     precondition(Set(list).count == list.count, "a policy lists a limit once")
     let definitions = list.map { limits[Int($0.rawValue)] }
     precondition(
       definitions.count { $0.settings.parameters.algorithm == .concurrency }
-        <= Self.concurrencyLimitsPerPolicyMax,
-      "at most 4 concurrency limits per policy"
-    )
+        <= Self.concurrencyLimitsPerPolicyMax, "at most 4 concurrency limits per policy")
     precondition(
       Set(definitions.map(\.unit)).subtracting([LimitDefinition.requests]).count <= 1,
-      "a query has one cost, so a policy counts in one unit besides requests"
-    )
+      "a query has one cost, so a policy counts in one unit besides requests")
     precondition(policies.count < Self.limitsMax, "a policy set holds at most 1024 policies")
     policies.append((name, list))
     return PolicyIndex(UInt16(policies.count - 1))
@@ -83,17 +81,15 @@ public struct PolicySetBuilder: Sendable {
 
   /// Adds a set of settings that differs from `row` in `overrides`. Add all limits first.
   ///
-  /// - Precondition: an override has the algorithm of the limit that it overrides.
-  public mutating func addRow(
-    basedOn row: Row,
-    overrides: [(LimitIndex, LimitSettings)]
-  ) -> Row {
+  /// - Precondition: an override has the algorithm of the limit that it overrides, whose scope is
+  ///   not global: everybody's bucket is the same for all.
+  public mutating func addRow(basedOn row: Row, overrides: [(LimitIndex, LimitSettings)]) -> Row {
     for (limit, settings) in overrides {
       precondition(
-        settings.parameters.algorithm
-          == limits[Int(limit.rawValue)].settings.parameters.algorithm,
-        "an override keeps the limit's algorithm"
-      )
+        settings.parameters.algorithm == limits[Int(limit.rawValue)].settings.parameters.algorithm,
+        "an override keeps the limit's algorithm")
+      precondition(
+        limits[Int(limit.rawValue)].scope != .global, "a global limit is the same for all")
     }
     rows.append((row.index, overrides))
     return Row(index: rows.count)

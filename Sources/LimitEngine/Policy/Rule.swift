@@ -44,8 +44,7 @@ struct PolicyEntry: BitwiseCopyable {
   var countsQueries: Bool
 
   /// What a query of `cost` takes from this limit.
-  @inline(__always)
-  func charge(for cost: UInt64) -> UInt64 { countsQueries ? min(cost, 1) : cost }
+  @inline(__always) func charge(for cost: UInt64) -> UInt64 { countsQueries ? min(cost, 1) : cost }
 }
 
 /// A policy's entries: `entries[start ..< start + count]`.
@@ -59,13 +58,14 @@ public struct Tenant: Hashable, Sendable, BitwiseCopyable {
   /// Stands for the tenant's name, under the installation's secret.
   public let fingerprint: Fingerprint
   public let standing: Standing
-  /// Which settings apply to it.
+  /// The policy set that it was looked up in.
+  let edition: UInt16
+  /// Which settings apply to it there.
   let row: UInt32
 
   /// Stands for one of this tenant's keys. The tenant's own fingerprint is the hash key, so that
   /// no tenant can aim at another's buckets.
-  @inline(__always)
-  public func fingerprint(ofKey key: UnsafeRawBufferPointer) -> Fingerprint {
+  @inline(__always) public func fingerprint(ofKey key: UnsafeRawBufferPointer) -> Fingerprint {
     SipHash.hash(key, key: HashKey(low: fingerprint.low, high: fingerprint.high))
   }
 }

@@ -11,12 +11,7 @@ extension BucketTable {
   ///
   /// - Parameter seen: `previous` as it was when the roll was decided, read together with `current`.
   /// - Returns: whether at least `count` stands there; otherwise look again.
-  static func publish(
-    _ count: UInt64,
-    under expiry: Tick,
-    in slot: Slot,
-    seen: StateWord
-  ) -> Bool {
+  static func publish(_ count: UInt64, under expiry: Tick, in slot: Slot, seen: StateWord) -> Bool {
     if seen.isWindow {
       if seen.tick == expiry && seen.count >= count { return true }
       // Another thread is ahead of this one.

@@ -15,23 +15,23 @@ import Synchronization
 
 extension BucketTable {
   enum Insertion {
-    /// The slot is live with the state that was given.
-    case inserted(Slot)
+    /// The slot is live, with this state.
+    case inserted(Slot, StateWord)
     /// The bucket has a slot by now: look again.
     case exists
     /// All candidate places hold live buckets.
     case noRoom
   }
 
-  /// Takes a slot for `id` and makes it live with state `charged`, as decided at `now`.
+  /// Takes a slot for `id` and makes it live.
   ///
-  /// - Parameter fresh: an unused bucket's state word at an instant, for finishing what another
-  ///   thread began.
+  /// - Parameters:
+  ///   - charged: the state of an unused bucket that is charged at an instant: `now`, or later
+  ///     where a past owner of the slot was there later.
+  ///   - fresh: the state of an unused bucket at an instant, for finishing what another thread
+  ///     began.
   func insert(
-    _ id: BucketID,
-    owner: Owner,
-    charged: StateWord,
-    now: Instant,
+    _ id: BucketID, owner: Owner, now: Instant, charged: (Instant) -> StateWord,
     fresh: (Instant) -> StateWord
   ) -> Insertion {
     // Lock-free: every further turn means that another thread took or used the slot first.
@@ -46,13 +46,12 @@ extension BucketTable {
         let nonce = shards.nextNonce(inBucket: bucket)
         guard slot.exchangeCurrent(seen, with: .claimed(nonce: nonce)) else { continue }
         if seen != .empty { countDeparture(slot, inBucket: bucket) }
-        // A past owner's words lie before the floor, and ours must not: a clock reading older
-        // than that makes an unused bucket as of the floor, which the caller then charges.
+        // A past owner's words lie before the floor, and ours must not.
         let floor = seen == .empty ? max(now, self.floor(of: slot)) : now
         announce(slot, id, owner: owner, floor: floor, nonce: nonce)
-        let word = floor == now ? charged : fresh(floor)
-        let promoted = promote(slot, from: .pending(nonce: nonce), to: word, id)
-        return promoted && floor == now ? .inserted(slot) : .exists
+        let word = charged(floor)
+        let isPromoted = promote(slot, from: .pending(nonce: nonce), to: word, id)
+        return isPromoted ? .inserted(slot, word) : .exists
       }
     }
   }
@@ -82,14 +81,10 @@ extension BucketTable {
     // marks are sequentially consistent for the sake of the look that follows the announcement.
     for home in [first, second] {
       _ = slot(0, inBucket: home).tag.pointee.bitwiseOr(
-        Slot.mark,
-        ordering: .sequentiallyConsistent
-      )
+        Slot.mark, ordering: .sequentiallyConsistent)
     }
     for number in Self.homes..<Self.candidates {
-      if let free = survey(bucket(of: id, candidate: number), for: id, at: now).free {
-        return free
-      }
+      if let free = survey(bucket(of: id, candidate: number), for: id, at: now).free { return free }
     }
     return .none
   }
@@ -137,25 +132,16 @@ extension BucketTable {
   }
 
   /// Fills a claimed slot, which only its claimer may write, and announces it.
-  private func announce(
-    _ slot: Slot,
-    _ id: BucketID,
-    owner: Owner,
-    floor: Instant,
-    nonce: UInt64
-  ) {
+  private func announce(_ slot: Slot, _ id: BucketID, owner: Owner, floor: Instant, nonce: UInt64) {
     slot.owner.pointee.store(owner.rawValue, ordering: .relaxed)
+    // Release: whoever reads this floor and then `current` sees the claim (`loadPrevious(while:)`).
     slot.previous.pointee.store(
-      StateWord.tokenBucket(tat: floor.nanoseconds).rawValue,
-      ordering: .relaxed
-    )
+      StateWord.tokenBucket(tat: floor.nanoseconds).rawValue, ordering: .releasing)
     setTag(of: slot, to: id.tag)
     // Sequentially consistent: comes before this thread's look at the other candidates. As a
     // release it publishes the three words above.
     slot.current.pointee.store(
-      StateWord.pending(nonce: nonce).rawValue,
-      ordering: .sequentiallyConsistent
-    )
+      StateWord.pending(nonce: nonce).rawValue, ordering: .sequentiallyConsistent)
   }
 
   /// Replaces the tag of a claimed slot. The exclusive-or keeps the mark, which others may set.
@@ -166,15 +152,14 @@ extension BucketTable {
 
   /// Makes a pending slot live, unless another slot of the same bucket comes first. Whoever does
   /// it counts the arrival. Ends: each rival is ended or ends this.
-  @discardableResult
-  private func promote(
-    _ slot: Slot,
-    from pending: StateWord,
-    to word: StateWord,
-    _ id: BucketID
+  @discardableResult private func promote(
+    _ slot: Slot, from pending: StateWord, to word: StateWord, _ id: BucketID
   ) -> Bool {
-    let marked =
-      isMarked(bucket(of: id, candidate: 0)) && isMarked(bucket(of: id, candidate: 1))
+    // Sequentially consistent, for a helper: puts its look after the announcement that it saw.
+    guard slot.current.pointee.load(ordering: .sequentiallyConsistent) == pending.rawValue else {
+      return false
+    }
+    let marked = isMarked(bucket(of: id, candidate: 0)) && isMarked(bucket(of: id, candidate: 1))
     for number in 0..<(marked ? Self.candidates : Self.homes) {
       let bucket = bucket(of: id, candidate: number)
       for lane in 0..<Slot.perBucket {
@@ -198,9 +183,7 @@ extension BucketTable {
       // Sequentially consistent, tag before state: the look that follows an announcement.
       let tag = rival.tag.pointee.load(ordering: .sequentiallyConsistent) & ~Slot.mark
       guard tag == id.tag else { return true }
-      let word = StateWord(
-        rawValue: rival.current.pointee.load(ordering: .sequentiallyConsistent)
-      )
+      let word = StateWord(rawValue: rival.current.pointee.load(ordering: .sequentiallyConsistent))
       if word.isLive { return false }
       guard word.isPending else { return true }
       if rival.base < slot.base { return false }
@@ -210,9 +193,7 @@ extension BucketTable {
 
   // MARK: Counting
 
-  private func bucket(of slot: Slot) -> UInt64 {
-    UInt64((slot.base - words) / Slot.wordsPerBucket)
-  }
+  private func bucket(of slot: Slot) -> UInt64 { UInt64((slot.base - words) / Slot.wordsPerBucket) }
 
   private func countArrival(of owner: Owner, inBucket bucket: UInt64) {
     shards.countArrival(inBucket: bucket)
@@ -223,7 +204,6 @@ extension BucketTable {
   func countDeparture(_ slot: Slot, inBucket bucket: UInt64) {
     shards.countDeparture(inBucket: bucket)
     directory?.countDeparture(
-      of: Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed)).tenant
-    )
+      of: Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed)).tenant)
   }
 }

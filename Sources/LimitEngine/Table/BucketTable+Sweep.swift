@@ -31,11 +31,10 @@ extension BucketTable {
       let nonce = shards.nextNonce(inBucket: bucket)
       guard slot.exchangeCurrent(word, with: .claimed(nonce: nonce)) else { continue }
       countDeparture(slot, inBucket: bucket)
-      // The floor for the next owner: the words of this one lie before it.
+      // The floor for the next owner: the words of this one lie before it. Release: whoever reads
+      // it and then `current` sees the claim (`loadPrevious(while:)`).
       slot.previous.pointee.store(
-        StateWord.tokenBucket(tat: now.nanoseconds).rawValue,
-        ordering: .relaxed
-      )
+        StateWord.tokenBucket(tat: now.nanoseconds).rawValue, ordering: .releasing)
       setTag(of: slot, to: 0)
       // Release: the next claimer sees the floor.
       slot.current.pointee.store(StateWord.empty.rawValue, ordering: .releasing)

@@ -16,8 +16,7 @@ struct BucketID: Equatable {
   /// 64 bits, independent of the tag, that choose the candidate places.
   let position: UInt64
 
-  @inline(__always)
-  init(_ fingerprint: Fingerprint, seed: Fingerprint) {
+  @inline(__always) init(_ fingerprint: Fingerprint, seed: Fingerprint) {
     let tag = (fingerprint.low ^ seed.low) & ~Slot.mark
     self.tag = tag == 0 ? 1 : tag
     position = fingerprint.high ^ seed.high
@@ -55,8 +54,7 @@ struct BucketTable: @unchecked Sendable {
 
   var slotCount: Int { Int(bucketCount) * Slot.perBucket }
 
-  @inline(__always)
-  func slot(_ lane: Int, inBucket bucket: UInt64) -> Slot {
+  @inline(__always) func slot(_ lane: Int, inBucket bucket: UInt64) -> Slot {
     Slot(base: words + (Int(bucket) &* Slot.wordsPerBucket &+ lane))
   }
 
@@ -64,15 +62,13 @@ struct BucketTable: @unchecked Sendable {
   ///
   /// Multiplying by an odd constant permutes the positions; the high product maps one evenly to a
   /// bucket, whatever their number (Lemire, "Fast random integer generation in an interval").
-  @inline(__always)
-  func bucket(of id: BucketID, candidate number: Int) -> UInt64 {
+  @inline(__always) func bucket(of id: BucketID, candidate number: Int) -> UInt64 {
     let odd = UInt64(number) &* 0x9e37_79b9_7f4a_7c16 | 1
     return (id.position &* odd).multipliedFullWidth(by: bucketCount).high
   }
 
   /// Asks the processor to fetch both homes of `id`, so that a batch waits for memory once.
-  @inline(__always)
-  func prefetch(_ id: BucketID) {
+  @inline(__always) func prefetch(_ id: BucketID) {
     limitd_prefetch(words + Int(bucket(of: id, candidate: 0)) &* Slot.wordsPerBucket)
     limitd_prefetch(words + Int(bucket(of: id, candidate: 1)) &* Slot.wordsPerBucket)
   }
@@ -89,8 +85,7 @@ struct BucketTable: @unchecked Sendable {
   /// In which of a bucket's four slots it is depends on the key alone: a branch on that would be
   /// guessed wrong most times. The four tags are compared without branches, and the branch that is
   /// left, found in the first home or not, is guessed right five times in six.
-  @inline(__always)
-  func find(_ id: BucketID) -> Found? {
+  @inline(__always) func find(_ id: BucketID) -> Found? {
     let first = bucket(of: id, candidate: 0)
     let second = bucket(of: id, candidate: 1)
     limitd_prefetch(slot(0, inBucket: second).base)
@@ -99,23 +94,20 @@ struct BucketTable: @unchecked Sendable {
     return isMarked(first) && isMarked(second) ? findOutsideHomes(id) : nil
   }
 
-  @inline(never)
-  private func findOutsideHomes(_ id: BucketID) -> Found? {
+  @inline(never) private func findOutsideHomes(_ id: BucketID) -> Found? {
     for number in Self.homes..<Self.candidates {
       if let found = find(id, inBucket: bucket(of: id, candidate: number)) { return found }
     }
     return nil
   }
 
-  @inline(__always)
-  private func find(_ id: BucketID, inBucket bucket: UInt64) -> Found? {
+  @inline(__always) private func find(_ id: BucketID, inBucket bucket: UInt64) -> Found? {
     let first = slot(0, inBucket: bucket)
     var hits: UInt32 = 0
     var lane: UInt32 = 0
     while lane < Slot.perBucket {
       // Relaxed: only a hint, `confirm` decides. Doubling drops the mark.
-      let difference =
-        ((first.base + Int(lane)).pointee.load(ordering: .relaxed) ^ id.tag) &* 2
+      let difference = ((first.base + Int(lane)).pointee.load(ordering: .relaxed) ^ id.tag) &* 2
       hits |= (difference == 0 ? 1 : 0) << lane
       lane &+= 1
     }
@@ -129,21 +121,20 @@ struct BucketTable: @unchecked Sendable {
 
   /// The slot with its state, if it is live and carries the tag of `id` before and after the state
   /// was read.
-  @inline(__always)
-  private func confirm(_ id: BucketID, _ slot: Slot) -> Found? {
+  @inline(__always) private func confirm(_ id: BucketID, _ slot: Slot) -> Found? {
     let current = slot.loadCurrent()
     // The acquire in loadCurrent keeps this reading after that one. A tag that is the same before
     // and after may have gone and come back in between; then the state word has changed for good,
     // and no exchange that expects it can succeed (StateWord explains why).
-    guard current.isLive, slot.tag.pointee.load(ordering: .relaxed) & ~Slot.mark == id.tag
-    else { return nil }
+    guard current.isLive, slot.tag.pointee.load(ordering: .relaxed) & ~Slot.mark == id.tag else {
+      return nil
+    }
     return Found(slot: slot, current: current)
   }
 
   /// Sequentially consistent: see `BucketTable.insert` on why a searcher that misses a mark is
   /// seen by the inserter that set it.
-  @inline(__always)
-  func isMarked(_ bucket: UInt64) -> Bool {
+  @inline(__always) func isMarked(_ bucket: UInt64) -> Bool {
     slot(0, inBucket: bucket).tag.pointee.load(ordering: .sequentiallyConsistent) & Slot.mark != 0
   }
 }

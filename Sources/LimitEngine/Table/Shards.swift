@@ -47,10 +47,7 @@ struct Shards: @unchecked Sendable {
     (0..<Self.count).reduce(0) { sum, shard in
       sum
         + Int(
-          Int64(
-            bitPattern: (words + shard * Self.wordsPerShard).pointee.load(ordering: .relaxed)
-          )
-        )
+          Int64(bitPattern: (words + shard * Self.wordsPerShard).pointee.load(ordering: .relaxed)))
     }
   }
 }

@@ -40,8 +40,7 @@ struct Slot: Equatable {
 
   /// Acquire: pairs with the release of whoever stored the word, so that the slot's other words
   /// are at least as new as it.
-  @inline(__always)
-  func loadCurrent() -> StateWord {
+  @inline(__always) func loadCurrent() -> StateWord {
     StateWord(rawValue: current.pointee.load(ordering: .acquiring))
   }
 
@@ -57,20 +56,16 @@ struct Slot: Equatable {
   /// Words do not come back once a slot has changed hands, so a `previous` read between two
   /// readings of the same `current` belongs to the same bucket. Acquire: keeps the second reading
   /// of `current` after it, and pairs with the release of the thread that published it.
-  @inline(__always)
-  func loadPrevious(while word: StateWord) -> StateWord? {
+  @inline(__always) func loadPrevious(while word: StateWord) -> StateWord? {
     let seen = StateWord(rawValue: previous.pointee.load(ordering: .acquiring))
     return current.pointee.load(ordering: .relaxed) == word.rawValue ? seen : nil
   }
 
   /// Swaps `current` if it still is `expected`. Release: publishes what this thread stored in the
   /// slot before; acquire: a claimer sees what the past owner stored.
-  @inline(__always)
-  func exchangeCurrent(_ expected: StateWord, with desired: StateWord) -> Bool {
+  @inline(__always) func exchangeCurrent(_ expected: StateWord, with desired: StateWord) -> Bool {
     current.pointee.compareExchange(
-      expected: expected.rawValue,
-      desired: desired.rawValue,
-      ordering: .acquiringAndReleasing
+      expected: expected.rawValue, desired: desired.rawValue, ordering: .acquiringAndReleasing
     ).exchanged
   }
 }
@@ -80,9 +75,7 @@ extension Slot {
   /// `current` that was swung after this; acquire: as for `current`.
   func exchangePrevious(_ expected: StateWord, with desired: StateWord) -> Bool {
     previous.pointee.compareExchange(
-      expected: expected.rawValue,
-      desired: desired.rawValue,
-      ordering: .acquiringAndReleasing
+      expected: expected.rawValue, desired: desired.rawValue, ordering: .acquiringAndReleasing
     ).exchanged
   }
 }
@@ -120,8 +113,8 @@ struct SlotStorage: ~Copyable, @unchecked Sendable {
     release = nil
   }
 
-  /// Takes memory that somebody else made, such as a mapping: zeroed, or left by a table of the
-  /// same capacity. `release` gets it back at the end.
+  /// Takes memory that somebody else made, such as a mapping: all zero. `release` gets
+  /// it back at the end.
   ///
   /// - Precondition: aligned to 128 bytes; a whole number of buckets.
   init(

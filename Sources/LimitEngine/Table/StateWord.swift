@@ -27,22 +27,20 @@ struct Tick: Equatable {
   let value: UInt64
 
   /// The tick in which `nanoseconds` lies.
-  @inline(__always)
-  init(containing nanoseconds: UInt64) { value = (nanoseconds >> Self.shift) & Self.mask }
+  @inline(__always) init(containing nanoseconds: UInt64) {
+    value = (nanoseconds >> Self.shift) & Self.mask
+  }
 
   /// The first tick that starts at or after `nanoseconds`.
-  @inline(__always)
-  init(atOrAfter nanoseconds: UInt64) {
+  @inline(__always) init(atOrAfter nanoseconds: UInt64) {
     value = ((nanoseconds + (1 << Self.shift) - 1) >> Self.shift) & Self.mask
   }
 
-  @inline(__always)
-  init(value: UInt64) { self.value = value & Self.mask }
+  @inline(__always) init(value: UInt64) { self.value = value & Self.mask }
 
   /// How far this tick lies after `other`, in ticks: negative where it lies before. Right for ticks
   /// less than 104 days apart.
-  @inline(__always)
-  func distance(after other: Tick) -> Int64 {
+  @inline(__always) func distance(after other: Tick) -> Int64 {
     let difference = (value &- other.value) & Self.mask
     // Moves bit 27 into the sign bit and back: sign extension from 28 bits.
     return Int64(bitPattern: difference << (64 - Self.bits)) >> (64 - Self.bits)
@@ -53,8 +51,7 @@ struct Tick: Equatable {
 struct StateWord: Equatable {
   let rawValue: UInt64
 
-  @inline(__always)
-  init(rawValue: UInt64) { self.rawValue = rawValue }
+  @inline(__always) init(rawValue: UInt64) { self.rawValue = rawValue }
 
   static let countBits: UInt64 = 34
   static let countMask: UInt64 = (1 << countBits) - 1
@@ -72,16 +69,15 @@ struct StateWord: Equatable {
   static let empty = StateWord(rawValue: 0)
 
   /// A token bucket whose theoretical arrival time is `tat` ns, below 2^63 − 1.
-  @inline(__always)
-  static func tokenBucket(tat: UInt64) -> StateWord { StateWord(rawValue: tat + 1) }
+  @inline(__always) static func tokenBucket(tat: UInt64) -> StateWord {
+    StateWord(rawValue: tat + 1)
+  }
 
-  @inline(__always)
-  static func window(expiry: Tick, count: UInt64) -> StateWord {
+  @inline(__always) static func window(expiry: Tick, count: UInt64) -> StateWord {
     StateWord(rawValue: windowKind | expiry.value << countBits | count)
   }
 
-  @inline(__always)
-  static func concurrency(since: Tick, held: UInt64) -> StateWord {
+  @inline(__always) static func concurrency(since: Tick, held: UInt64) -> StateWord {
     StateWord(rawValue: concurrencyKind | since.value << countBits | held)
   }
 
@@ -98,8 +94,7 @@ struct StateWord: Equatable {
   // MARK: Reading words
 
   /// A word that a bucket's owner stored: not empty, not claimed, not pending.
-  @inline(__always)
-  var isLive: Bool {
+  @inline(__always) var isLive: Bool {
     Int64(bitPattern: rawValue) > 0
       || (Int64(bitPattern: rawValue) < 0
         && (rawValue & Self.kindMask == Self.windowKind
@@ -116,22 +111,18 @@ struct StateWord: Equatable {
   }
 
   /// The theoretical arrival time of a token bucket, in ns; 0 for an empty word.
-  @inline(__always)
-  var tat: UInt64 { rawValue == 0 ? 0 : rawValue - 1 }
+  @inline(__always) var tat: UInt64 { rawValue == 0 ? 0 : rawValue - 1 }
 
   /// The floor that `previous` holds while a slot has no bucket, in ns; 0 where there is none.
   var floor: UInt64 { Int64(bitPattern: rawValue) > 0 ? rawValue - 1 : 0 }
 
-  @inline(__always)
-  var isWindow: Bool { rawValue & Self.kindMask == Self.windowKind }
+  @inline(__always) var isWindow: Bool { rawValue & Self.kindMask == Self.windowKind }
 
   /// A window's expiry, or the tick since which a concurrency bucket has been there.
-  @inline(__always)
-  var tick: Tick { Tick(value: rawValue >> Self.countBits) }
+  @inline(__always) var tick: Tick { Tick(value: rawValue >> Self.countBits) }
 
   /// A window's count, or the units held of a concurrency limit.
-  @inline(__always)
-  var count: UInt64 { rawValue & Self.countMask }
+  @inline(__always) var count: UInt64 { rawValue & Self.countMask }
 
   /// Whether this word says nothing any more: the bucket is full again, no window is in view and
   /// no permit is out. A dead word lies strictly before `now`.

@@ -33,27 +33,55 @@ struct TenantDirectory: @unchecked Sendable {
     self.keysPerTenantMax = UInt64(keysPerTenantMax)
   }
 
-  /// The tenant's number, entering it where it is new; `none` where there is no place. Lock-free;
-  /// at most `reach` places are read.
-  func number(of tenant: Fingerprint) -> TenantNumber {
-    let identity = tenant.low == 0 ? 1 : tenant.low
+  /// What was found of a tenant: its number, a free place for it, or neither.
+  private enum Finding {
+    case known(TenantNumber)
+    case free(UInt64)
+    case none
+  }
+
+  private static func identity(_ tenant: Fingerprint) -> UInt64 { tenant.low == 0 ? 1 : tenant.low }
+
+  /// Reads at most `reach` places, writes nothing. Wait-free.
+  private func find(_ tenant: Fingerprint) -> Finding {
     var place = tenant.high.multipliedFullWidth(by: capacity).high
     for _ in 0..<Self.reach {
       // Relaxed: the word is its own whole message; a number refers to nothing else.
-      var seen = (words + Int(2 * place)).pointee.load(ordering: .relaxed)
-      if seen == 0 {
-        seen =
-          (words + Int(2 * place)).pointee.compareExchange(
-            expected: 0,
-            desired: identity,
-            ordering: .relaxed
-          ).original
-        if seen == 0 { seen = identity }
-      }
-      if seen == identity { return TenantNumber(rawValue: UInt32(place)) }
+      let seen = (words + Int(2 * place)).pointee.load(ordering: .relaxed)
+      if seen == Self.identity(tenant) { return .known(TenantNumber(rawValue: UInt32(place))) }
+      if seen == 0 { return .free(place) }
       place = place + 1 == capacity ? 0 : place + 1
     }
     return .none
+  }
+
+  /// The tenant's number, entering it where it is new; `none` where there is no place. Lock-free:
+  /// a further turn means that another tenant was entered.
+  func number(of tenant: Fingerprint) -> TenantNumber {
+    while true {
+      switch find(tenant) {
+      case .known(let number): return number
+      case .none: return .none
+      case .free(let place):
+        _ = (words + Int(2 * place)).pointee.compareExchange(
+          expected: 0, desired: Self.identity(tenant), ordering: .relaxed)
+      }
+    }
+  }
+
+  /// Whether the tenant may have one more key bucket. Writes nothing.
+  func hasRoom(for tenant: Fingerprint) -> Bool {
+    switch find(tenant) {
+    case .known(let number): liveCount(of: number) < Int(clamping: keysPerTenantMax)
+    case .free: keysPerTenantMax > 0
+    case .none: false
+    }
+  }
+
+  /// How many key buckets the tenant has live. Writes nothing.
+  func liveCount(of tenant: Fingerprint) -> Int {
+    if case .known(let number) = find(tenant) { return liveCount(of: number) }
+    return 0
   }
 
   private func live(_ tenant: TenantNumber) -> UnsafeMutablePointer<Word> {
@@ -73,10 +101,5 @@ struct TenantDirectory: @unchecked Sendable {
   func liveCount(of tenant: TenantNumber) -> Int {
     guard tenant != .none else { return 0 }
     return Int(Int64(bitPattern: live(tenant).pointee.load(ordering: .relaxed)))
-  }
-
-  /// Whether the tenant may have one more key bucket.
-  func hasRoom(for tenant: TenantNumber) -> Bool {
-    tenant != .none && liveCount(of: tenant) < Int(keysPerTenantMax)
   }
 }

@@ -40,14 +40,10 @@ struct TokenBucketModel: BucketModel {
   func look(cost: UInt64, now: UInt64) -> ModelAnswer {
     let content = content(at: now)
     let need = Int128(cost) * interval
-    let outcome: Decision.Outcome =
-      Int128(cost) > burst ? .never : need <= content ? .allow : .deny
+    let outcome: Decision.Outcome = Int128(cost) > burst ? .never : need <= content ? .allow : .deny
     return ModelAnswer(
-      outcome: outcome,
-      remaining: UInt64(content / interval),
-      retryAfter: outcome == .deny ? UInt64(need - content) : 0,
-      resetAfter: UInt64(full - content)
-    )
+      outcome: outcome, remaining: UInt64(content / interval),
+      retryAfter: outcome == .deny ? UInt64(need - content) : 0, resetAfter: UInt64(full - content))
   }
 
   mutating func charge(cost: UInt64, now: UInt64) {
@@ -101,11 +97,8 @@ struct SlidingWindowModel: BucketModel {
     let index = now / window
     let last = [index, index == 0 ? index : index - 1].first { (counts[$0] ?? 0) > 0 }
     return ModelAnswer(
-      outcome: outcome,
-      remaining: free > 0 ? UInt64(free / Int128(window)) : 0,
-      retryAfter: retry,
-      resetAfter: last.map { ($0 + 2) * window - now } ?? 0
-    )
+      outcome: outcome, remaining: free > 0 ? UInt64(free / Int128(window)) : 0, retryAfter: retry,
+      resetAfter: last.map { ($0 + 2) * window - now } ?? 0)
   }
 
   mutating func charge(cost: UInt64, now: UInt64) {
@@ -127,10 +120,7 @@ struct ConcurrencyModel: BucketModel {
   func look(cost: UInt64, now: UInt64) -> ModelAnswer {
     ModelAnswer(
       outcome: cost > limit ? .never : held + cost <= limit ? .allow : .deny,
-      remaining: limit - held,
-      retryAfter: 0,
-      resetAfter: 0
-    )
+      remaining: limit - held, retryAfter: 0, resetAfter: 0)
   }
 
   mutating func charge(cost: UInt64, now: UInt64) { held += cost }

@@ -23,13 +23,9 @@ struct PolicyPlan {
     }
     for tenant in tenants {
       let row = builder.addRow(
-        basedOn: .base,
-        overrides: tenant.overrides.map { (indices[$0], $1) }
-      )
+        basedOn: .base, overrides: tenant.overrides.map { (indices[$0], $1) })
       builder.addTenant(
-        named: tenant.name,
-        PolicySetBuilder.Treatment(standing: tenant.standing, row: row)
-      )
+        named: tenant.name, PolicySetBuilder.Treatment(standing: tenant.standing, row: row))
     }
     builder.anyTenant = others.map { PolicySetBuilder.Treatment(standing: $0) }
     return builder.build(hashKey: hashKey)
@@ -70,14 +66,10 @@ struct EngineModel {
     if let known = buckets[place(limit, tenant, key)] { return known }
     switch plan.settings(limit, tenant: tenant).parameters {
     case .tokenBucket(let parameters):
-      return TokenBucketModel(
-        interval: parameters.emissionInterval.count,
-        burst: parameters.burst
-      )
+      return TokenBucketModel(interval: parameters.emissionInterval.count, burst: parameters.burst)
     case .slidingWindow(let parameters):
       return SlidingWindowModel(limit: parameters.limit, window: parameters.window.count)
-    case .concurrency(let parameters):
-      return ConcurrencyModel(limit: parameters.limit)
+    case .concurrency(let parameters): return ConcurrencyModel(limit: parameters.limit)
     }
   }
 
@@ -98,12 +90,7 @@ struct EngineModel {
   }
 
   mutating func decide(
-    tenant: String,
-    policy: Int,
-    key: String,
-    cost: UInt64,
-    now: UInt64,
-    intent: Intent
+    tenant: String, policy: Int, key: String, cost: UInt64, now: UInt64, intent: Intent
   ) -> Decision {
     let instant = Instant(nanoseconds: now)
     switch plan.standing(tenant) {
@@ -115,12 +102,9 @@ struct EngineModel {
       let settings = plan.settings(limit, tenant: tenant)
       let part = self.cost(cost, limit: limit, policy: policy)
       return Opinion(
-        limit: limit,
-        cost: part,
-        settings: settings,
+        limit: limit, cost: part, settings: settings,
         isEnforced: settings.mode == .enforce && plan.standing(tenant) == .limited,
-        answer: bucket(limit, tenant, key).look(cost: part, now: now)
-      )
+        answer: bucket(limit, tenant, key).look(cost: part, now: now))
     }
     let isAdmitted = opinions.allSatisfy { !$0.isEnforced || $0.answer.outcome == .allow }
     if isAdmitted && intent != .peek {
@@ -140,12 +124,9 @@ struct EngineModel {
     return compose(opinions, cost: cost, now: instant, isAdmitted: isAdmitted)
   }
 
-  private func compose(
-    _ opinions: [Opinion],
-    cost: UInt64,
-    now: Instant,
-    isAdmitted: Bool
-  ) -> Decision {
+  private func compose(_ opinions: [Opinion], cost: UInt64, now: Instant, isAdmitted: Bool)
+    -> Decision
+  {
     let enforced = opinions.filter(\.isEnforced)
     let voters = enforced.isEmpty ? opinions : enforced
     var chosen = voters[0]
@@ -157,25 +138,18 @@ struct EngineModel {
     for (number, opinion) in opinions.enumerated() {
       let used =
         opinion.settings.parameters.capacity
-        - min(
-          opinion.settings.parameters.capacity,
-          opinion.answer.remaining
-        )
+        - min(opinion.settings.parameters.capacity, opinion.answer.remaining)
       if let soft = opinion.settings.softThreshold, used >= soft { flags.insert(.softThreshold) }
       if !opinion.isEnforced && opinion.answer.outcome != .allow { flags.insert(.shadowDenied) }
       if opinion.isCharged { charged |= 1 << UInt16(number) }
     }
     return Decision(
-      outcome: isAdmitted ? .allow : chosen.answer.outcome,
-      reason: .limit,
-      flags: flags,
-      limit: LimitIndex(UInt16(chosen.limit)),
-      capacity: chosen.settings.parameters.capacity,
+      outcome: isAdmitted ? .allow : chosen.answer.outcome, reason: .limit, flags: flags,
+      limit: LimitIndex(UInt16(chosen.limit)), capacity: chosen.settings.parameters.capacity,
       remaining: chosen.answer.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : chosen.answer.retryAfter),
       resetAfter: Nanoseconds(chosen.answer.resetAfter),
-      receipt: Receipt(decidedAt: now, cost: cost, charged: charged, escalated: 0)
-    )
+      receipt: Receipt(decidedAt: now, cost: cost, charged: charged, escalated: 0))
   }
 
   /// Whether `one` has more to say than `other`, which comes before it in the policy.
@@ -183,20 +157,15 @@ struct EngineModel {
     if !isAdmitted {
       let (first, second) = (one.answer, other.answer)
       if first.outcome != second.outcome { return first.outcome.rawValue > second.outcome.rawValue }
+      if first.outcome == .never { return false }
       if first.retryAfter != second.retryAfter { return first.retryAfter > second.retryAfter }
     }
     // The least fraction left.
-    return Int128(one.answer.remaining) * Int128(other.settings.parameters.capacity)
-      < Int128(other.answer.remaining) * Int128(one.settings.parameters.capacity)
+    return Int128(one.answer.remaining) * Int128(other.settings.parameters.capacity) < Int128(
+      other.answer.remaining) * Int128(one.settings.parameters.capacity)
   }
 
-  mutating func refund(
-    _ receipt: Receipt,
-    tenant: String,
-    policy: Int,
-    key: String,
-    now: UInt64
-  ) {
+  mutating func refund(_ receipt: Receipt, tenant: String, policy: Int, key: String, now: UInt64) {
     for (number, limit) in plan.policies[policy].enumerated()
     where receipt.charged & 1 << UInt16(number) != 0 {
       guard plan.limits[limit].settings.parameters.algorithm != .concurrency else { continue }
@@ -204,13 +173,7 @@ struct EngineModel {
     }
   }
 
-  mutating func release(
-    _ receipt: Receipt,
-    tenant: String,
-    policy: Int,
-    key: String,
-    now: UInt64
-  ) {
+  mutating func release(_ receipt: Receipt, tenant: String, policy: Int, key: String, now: UInt64) {
     for (number, limit) in plan.policies[policy].enumerated()
     where receipt.charged & 1 << UInt16(number) != 0 {
       guard plan.limits[limit].settings.parameters.algorithm == .concurrency else { continue }
@@ -219,19 +182,12 @@ struct EngineModel {
   }
 
   private mutating func giveBack(
-    _ receipt: Receipt,
-    _ limit: Int,
-    tenant: String,
-    policy: Int,
-    key: String,
-    now: UInt64
+    _ receipt: Receipt, _ limit: Int, tenant: String, policy: Int, key: String, now: UInt64
   ) {
     var bucket = bucket(limit, tenant, key)
     bucket.refund(
       cost: cost(receipt.cost, limit: limit, policy: policy),
-      decidedAt: receipt.decidedAt.nanoseconds,
-      now: now
-    )
+      decidedAt: receipt.decidedAt.nanoseconds, now: now)
     buckets[place(limit, tenant, key)] = bucket
   }
 }

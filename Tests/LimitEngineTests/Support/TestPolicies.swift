@@ -4,25 +4,17 @@
 
 /// A token bucket's settings: one unit per `interval` ns.
 func tokenBucket(
-  every interval: UInt64,
-  burst: UInt64,
-  soft: UInt64? = nil,
-  mode: LimitMode = .enforce
+  every interval: UInt64, burst: UInt64, soft: UInt64? = nil, mode: LimitMode = .enforce
 ) -> LimitSettings {
   LimitSettings(
     parameters: .tokenBucket(
-      TokenBucket.Parameters(emissionInterval: Nanoseconds(interval), burst: burst)!
-    ),
-    softThreshold: soft,
-    mode: mode
-  )
+      TokenBucket.Parameters(emissionInterval: Nanoseconds(interval), burst: burst)!),
+    softThreshold: soft, mode: mode)
 }
 
 func slidingWindow(limit: UInt64, window: UInt64) -> LimitSettings {
   LimitSettings(
-    parameters: .slidingWindow(
-      SlidingWindow.Parameters(limit: limit, window: Nanoseconds(window))!
-    )
+    parameters: .slidingWindow(SlidingWindow.Parameters(limit: limit, window: Nanoseconds(window))!)
   )
 }
 
@@ -39,16 +31,13 @@ struct Fixture: Sendable {
   let policies: PolicySet
 
   init(
-    _ limits: [(Scope, LimitSettings)],
-    keySlots: Int = 1 << 10,
-    keysPerTenant: Int? = nil,
+    _ limits: [(Scope, LimitSettings)], keySlots: Int = 1 << 10, keysPerTenant: Int? = nil,
     hashKey: HashKey = HashKey(low: 1, high: 2)
   ) {
     var plan = PolicyPlan()
     for (number, limit) in limits.enumerated() {
       plan.limits.append(
-        LimitDefinition(name: "limit-\(number)", scope: limit.0, settings: limit.1)
-      )
+        LimitDefinition(name: "limit-\(number)", scope: limit.0, settings: limit.1))
     }
     plan.policies = [Array(limits.indices)] + limits.indices.map { [$0] }
     policies = plan.compile(hashKey: hashKey)
@@ -61,19 +50,13 @@ struct Fixture: Sendable {
   }
 
   /// A query on all limits; `policy` n + 1 is the one of limit n alone.
-  func query(
-    _ key: String = "user",
-    tenant: String = "acme",
-    policy: Int = 0,
-    cost: UInt64 = 1
-  ) -> Query {
+  func query(_ key: String = "user", tenant: String = "acme", policy: Int = 0, cost: UInt64 = 1)
+    -> Query
+  {
     let tenant = policies.tenant(named: tenant)
     return Query(
-      tenant: tenant,
-      policy: PolicyIndex(UInt16(policy)),
-      key: tenant.fingerprint(ofKey: key),
-      cost: cost
-    )
+      tenant: tenant, policy: PolicyIndex(UInt16(policy)), key: tenant.fingerprint(ofKey: key),
+      cost: cost)
   }
 
   func check(_ query: Query, at now: UInt64) -> Decision {
