@@ -86,7 +86,12 @@ proctype Charger(byte id; byte operations) {
 
   do
   :: operations > 0 ->
-    atomic { operations--; select(now : 0 .. LATEST) }
+    atomic {
+      operations--; select(now : 0 .. LATEST);
+#ifdef REFUNDS            /* of two units, of any earlier decision: also of a bucket long dead */
+      if :: refunds = 1 :: skip fi
+#endif
+    }
 
 look:                     /* BucketTable.find, Engine.look */
     forget()
@@ -126,7 +131,7 @@ found:
       :: else -> goto look
       fi
     }
-    goto admittedOne;
+    goto finished;
 
 absent:
     if
@@ -182,7 +187,7 @@ choose:
 #ifdef BREAK_NONCE
         n = 1;
 #else
-        nonce[s]++; n = nonce[s];
+        nonce[s]++; n = nonce[s]; assert(n < 32);
 #endif
         current[s] = 64 + n;
         if :: w != 0 -> depart(s, w); fl = now :: else -> fl = max(now, floor[s]) fi;
@@ -270,13 +275,6 @@ settle:
     :: else -> goto look
     fi;
 
-admittedOne:
-#ifdef REFUNDS
-    if                    /* giveBack, perhaps much later and with any reading */
-    :: atomic { refunds = 1; select(now : 0 .. LATEST); goto look }
-    :: skip
-    fi;
-#endif
     goto finished;
 
 refund:
@@ -285,7 +283,7 @@ refund:
     :: else
     fi;
     atomic { /* floor: read after `current`, whose exchange confirms that it is this bucket's */
-      next = max(TAT(w) - 1, now);
+      next = (TAT(w) > now + 2 -> TAT(w) - 2 : now);
 #ifndef BREAK_REFUND
       next = max(next, floor[s]);
 #endif
@@ -295,7 +293,7 @@ refund:
         current[s] = next;
         assert(whose[s] == id && state[id] == w);
         state[id] = next;
-        if :: admitted[id] > 0 -> admitted[id]-- :: else fi
+        admitted[id] = (admitted[id] > 2 -> admitted[id] - 2 : 0)
       :: else -> goto look
       fi
     }
