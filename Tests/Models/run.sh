@@ -102,20 +102,32 @@ sampled() {
   judge
 }
 
-# breaks MUTATION MODEL DEFINITION...: an assertion fails.
-breaks() {
-  name="must break: $1"
-  mutation=BREAK_$1
-  case $1 in SHOW_*) mutation=$1 ;; esac
-  shift
-  build "-DSAFETY -DCOLLAPSE" "$@" "$mutation"
-  verify "-w22 -n" "until caught"
+# caught MUTATION "GCC FLAGS" "PAN FLAGS" MODEL DEFINITION...: the mutation is noticed.
+caught() {
+  name="must break: $1" mutation=$1 build_flags=$2 run_flags=$3
+  shift 3
+  build "$build_flags -DCOLLAPSE" "$@" "$mutation"
+  verify "$run_flags -w22 -n" "until caught"
   if [ "${errors:-0}" != 0 ]; then
-    line ok "caught by $broken"
+    line ok "caught: $broken"
   else
     line FAIL "NOT CAUGHT"
     failures=$((failures + 1))
   fi
+}
+
+# breaks MUTATION MODEL DEFINITION...: an assertion fails.
+breaks() {
+  mutation=$1
+  shift
+  caught "$mutation" -DSAFETY "" "$@"
+}
+
+# stalls MUTATION MODEL DEFINITION...: threads can go round for ever.
+stalls() {
+  mutation=$1
+  shift
+  caught "$mutation" -DNP -l "$@"
 }
 
 two_and_sweep="P0=Charger(1,2) P1=Charger(2,1) P2=Sweeper(1)"
@@ -131,22 +143,23 @@ holds "roll; refunds" window_roll P0="Charger(1)" P1="Charger(1)" P2="Charger(1)
 holds "roll; the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
 gets_on "everybody ends" window_roll $one_rolls LATEST=3
 
-breaks LOOK slot_reuse
-breaks RIVAL slot_reuse
-breaks TAG_AGAIN slot_reuse
-breaks TAG_AFTER slot_reuse
-breaks NONCE slot_reuse
-breaks OWNER slot_reuse
-breaks DEAD slot_reuse $two_and_sweep
-breaks FLOOR slot_reuse $two_and_sweep
-breaks REFUND slot_reuse $two_and_sweep REFUNDS
-breaks MARK slot_reuse OUTSIDE
+breaks BREAK_LOOK slot_reuse
+breaks BREAK_RIVAL slot_reuse
+breaks BREAK_TAG_AGAIN slot_reuse
+breaks BREAK_TAG_AFTER slot_reuse
+breaks BREAK_NONCE slot_reuse
+breaks BREAK_OWNER slot_reuse
+breaks BREAK_DEAD slot_reuse $two_and_sweep
+breaks BREAK_FLOOR slot_reuse $two_and_sweep
+breaks BREAK_REFUND slot_reuse $two_and_sweep REFUNDS
+breaks BREAK_MARK slot_reuse OUTSIDE
 breaks SHOW_STALE slot_reuse
-breaks NO_PUBLISH window_roll $one_rolls
-breaks STORE window_roll $one_rolls
-breaks DOWNWARD window_roll $one_rolls
-breaks SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
-breaks REFUND window_roll REFUNDS
+stalls BREAK_HELP slot_reuse
+breaks BREAK_NO_PUBLISH window_roll $one_rolls
+breaks BREAK_STORE window_roll $one_rolls
+breaks BREAK_DOWNWARD window_roll $one_rolls
+breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
+breaks BREAK_REFUND window_roll REFUNDS
 
 if [ "$effort" = full ]; then
   holds "roll; refunds, five charges, two windows" window_roll $one_rolls REFUNDS LATEST=3

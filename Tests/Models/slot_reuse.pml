@@ -10,6 +10,8 @@
  * OUTSIDE: slot 0 is the (only) home of every identity and slot 1 lies outside it, to be looked at
  * only where the home is marked. Otherwise both slots are lanes of the homes.
  *
+ * REFUNDS: an operation may give back two units of any earlier decision, also of a bucket long dead.
+ *
  * BREAK_*: one mutation each, which some run must catch. SHOW_STALE: see README. */
 
 #ifndef P0                /* the threads: Charger(identity, operations), Sweeper(slots) */
@@ -158,7 +160,11 @@ survey:
       atomic {
         if
         :: tag[s] == id && isLive(w) -> goto look           /* exists */
+#ifdef BREAK_HELP
+        :: tag[s] == id && isPending(w) -> goto look        /* waits for whoever announced it */
+#else
         :: tag[s] == id && isPending(w) -> p = w; goto help
+#endif
         :: else
         fi;
         if

@@ -8,6 +8,7 @@
  * Words: 16 × expiry + count for windows, expiry in instants; 0 … 15 in `previous` is the floor, of
  * a slot whose owner has not rolled yet; 255 claimed.
  *
+ * REFUNDS: a charge may be given back at any later moment.
  * Reuser takes the slot for another bucket, of windows one instant long, once it is dead.
  * BREAK_*: one mutation each, which some run must catch. */
 
