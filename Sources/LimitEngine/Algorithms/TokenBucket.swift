@@ -46,9 +46,10 @@ public enum TokenBucket {
   /// Sums cannot overflow: times are below 2^62, the tolerance at most 2^61, and cost × T is at
   /// most the tolerance because a larger cost is `never`.
   @inline(__always) static func decide(
-    _ state: StateWord, interval: UInt64, burst: UInt64, now: UInt64, cost: UInt64, intent: Intent
+    _ state: StateWord, interval: FastDivisor, burst: UInt64, now: UInt64, cost: UInt64,
+    intent: Intent
   ) -> Verdict {
-    let tolerance = burst &* interval
+    let tolerance = burst &* interval.value
     let tat = max(state.tat, now)
     let debt = tat &- now
     guard cost <= burst else {
@@ -57,7 +58,7 @@ public enum TokenBucket {
         remaining: remaining(debt: debt, tolerance: tolerance, interval: interval), retryAfter: 0,
         resetAfter: debt)
     }
-    let debtAfter = debt &+ cost &* interval
+    let debtAfter = debt &+ cost &* interval.value
     guard debtAfter <= tolerance else {
       return Verdict(
         outcome: .deny, next: state,
@@ -72,9 +73,9 @@ public enum TokenBucket {
   }
 
   /// Whole units left in a bucket that owes `debt` ns; 0 where a lowered burst left it below empty.
-  @inline(__always) private static func remaining(debt: UInt64, tolerance: UInt64, interval: UInt64)
-    -> UInt64
-  { debt >= tolerance ? 0 : (tolerance &- debt) / interval }
+  @inline(__always) private static func remaining(
+    debt: UInt64, tolerance: UInt64, interval: FastDivisor
+  ) -> UInt64 { debt >= tolerance ? 0 : interval.quotient(of: tolerance &- debt) }
 
   /// The state after `cost` units were given back at `now`: never fuller than full.
   static func refund(_ state: StateWord, interval: UInt64, now: UInt64, cost: UInt64) -> StateWord {

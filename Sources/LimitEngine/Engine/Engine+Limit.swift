@@ -66,7 +66,7 @@ extension Engine {
       return otherSite(rule, slot: slot, current, cost, now, intent, level)
     }
     let verdict = TokenBucket.decide(
-      current, interval: rule.pointee.period, burst: rule.pointee.capacity, now: now.nanoseconds,
+      current, interval: rule.pointee.divisor, burst: rule.pointee.capacity, now: now.nanoseconds,
       cost: cost, intent: intent)
     return Site(slot, current, previous: .empty, verdict, level: level, rolls: false)
   }

@@ -18,20 +18,20 @@ public struct Fingerprint: Hashable, Sendable, BitwiseCopyable {
   }
 }
 
-struct SipHash {
-  private var v0: UInt64
-  private var v1: UInt64
-  private var v2: UInt64
-  private var v3: UInt64
+@frozen @usableFromInline struct SipHash {
+  @usableFromInline var v0: UInt64
+  @usableFromInline var v1: UInt64
+  @usableFromInline var v2: UInt64
+  @usableFromInline var v3: UInt64
 
-  @inline(__always) init(key: HashKey) {
+  @inlinable @inline(__always) init(key: HashKey) {
     v0 = key.low ^ 0x736f_6d65_7073_6575
     v1 = key.high ^ 0x646f_7261_6e64_6f6d ^ 0xee
     v2 = key.low ^ 0x6c79_6765_6e65_7261
     v3 = key.high ^ 0x7465_6462_7974_6573
   }
 
-  @inline(__always) private mutating func rounds(_ count: Int) {
+  @inlinable @inline(__always) mutating func rounds(_ count: Int) {
     for _ in 0..<count {
       v0 &+= v1
       v1 = v1 << 13 | v1 >> 51
@@ -50,7 +50,7 @@ struct SipHash {
     }
   }
 
-  @inline(__always) private mutating func compress(_ word: UInt64, rounds count: Int) {
+  @inlinable @inline(__always) mutating func compress(_ word: UInt64, rounds count: Int) {
     v3 ^= word
     rounds(count)
     v0 ^= word
@@ -58,7 +58,7 @@ struct SipHash {
 
   /// The hash of `bytes` under `key`. `compression` and `finalization` are the rounds; the tests
   /// hold 2-4 against the published vectors and 1-3 against an independent implementation.
-  @inline(__always) static func hash(
+  @inlinable @inline(__always) static func hash(
     _ bytes: UnsafeRawBufferPointer, key: HashKey, compression: Int = 1, finalization: Int = 3
   ) -> Fingerprint {
     var state = SipHash(key: key)
@@ -82,7 +82,7 @@ struct SipHash {
   }
 
   /// The 0 to 7 bytes from `offset` on, as the low end of a word.
-  @inline(__always) private static func lastBytes(
+  @inlinable @inline(__always) static func lastBytes(
     of bytes: UnsafeRawBufferPointer, from offset: Int
   ) -> UInt64 {
     let count = bytes.count

@@ -33,6 +33,7 @@ public final class PolicySet: @unchecked Sendable {
   private let width: Int
   private let entries: UnsafeMutablePointer<PolicyEntry>
   private let policies: UnsafeMutablePointer<PolicyRange>
+  private let policyCount: UInt16
   private let policyNumbers: [String: PolicyIndex]
   private let tenants: TenantIndexTable
   private let tenantHashKey: HashKey
@@ -44,6 +45,7 @@ public final class PolicySet: @unchecked Sendable {
     let edition = Self.editions.wrappingAdd(1, ordering: .relaxed).newValue
     self.edition = edition
     policyNames = builder.policies.map(\.name)
+    policyCount = UInt16(builder.policies.count)
     namedTenantCount = builder.tenants.count
     anyTenant = builder.anyTenant
     policyNumbers = Dictionary(
@@ -99,7 +101,7 @@ public final class PolicySet: @unchecked Sendable {
   /// Stops a query that was put together with another set, whose numbers mean something else here.
   @inline(__always) func check(_ query: Query) {
     precondition(
-      query.tenant.edition == edition && query.policy.rawValue < policyNames.count,
+      query.tenant.edition == edition && query.policy.rawValue < policyCount,
       "a query's tenant and policy are looked up in the set that it is decided under")
   }
 

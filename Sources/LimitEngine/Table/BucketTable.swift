@@ -55,7 +55,8 @@ struct BucketTable: @unchecked Sendable {
   var slotCount: Int { Int(bucketCount) * Slot.perBucket }
 
   @inline(__always) func slot(_ lane: Int, inBucket bucket: UInt64) -> Slot {
-    Slot(base: words + (Int(bucket) &* Slot.wordsPerBucket &+ lane))
+    // A bucket's number is far below 2^63.
+    Slot(base: words + (Int(truncatingIfNeeded: bucket) &* Slot.wordsPerBucket &+ lane))
   }
 
   /// The bucket of candidate `number`, 0 ..< `candidates`; the first two are the homes.
@@ -69,8 +70,8 @@ struct BucketTable: @unchecked Sendable {
 
   /// Asks the processor to fetch both homes of `id`, so that a batch waits for memory once.
   @inline(__always) func prefetch(_ id: BucketID) {
-    limitd_prefetch(words + Int(bucket(of: id, candidate: 0)) &* Slot.wordsPerBucket)
-    limitd_prefetch(words + Int(bucket(of: id, candidate: 1)) &* Slot.wordsPerBucket)
+    limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 0)).base)
+    limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 1)).base)
   }
 
   /// A live slot and the state word it was seen with.
@@ -107,7 +108,9 @@ struct BucketTable: @unchecked Sendable {
     var lane: UInt32 = 0
     while lane < Slot.perBucket {
       // Relaxed: only a hint, `confirm` decides. Doubling drops the mark.
-      let difference = ((first.base + Int(lane)).pointee.load(ordering: .relaxed) ^ id.tag) &* 2
+      let difference =
+        ((first.base + Int(truncatingIfNeeded: lane)).pointee.load(ordering: .relaxed) ^ id.tag)
+        &* 2
       hits |= (difference == 0 ? 1 : 0) << lane
       lane &+= 1
     }
