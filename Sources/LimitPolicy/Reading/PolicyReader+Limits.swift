@@ -95,8 +95,8 @@ extension PolicyReader {
     for parameter in algorithm.required where !written.contains(parameter.rawValue) {
       error(
         key.position,
-        "\(subject) has no \(parameter); a \(algorithm.name) limit needs one, such as "
-          + "\(parameter): \(parameter.example)"
+        "\(subject) has no \(parameter.rawValue); a \(algorithm.name) limit needs one, such as "
+          + "\(parameter.rawValue): \(parameter.example)"
       )
     }
   }

@@ -48,7 +48,7 @@ extension PolicyReader {
     guard parameters.contains(parameter) else {
       error(
         entry.key.position,
-        "\(subject): a \(limit.algorithm!.name) limit has no \(parameter); it has "
+        "\(subject): a \(limit.algorithm!.name) limit has no \(parameter.rawValue); it has "
           + list(parameters.map(\.rawValue))
       )
       return nil
@@ -66,8 +66,13 @@ extension PolicyReader {
       let modes: [LimitMode] = [.enforce, .shadow]
       return choice(node, subject, "mode", modes.map { ($0.name, $0) }).map { .mode($0) }
     }
-    let expected = "\(parameter) must be a value such as \(parameter.example)"
-    guard let text = text(of: node, subject, expected) else { return nil }
+    guard
+      let text = text(
+        of: node,
+        subject,
+        "\(parameter.rawValue) must be a value such as \(parameter.example)"
+      )
+    else { return nil }
     do throws(QuantityError) {
       switch parameter {
       case .rate:
@@ -98,7 +103,7 @@ extension PolicyReader {
         return nil
       }
     } catch {
-      self.error(node.position, "\(subject): \(parameter) \(error.message)")
+      self.error(node.position, "\(subject): \(parameter.rawValue) \(error.message)")
       return nil
     }
   }
@@ -113,14 +118,14 @@ extension PolicyReader {
     if count == 0 {
       error(
         node.position,
-        "\(subject): \(parameter) 0 could never admit anything; write at least 1"
+        "\(subject): \(parameter.rawValue) 0 could never admit anything; write at least 1"
       )
       return nil
     }
     guard count <= max else {
       error(
         node.position,
-        "\(subject): \(parameter) \(Quantity.text(count: count)) is above the maximum; write at "
+        "\(subject): \(parameter.rawValue) \(Quantity.text(count: count)) is above the maximum; write at "
           + "most \(Quantity.text(count: max))"
       )
       return nil

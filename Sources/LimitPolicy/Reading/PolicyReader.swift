@@ -104,12 +104,16 @@ struct PolicyReader {
   typealias Entry = (name: String, key: YAMLNode, value: YAMLNode)
 
   /// The entries of a mapping; reports what is none, and keys that are no names.
-  mutating func entries(of node: YAMLNode, _ subject: Subject, _ contents: String) -> [Entry]? {
+  mutating func entries(
+    of node: YAMLNode,
+    _ subject: Subject,
+    _ contents: @autoclosure () -> String
+  ) -> [Entry]? {
     guard node.kind == .mapping else {
       let advice = node.found == "nothing" ? "; write {} where there are none" : ""
       error(
         node.position,
-        "\(subject): expected a mapping of \(contents), found \(node.found)\(advice)"
+        "\(subject): expected a mapping of \(contents()), found \(node.found)\(advice)"
       )
       return nil
     }
@@ -128,9 +132,13 @@ struct PolicyReader {
   }
 
   /// The text of a scalar; reports what is none. `expected` says what belongs there.
-  mutating func text(of node: YAMLNode, _ subject: Subject, _ expected: String) -> String? {
+  mutating func text(
+    of node: YAMLNode,
+    _ subject: Subject,
+    _ expected: @autoclosure () -> String
+  ) -> String? {
     if let text = node.text { return text }
-    error(node.position, "\(subject): \(expected), found \(node.found)")
+    error(node.position, "\(subject): \(expected()), found \(node.found)")
     return nil
   }
 
