@@ -100,13 +100,4 @@ extension PolicyReader {
       )
     }
   }
-
-  mutating func warnOfUnusedLimits() {
-    for limit in limits where !limit.isUsed {
-      warning(
-        limit.position,
-        "limit \(quoted(limit.name)) is in no policy; list it in one, or remove it"
-      )
-    }
-  }
 }

@@ -49,17 +49,26 @@ struct PolicyReader {
     }
     if let node = sections["policies"] {
       readPolicies(node)
-      warnOfUnusedLimits()
     } else {
       error(root.position, "there is no 'policies'; list the limits of at least one there")
     }
     if let node = sections["plans"] { readPlans(node) }
     if let node = sections["tenants"] { readTenants(node) }
-    if sections["tenants"] == nil || (tenants.isEmpty && anyTenant == nil && !hasErrors) {
+    // Where there are errors, these may only follow from them.
+    if !hasErrors { warn(tenantsAt: sections["tenants"]?.position ?? root.position) }
+  }
+
+  /// Warns of what is right and yet hardly meant.
+  private mutating func warn(tenantsAt position: Position) {
+    for limit in limits where !limit.isUsed {
       warning(
-        sections["tenants"]?.position ?? root.position,
-        "no tenant is named, so every query is denied; write tenants: {\"*\": {}} to admit any"
-      )
+        limit.position,
+        "limit \(quoted(limit.name)) is in no policy; list it in one, or remove it")
+    }
+    if tenants.isEmpty, anyTenant == nil {
+      warning(
+        position,
+        "no tenant is named, so every query is denied; write tenants: {\"*\": {}} to admit any")
     }
   }
 

@@ -3,8 +3,6 @@
 
 /// Composes one document.
 struct YAMLComposer: ~Copyable {
-  /// The deepest nesting of a policy file is 5 (tenants, tenant, limits, limit, parameter).
-  static let depthMax = 32
   /// The most nodes of a document, counted as if every alias were written out: what bounds the time
   /// and memory that a file of a few lines with nested aliases can ask for.
   static let nodesMax = 1 << 24
@@ -47,12 +45,7 @@ struct YAMLComposer: ~Copyable {
     from event: YAMLEvent,
     depth: Int
   ) throws(YAMLProblem) -> Composed {
-    guard depth <= Self.depthMax else {
-      throw YAMLProblem(
-        position: event.position,
-        message: "more than \(Self.depthMax) levels of nesting; a policy file needs 5"
-      )
-    }
+    guard depth <= YAMLProblem.depthMax else { throw .tooDeep(at: event.position) }
     if let tag = event.tag {
       problems.append(
         YAMLProblem(
@@ -61,7 +54,7 @@ struct YAMLComposer: ~Copyable {
         )
       )
     }
-    var composed: Composed
+    let composed: Composed
     switch event.kind {
     case .alias:
       guard let target = anchors[event.anchor ?? ""] else {

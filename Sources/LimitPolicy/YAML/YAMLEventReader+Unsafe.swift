@@ -11,6 +11,15 @@ import CYaml
 struct YAMLProblem: Error {
   let position: Position
   let message: String
+
+  /// The deepest nesting of a policy file is 5 (tenants, tenant, limits, limit, parameter).
+  static let depthMax = 32
+
+  static func tooDeep(at position: Position) -> YAMLProblem {
+    YAMLProblem(
+      position: position,
+      message: "more than \(depthMax) levels of nesting; a policy file needs 5")
+  }
 }
 
 /// One step through a YAML text.
@@ -121,6 +130,8 @@ struct YAMLEventReader: ~Copyable {
         message: "not valid YAML: \(text); remove the character, or write it as an escape in "
           + "double quotes"
       )
+    case _ where text.hasPrefix("Maximum nesting level"):
+      return .tooDeep(at: .start)
     default:
       let mark = parser.pointee.problem_mark
       return YAMLProblem(
