@@ -108,6 +108,25 @@ import Testing
     #expect(Double(bytes) / Double(count) <= 40)
   }
 
+  @Test("A bucket's places are spread: many, and as often in one part of the table as in another")
+  func placesAreSpread() {
+    let fixture = Fixture([(.key, tokenBucket(every: day, burst: 1))], keySlots: 4 * 16)
+    let table = fixture.engine.table(Scope.key.rawValue).pointee
+    var random = SeededGenerator(seed: testSeed)
+    var perBucket = [Int](repeating: 0, count: 16)
+    var fewest = BucketTable.candidates
+    for _ in 0..<20_000 {
+      let id = BucketID(
+        Fingerprint(low: random.next(), high: random.next()), seed: Fingerprint(low: 0, high: 0))
+      let places = (0..<BucketTable.candidates).map { table.bucket(of: id, candidate: $0) }
+      fewest = min(fewest, Set(places).count)
+      for place in places { perBucket[Int(place)] += 1 }
+    }
+    // Sixteen even choices among sixteen buckets give ten different ones on average.
+    #expect(fewest >= 4, "seed \(testSeed)")
+    #expect(perBucket.allSatisfy { abs($0 - 20_000) < 1_500 }, "seed \(testSeed): \(perBucket)")
+  }
+
   @Test("Keys chosen to meet under one secret are spread under another") func hashFlood() {
     let (known, secret) = (HashKey(low: 1, high: 2), HashKey(low: 3, high: 4))
     let limits: [(Scope, LimitSettings)] = [(.key, tokenBucket(every: day, burst: 1))]

@@ -61,11 +61,17 @@ struct BucketTable: @unchecked Sendable {
 
   /// The bucket of candidate `number`, 0 ..< `candidates`; the first two are the homes.
   ///
-  /// Multiplying by an odd constant permutes the positions; the high product maps one evenly to a
-  /// bucket, whatever their number (Lemire, "Fast random integer generation in an interval").
+  /// The high product maps a position evenly to a bucket, whatever their number (Lemire, "Fast
+  /// random integer generation in an interval"). Multiplying by an odd constant, and turning by a
+  /// different count for each candidate, makes positions of which none follows from two others.
   @inline(__always) func bucket(of id: BucketID, candidate number: Int) -> UInt64 {
-    let odd = UInt64(number) &* 0x9e37_79b9_7f4a_7c16 | 1
-    return (id.position &* odd).multipliedFullWidth(by: bucketCount).high
+    let golden: UInt64 = 0x9e37_79b9_7f4a_7c15
+    var position = id.position
+    if number > 0 {
+      let turn = UInt64(truncatingIfNeeded: 4 &* (number &- 1))
+      position = (position << turn | position >> (64 &- turn)) &* golden
+    }
+    return position.multipliedFullWidth(by: bucketCount).high
   }
 
   /// Asks the processor to fetch both homes of `id`, so that a batch waits for memory once.
