@@ -18,7 +18,8 @@ import Testing
   private func rule(_ limit: String, of tenant: String) -> Rule {
     let place = policies.limits.firstIndex { $0.name == limit }!
     return policies.rule(
-      for: LimitIndex(UInt16(place)), of: policies.tenant(named: tenant)
+      for: LimitIndex(UInt16(place)),
+      of: policies.tenant(named: tenant)
     ).pointee
   }
 
@@ -38,26 +39,41 @@ import Testing
   @Test func definitionsReachTheEngine() throws {
     let expected: [LimitDefinition] = [
       LimitDefinition(
-        name: "api-burst", scope: .tenant,
+        name: "api-burst",
+        scope: .tenant,
         settings: LimitSettings(
-          parameters: .tokenBucket(try #require(.init(rate: 100, per: .second, burst: 200))))),
+          parameters: .tokenBucket(try #require(.init(rate: 100, per: .second, burst: 200)))
+        )
+      ),
       LimitDefinition(
-        name: "user-rps", scope: .key,
+        name: "user-rps",
+        scope: .key,
         settings: LimitSettings(
-          parameters: .tokenBucket(try #require(.init(rate: 10, per: .second, burst: 20))))),
+          parameters: .tokenBucket(try #require(.init(rate: 10, per: .second, burst: 20)))
+        )
+      ),
       LimitDefinition(
-        name: "llm-tpm", scope: .tenant, unit: "tokens",
+        name: "llm-tpm",
+        scope: .tenant,
+        unit: "tokens",
         settings: LimitSettings(
           parameters: .slidingWindow(try #require(.init(limit: 100_000, window: .minute))),
-          softThreshold: 80_000)),
+          softThreshold: 80_000
+        )
+      ),
       LimitDefinition(
-        name: "in-flight", scope: .tenant,
-        settings: LimitSettings(parameters: .concurrency(try #require(.init(limit: 8))))),
+        name: "in-flight",
+        scope: .tenant,
+        settings: LimitSettings(parameters: .concurrency(try #require(.init(limit: 8))))
+      ),
       LimitDefinition(
-        name: "provider", scope: .global,
+        name: "provider",
+        scope: .global,
         settings: LimitSettings(
           parameters: .tokenBucket(try #require(.init(rate: 5000, per: .minute, burst: 500))),
-          mode: .shadow)),
+          mode: .shadow
+        )
+      ),
     ]
     #expect(policies.limits == expected)
   }
@@ -100,7 +116,9 @@ import Testing
 
 @Suite struct CompiledTenantTests {
   @Test func withoutARuleForOthersAnUnknownTenantIsUnknown() throws {
-    let policies = try PolicyFile.parse(file(), path: "p").compile(hashKey: HashKey(low: 1, high: 2))
+    let policies = try PolicyFile.parse(file(), path: "p").compile(
+      hashKey: HashKey(low: 1, high: 2)
+    )
     #expect(policies.tenant(named: "t").standing == .limited)
     #expect(policies.tenant(named: "other").standing == .unknown)
     #expect(policies.tenant(named: "*").standing == .unknown)
@@ -108,7 +126,9 @@ import Testing
 
   @Test func softAndModeCanBeOverridden() throws {
     let text = file(
-      plan: "{a: {mode: shadow, soft: 50%}}", tenant: "{plan: pro, limits: {a: {burst: 1}}}")
+      plan: "{a: {mode: shadow, soft: 50%}}",
+      tenant: "{plan: pro, limits: {a: {burst: 1}}}"
+    )
     let policies = try PolicyFile.parse(text, path: "p").compile(hashKey: HashKey(low: 1, high: 2))
     let rule = policies.rule(for: LimitIndex(0), of: policies.tenant(named: "t")).pointee
     #expect(rule.mode == .shadow)

@@ -60,14 +60,16 @@ import Testing
       tokens.map(\.source) == [
         .tenant("acme", line: 30), .base(line: 10), .plan("pro", line: 24), .base(line: 12),
         .base(line: 14), .base(line: 13),
-      ])
+      ]
+    )
     #expect(tokens[2].note == "from 6300 tokens on")
     let rate = explanation.limits[1].parameters
     #expect(rate.map(\.value) == ["3/s", "300", "enforce", "key", "requests"])
     #expect(
       rate.map(\.source) == [
         .base(line: 4), .plan("pro", line: 21), .unwritten, .base(line: 6), .unwritten,
-      ])
+      ]
+    )
     #expect(rate[0].note == "one every 333_333_334ns: 2.999999994/s in effect")
   }
 
@@ -82,7 +84,8 @@ import Testing
     #expect(unknown.entry == nil)
     let text = Self.text + "\n  \"*\": {limits: {rate: {burst: 1}}}\n"
     let other = try #require(
-      try PolicyFile.parse(text, path: "p").explain(tenant: "nobody", policy: "plain"))
+      try PolicyFile.parse(text, path: "p").explain(tenant: "nobody", policy: "plain")
+    )
     #expect(other.standing == .limited)
     #expect(other.entry?.name == "*")
     #expect(other.limits[0].parameters[1].source == .tenant("*", line: 33))

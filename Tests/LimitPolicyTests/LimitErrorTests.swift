@@ -10,7 +10,8 @@ import Testing
         "p.yaml:9:1: top level: unknown key 'tenant'; did you mean 'tenants'?",
         "p.yaml:10:1: top level: unknown key 'daemon'; known here: limits, policies, plans and "
           + "tenants",
-      ])
+      ]
+    )
   }
 
   @Test func limitsAndPoliciesAreRequired() {
@@ -18,12 +19,14 @@ import Testing
       diagnostics(of: "tenants: {t: {}}\n") == [
         "p.yaml:1:1: there is no 'limits'; define at least one limit there",
         "p.yaml:1:1: there is no 'policies'; list the limits of at least one there",
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: "limits: {}\npolicies: {}\ntenants: {t: {}}\n") == [
         "p.yaml:1:9: limits: there is none; define at least one limit",
         "p.yaml:2:11: policies: there is none; list the limits of at least one",
-      ])
+      ]
+    )
   }
 
   @Test func sectionsOfTheWrongTypeAreReported() {
@@ -34,7 +37,8 @@ import Testing
         "p.yaml:3:7: plans: expected a mapping of names to limits and parameters, found nothing; "
           + "write {} where there are none",
         "p.yaml:4:10: tenants: expected a mapping of tenants to plans and limits, found 'x'",
-      ])
+      ]
+    )
   }
 
   @Test func aLimitThatIsNoMappingIsReported() {
@@ -42,7 +46,8 @@ import Testing
       diagnostics(of: file(limit: "100/s")) == [
         "p.yaml:2:6: limit 'a': expected a mapping of algorithm, scope and parameters, found "
           + "'100/s'"
-      ])
+      ]
+    )
   }
 
   @Test func namesOfLimitsAreChecked() {
@@ -65,7 +70,8 @@ import Testing
         "p.yaml:3:3: the limit '' \(advice)",
         "p.yaml:4:3: the limit 'é' \(advice)",
         "p.yaml:5:3: the limit '\(long.prefix(60))…' \(advice)",
-      ])
+      ]
+    )
   }
 
   @Test func aLimitNeedsAnAlgorithmAndAScope() {
@@ -73,36 +79,43 @@ import Testing
       diagnostics(of: file(limit: "{rate: 1/s, burst: 1}")) == [
         "p.yaml:2:3: limit 'a' has no algorithm; write token-bucket, sliding-window or concurrency",
         "p.yaml:2:3: limit 'a' has no scope; write tenant, key or global",
-      ])
+      ]
+    )
   }
 
   @Test func unknownWordsAreReportedWithTheNearestOne() {
     #expect(
       limitDiagnostics("algorithm: token-buket") == [
         "p.yaml:2:33: limit 'a': unknown algorithm 'token-buket'; did you mean 'token-bucket'?"
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("algorithm: gcra") == [
         "p.yaml:2:33: limit 'a': unknown algorithm 'gcra'; write token-bucket, sliding-window or "
           + "concurrency"
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: file(limit: "{algorithm: concurrency, limit: 1, scope: tenants}")) == [
         "p.yaml:2:48: limit 'a': unknown scope 'tenants'; did you mean 'tenant'?"
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("algorithm: concurrency, limit: 1, mode: shadwo") == [
         "p.yaml:2:62: limit 'a': unknown mode 'shadwo'; did you mean 'shadow'?"
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("algorithm: concurrency, limit: 1, limt: 2") == [
         "p.yaml:2:56: limit 'a': unknown key 'limt'; did you mean 'limit'?"
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("algorithm: concurrency, limit: 1, colour: 2") == [
         "p.yaml:2:56: limit 'a': unknown key 'colour'; known here: algorithm, scope, unit, limit, "
           + "soft and mode"
-      ])
+      ]
+    )
   }
 
   @Test func wordsOfTheWrongTypeAreReported() {
@@ -110,17 +123,20 @@ import Testing
       limitDiagnostics("algorithm: [concurrency]") == [
         "p.yaml:2:33: limit 'a': algorithm must be token-bucket, sliding-window or concurrency, "
           + "found a list"
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("algorithm: concurrency, limit: {}, unit: ~, mode: null") == [
         "p.yaml:2:53: limit 'a': limit must be a value such as 1000, found a mapping",
         "p.yaml:2:63: limit 'a': unit must be a name such as tokens, found nothing",
         "p.yaml:2:72: limit 'a': mode must be enforce or shadow, found nothing",
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("algorithm: concurrency, limit: 1, unit: \"a b\"") == [
         "p.yaml:2:62: the unit 'a b' is not a name; use 1 to 64 letters, digits, '-', '_' and '.'"
-      ])
+      ]
+    )
   }
 
   @Test func missingParametersAreReported() {
@@ -128,23 +144,27 @@ import Testing
       limitDiagnostics("algorithm: token-bucket") == [
         "p.yaml:2:3: limit 'a' has no rate; a token-bucket limit needs one, such as rate: 100/s",
         "p.yaml:2:3: limit 'a' has no burst; a token-bucket limit needs one, such as burst: 200",
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("algorithm: sliding-window") == [
         "p.yaml:2:3: limit 'a' has no limit; a sliding-window limit needs one, such as limit: 1000",
         "p.yaml:2:3: limit 'a' has no window; a sliding-window limit needs one, such as window: 1m",
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("algorithm: concurrency") == [
         "p.yaml:2:3: limit 'a' has no limit; a concurrency limit needs one, such as limit: 1000"
-      ])
+      ]
+    )
   }
 
   @Test func parametersOfAnotherAlgorithmAreReported() {
     #expect(
       limitDiagnostics("algorithm: concurrency, limit: 1, rate: 1/s") == [
         "p.yaml:2:56: limit 'a': a concurrency limit has no rate; it has limit, soft and mode"
-      ])
+      ]
+    )
   }
 
   @Test(arguments: [
@@ -161,7 +181,8 @@ import Testing
     #expect(
       limitDiagnostics("algorithm: token-bucket, burst: 1, rate: \(rate)") == [
         "p.yaml:2:63: limit 'a': \(message)"
-      ])
+      ]
+    )
   }
 
   @Test(arguments: [
@@ -177,7 +198,8 @@ import Testing
     #expect(
       limitDiagnostics("algorithm: token-bucket, rate: 1M/s, burst: \(burst)") == [
         "p.yaml:2:66: limit 'a': \(message)"
-      ])
+      ]
+    )
   }
 
   @Test func theLargestBurstIsAccepted() {
@@ -191,12 +213,14 @@ import Testing
     #expect(
       limitDiagnostics("\(start) 0") == [
         "p.yaml:2:\(column): limit 'a': limit 0 could never admit anything; write at least 1"
-      ])
+      ]
+    )
     #expect(
       limitDiagnostics("\(start) 17179869182") == [
         "p.yaml:2:\(column): limit 'a': limit 17_179_869_182 is above the maximum; write at most "
           + "17_179_869_181"
-      ])
+      ]
+    )
     #expect(limitDiagnostics("\(start) 17179869181") == [])
   }
 
@@ -205,7 +229,8 @@ import Testing
       #expect(
         limitDiagnostics("algorithm: sliding-window, limit: 1, window: \(window)") == [
           "p.yaml:2:67: limit 'a': window \(window) is out of range; write 100ms to 31d"
-        ])
+        ]
+      )
     }
     for window in ["100ms", "31d"] {
       #expect(limitDiagnostics("algorithm: sliding-window, limit: 1, window: \(window)") == [])
@@ -216,7 +241,8 @@ import Testing
     #expect(
       limitDiagnostics("algorithm: concurrency, limit: 1, soft: 0.5") == [
         "p.yaml:2:62: limit 'a': soft '0.5' is not a percentage; write one such as 80%"
-      ])
+      ]
+    )
   }
 
   @Test func aBucketThatTakesTooLongToFillIsReported() {
@@ -224,7 +250,8 @@ import Testing
       limitDiagnostics("algorithm: token-bucket, rate: 1/d, burst: 26_688") == [
         "p.yaml:2:65: limit 'a': burst 26_688 at 1/d takes longer than 2^61 ns (73 years) to "
           + "fill; lower the burst or raise the rate"
-      ])
+      ]
+    )
     #expect(limitDiagnostics("algorithm: token-bucket, rate: 1/d, burst: 26_687") == [])
   }
 
@@ -232,7 +259,8 @@ import Testing
     let limits = (0..<1026).map { "  l\($0): {algorithm: concurrency, limit: 1, scope: key}\n" }
     let text = "limits:\n\(limits.joined())policies: {p: [l0]}\ntenants: {t: {}}\n"
     #expect(
-      diagnostics(of: text) == ["p.yaml:1026:3: limits: more than 1024 limits; define fewer"])
+      diagnostics(of: text) == ["p.yaml:1026:3: limits: more than 1024 limits; define fewer"]
+    )
   }
 
   @Test func anErrorInALimitIsNotReportedAgainWhereTheLimitIsUsed() {
@@ -240,13 +268,15 @@ import Testing
       diagnostics(of: file(limit: "{}", plan: "{a: {rate: 5/s}}")) == [
         "p.yaml:2:3: limit 'a' has no algorithm; write token-bucket, sliding-window or concurrency",
         "p.yaml:2:3: limit 'a' has no scope; write tenant, key or global",
-      ])
+      ]
+    )
   }
 
   @Test func namesFromTheFileCannotUpsetATerminal() {
     #expect(
       diagnostics(of: file() + "\"a\\e[31m\\u202E\": 1\n").first
         == "p.yaml:9:1: top level: unknown key 'a\\u{1B}[31m\\u{202E}'; known here: limits, "
-        + "policies, plans and tenants")
+        + "policies, plans and tenants"
+    )
   }
 }

@@ -19,28 +19,32 @@ import Testing
       loadError("/nonexistent.yaml") == [
         "/nonexistent.yaml:1:1: the file cannot be read: No such file or directory; name a policy "
           + "file that can"
-      ])
+      ]
+    )
   }
 
   @Test func aDirectoryIsAnError() {
     #expect(
       loadError("/usr") == [
         "/usr:1:1: the file cannot be read: Is a directory; name a policy file that can"
-      ])
+      ]
+    )
   }
 
   @Test func anEndlessFileIsAnError() {
     #expect(
       loadError("/dev/zero") == [
         "/dev/zero:1:1: the file is larger than 256 MiB; write a smaller one"
-      ])
+      ]
+    )
   }
 
   @Test func anEmptyFileIsAnError() {
     #expect(
       loadError("/dev/null") == [
         "/dev/null:1:1: the file is empty; write at least limits: and policies:"
-      ])
+      ]
+    )
   }
 
   @Test func aPipeIsReadToItsEnd() throws {

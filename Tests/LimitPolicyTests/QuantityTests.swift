@@ -141,7 +141,8 @@ import Testing
       #expect(try Quantity.duration(Quantity.text(duration: duration)) == duration)
       let rate = Rate(
         count: UInt64.random(in: 1...unit.count, using: &generator),
-        period: Nanoseconds(unit.count * UInt64.random(in: 1...100, using: &generator)))
+        period: Nanoseconds(unit.count * UInt64.random(in: 1...100, using: &generator))
+      )
       #expect(try Quantity.rate(Quantity.text(rate: rate)) == rate)
       let percent = Percent(hundredths: .random(in: 100...10_000, using: &generator))
       #expect(try Quantity.percent(Quantity.text(percent: percent)) == percent)

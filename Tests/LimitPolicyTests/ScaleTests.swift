@@ -1,5 +1,5 @@
 // A large file: 100,000 tenants with parameters of their own. How long that takes is measured by
-// hand (docs/POLICY.md says how); here, that it comes out right.
+// hand with `limitctl config check`; here, that it comes out right.
 
 import LimitPolicy
 import Testing
@@ -34,9 +34,11 @@ import Testing
     let found = diagnostics(of: file().replacingTenants(with: lines))
     #expect(found.count == 100_000)
     #expect(
-      found.first == "p.yaml:8:14: tenant 't0': there is no plan 'prp'; did you mean 'pro'?")
+      found.first == "p.yaml:8:14: tenant 't0': there is no plan 'prp'; did you mean 'pro'?"
+    )
     #expect(
       found.last
-        == "p.yaml:100007:18: tenant 't99999': there is no plan 'prp'; define it under plans")
+        == "p.yaml:100007:18: tenant 't99999': there is no plan 'prp'; define it under plans"
+    )
   }
 }

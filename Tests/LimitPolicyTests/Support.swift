@@ -36,7 +36,9 @@ func diagnostics(of bytes: [UInt8]) -> [String] {
 /// override it where given. `limit` begins in line 2, column 6.
 func file(
   limit: String = "{algorithm: token-bucket, rate: 100/s, burst: 200, scope: tenant}",
-  policy: String = "[a]", plan: String = "{}", tenant: String = "{plan: pro}"
+  policy: String = "[a]",
+  plan: String = "{}",
+  tenant: String = "{plan: pro}"
 ) -> String {
   """
   limits:

@@ -9,7 +9,8 @@ import Testing
       limitDiagnostics("algorithm: token-bucket, rate: 700M/s, burst: 1") == [
         "p.yaml:2:53: warning: limit 'a': rate 700_000_000/s becomes 500_000_000/s, 28.57 % less: "
           + "one unit per whole 2ns; write a rate that divides 1G/s"
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: file(plan: "{a: {rate: 300M/s}}", tenant: "{limits: {a: {rate: 7/20ns}}}"))
         == [
@@ -17,7 +18,8 @@ import Testing
             + "250_000_000/s, 16.66 % less: one unit per whole 4ns; write a rate that divides 1G/s",
           "p.yaml:8:26: warning: tenant 't', limit 'a': rate 7/20ns becomes 333_333_333.333333333/s"
             + ", 4.76 % less: one unit per whole 3ns; write a rate that divides 1G/s",
-        ])
+        ]
+    )
   }
 
   @Test func roundingUpToAThousandthIsNotReported() {
@@ -27,7 +29,8 @@ import Testing
       limitDiagnostics("algorithm: token-bucket, rate: 1000/1997ns, burst: 1") == [
         "p.yaml:2:53: warning: limit 'a': rate 1000/1997ns becomes 500_000_000/s, 0.15 % less: "
           + "one unit per whole 2ns; write a rate that divides 1G/s"
-      ])
+      ]
+    )
     #expect(limitDiagnostics("algorithm: token-bucket, rate: 3/s, burst: 1") == [])
   }
 
@@ -36,7 +39,8 @@ import Testing
     #expect(
       diagnostics(of: file().replacing("limits:\n", with: limits)) == [
         "p.yaml:2:3: warning: limit 'b' is in no policy; list it in one, or remove it"
-      ])
+      ]
+    )
   }
 
   @Test func aFileThatNamesNoTenantIsReported() {

@@ -136,17 +136,13 @@ private func readBytes(of path: String) -> Result<[UInt8], YAMLProblem> {
   guard descriptor >= 0 else { return failure() }
   defer { close(descriptor) }
   var bytes: [UInt8] = []
-  let chunk = 1 << 20
+  var chunk = [UInt8](repeating: 0, count: 1 << 20)
   while bytes.count <= PolicyFile.bytesMax {
-    var count = 0
-    let start = bytes.count
-    bytes.append(contentsOf: repeatElement(0, count: chunk))
-    repeat {
-      count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + start, chunk) }
-    } while count < 0 && errno == EINTR
-    bytes.removeLast(chunk - max(0, count))
+    let count = read(descriptor, &chunk, chunk.count)
+    if count < 0, errno == EINTR { continue }
     guard count >= 0 else { return failure() }
     if count == 0 { return .success(bytes) }
+    bytes.append(contentsOf: chunk[..<count])
   }
   return .failure(.tooLarge)
 }

@@ -63,12 +63,14 @@ struct PolicyReader {
     for limit in limits where !limit.isUsed {
       warning(
         limit.position,
-        "limit \(quoted(limit.name)) is in no policy; list it in one, or remove it")
+        "limit \(quoted(limit.name)) is in no policy; list it in one, or remove it"
+      )
     }
     if tenants.isEmpty, anyTenant == nil {
       warning(
         position,
-        "no tenant is named, so every query is denied; write tenants: {\"*\": {}} to admit any")
+        "no tenant is named, so every query is denied; write tenants: {\"*\": {}} to admit any"
+      )
     }
   }
 

@@ -18,7 +18,8 @@ struct YAMLProblem: Error {
   static func tooDeep(at position: Position) -> YAMLProblem {
     YAMLProblem(
       position: position,
-      message: "more than \(depthMax) levels of nesting; a policy file needs 5")
+      message: "more than \(depthMax) levels of nesting; a policy file needs 5"
+    )
   }
 }
 

@@ -1,109 +1,20 @@
-// Everything that can be wrong in the sections `policies`, `plans` and `tenants`.
+// Everything that can be wrong in the sections `plans` and `tenants`.
 
 import LimitPolicy
 import Testing
-
-@Suite struct PolicyErrorTests {
-  @Test func aPolicyOfTheWrongTypeIsReported() {
-    #expect(
-      diagnostics(of: file(policy: "a")) == [
-        "p.yaml:4:6: policy 'p': expected a list of limits such as [a, b], found 'a'"
-      ])
-    #expect(
-      diagnostics(of: file(policy: "[[a]]")) == [
-        "p.yaml:4:7: policy 'p': expected the name of a limit, found a list"
-      ])
-  }
-
-  @Test func anEmptyPolicyIsReported() {
-    #expect(
-      diagnostics(of: file(policy: "[]")) == [
-        "p.yaml:4:6: policy 'p' is empty; list at least one limit",
-      ])
-  }
-
-  @Test func aMissingLimitIsReportedWithTheNearestName() {
-    #expect(
-      diagnostics(of: file(policy: "[a, b, other]")) == [
-        "p.yaml:4:10: policy 'p': there is no limit 'b'; define it under limits",
-        "p.yaml:4:13: policy 'p': there is no limit 'other'; define it under limits",
-      ])
-    let text = file().replacing("  a:", with: "  api-burst:")
-      .replacing("[a]", with: "[api-brust]")
-    #expect(
-      diagnostics(of: text).last
-        == "p.yaml:4:7: policy 'p': there is no limit 'api-brust'; did you mean 'api-burst'?")
-  }
-
-  @Test func aLimitListedTwiceIsReported() {
-    #expect(
-      diagnostics(of: file(policy: "[a, a]")) == [
-        "p.yaml:4:10: policy 'p' lists 'a' twice; list it once"
-      ])
-  }
-
-  @Test func policyNamesAreChecked() {
-    #expect(
-      diagnostics(of: file().replacing("  p:", with: "  p/q:")) == [
-        "p.yaml:4:3: the policy 'p/q' is not a name; use 1 to 64 letters, digits, '-', '_' and '.'"
-      ])
-  }
-
-  /// A file whose only policy lists all of these limits.
-  private func listing(_ limits: [String]) -> [String] {
-    let lines = limits.enumerated().map { "  l\($0): {scope: key, \($1)}\n" }.joined()
-    let names = limits.indices.map { "    - l\($0)\n" }.joined()
-    return diagnostics(of: "limits:\n\(lines)policies:\n  p:\n\(names)tenants: {t: {}}\n")
-  }
-
-  @Test func aPolicyListsAtMostSixteenLimits() {
-    let bucket = "algorithm: token-bucket, rate: 1/s, burst: 1"
-    #expect(listing(Array(repeating: bucket, count: 16)) == [])
-    #expect(
-      listing(Array(repeating: bucket, count: 18)) == [
-        "p.yaml:38:7: policy 'p' lists more than 16 limits; list fewer"
-      ])
-  }
-
-  @Test func aPolicyListsAtMostFourConcurrencyLimits() {
-    let permits = "algorithm: concurrency, limit: 1"
-    #expect(listing(Array(repeating: permits, count: 4)) == [])
-    #expect(
-      listing(Array(repeating: permits, count: 6)) == [
-        "p.yaml:14:7: policy 'p' lists more than 4 concurrency limits; list fewer"
-      ])
-  }
-
-  @Test func aPolicyCountsInOneUnitBesidesRequests() {
-    let permits = "algorithm: concurrency, limit: 1"
-    #expect(listing([permits, "\(permits), unit: tokens", "\(permits), unit: requests"]) == [])
-    #expect(
-      listing(["\(permits), unit: tokens", "\(permits), unit: bytes", permits]) == [
-        "p.yaml:8:7: policy 'p' counts in tokens and, with 'l1', in bytes; a query has one cost, "
-          + "so use one unit besides requests"
-      ])
-  }
-
-  @Test func tooManyPoliciesAreReportedOnce() {
-    let policies = (0..<1026).map { "  p\($0): [a]\n" }.joined()
-    let text = file().replacing("  p: [a]\n", with: policies)
-    #expect(
-      diagnostics(of: text) == [
-        "p.yaml:1028:3: policies: more than 1024 policies; define fewer"
-      ])
-  }
-}
 
 @Suite struct PlanAndTenantErrorTests {
   @Test func overridesOfAMissingLimitAreReported() {
     #expect(
       diagnostics(of: file(plan: "{b: {rate: 1/s}}")) == [
         "p.yaml:6:9: plan 'pro': there is no limit 'b'; define it under limits"
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: file(tenant: "{limits: {b: {}}}")) == [
         "p.yaml:8:16: tenant 't', limits: there is no limit 'b'; define it under limits"
-      ])
+      ]
+    )
   }
 
   @Test func overridesOfParametersThatTheAlgorithmLacksAreReported() {
@@ -111,12 +22,14 @@ import Testing
       diagnostics(of: file(plan: "{a: {limit: 5}}")) == [
         "p.yaml:6:13: plan 'pro', limit 'a': a token-bucket limit has no limit; it has rate, "
           + "burst, soft and mode"
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: file(tenant: "{limits: {a: {window: 1m}}}")) == [
         "p.yaml:8:20: tenant 't', limit 'a': a token-bucket limit has no window; it has rate, "
           + "burst, soft and mode"
-      ])
+      ]
+    )
   }
 
   @Test func whatMakesALimitCannotBeOverridden() {
@@ -125,7 +38,8 @@ import Testing
         diagnostics(of: file(plan: "{a: {\(identity): x}}")) == [
           "p.yaml:6:13: plan 'pro', limit 'a': \(identity) cannot be overridden; define another "
             + "limit for that"
-        ])
+        ]
+      )
     }
   }
 
@@ -135,7 +49,8 @@ import Testing
         "p.yaml:6:13: plan 'pro', limit 'a': unknown key 'brust'; did you mean 'burst'?",
         "p.yaml:6:23: plan 'pro', limit 'a': unknown key 'x'; known here: rate, burst, soft and "
           + "mode",
-      ])
+      ]
+    )
   }
 
   @Test func overridesOfTheWrongTypeAreReported() {
@@ -143,13 +58,15 @@ import Testing
       diagnostics(of: file(plan: "[]", tenant: "{limits: 5}")) == [
         "p.yaml:6:8: plan 'pro': expected a mapping of limits to parameters, found a list",
         "p.yaml:8:15: tenant 't', limits: expected a mapping of limits to parameters, found '5'",
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: file(plan: "{a: 5}", tenant: "{limits: {a: }}")) == [
         "p.yaml:6:12: plan 'pro', limit 'a': expected a mapping of parameters, found '5'",
         "p.yaml:8:19: tenant 't', limit 'a': expected a mapping of parameters, found nothing; "
           + "write {} where there are none",
-      ])
+      ]
+    )
   }
 
   @Test func valuesOfOverridesAreCheckedAsThoseOfDefinitions() {
@@ -161,7 +78,8 @@ import Testing
           "p.yaml:6:29: plan 'pro', limit 'a': rate '0/s' is zero and could never admit anything; "
             + "write at least 1 per period",
           "p.yaml:8:26: tenant 't', limit 'a': soft 'x' is not a percentage; write one such as 80%",
-        ])
+        ]
+    )
   }
 
   @Test func overridesAreCheckedTogetherWithWhatTheyAreLaidOver() {
@@ -169,38 +87,48 @@ import Testing
     #expect(
       diagnostics(of: file(plan: "{a: {rate: 1/365d}}")) == [
         "p.yaml:6:19: plan 'pro', limit 'a': burst 200 at 1/365d \(tooLong)"
-      ])
+      ]
+    )
     #expect(
       diagnostics(
         of: file(
-          plan: "{a: {rate: 1/365d, burst: 1}}", tenant: "{limits: {a: {burst: 200}}, plan: pro}")
-      ) == ["p.yaml:8:27: tenant 't', limit 'a': burst 200 at 1/365d \(tooLong)"])
+          plan: "{a: {rate: 1/365d, burst: 1}}",
+          tenant: "{limits: {a: {burst: 200}}, plan: pro}"
+        )
+      ) == ["p.yaml:8:27: tenant 't', limit 'a': burst 200 at 1/365d \(tooLong)"]
+    )
     #expect(
       diagnostics(
-        of: file(plan: "{a: {rate: 1/365d, burst: 1}}", tenant: "{limits: {a: {burst: 200}}}"))
-        == [])
+        of: file(plan: "{a: {rate: 1/365d, burst: 1}}", tenant: "{limits: {a: {burst: 200}}}")
+      )
+        == []
+    )
   }
 
   @Test func planNamesAreChecked() {
     #expect(
       diagnostics(of: file().replacing("pro", with: "p o")) == [
         "p.yaml:6:3: the plan 'p o' is not a name; use 1 to 64 letters, digits, '-', '_' and '.'"
-      ])
+      ]
+    )
   }
 
   @Test func aMissingPlanIsReportedWithTheNearestName() {
     #expect(
       diagnostics(of: file(tenant: "{plan: prp}")) == [
         "p.yaml:8:13: tenant 't': there is no plan 'prp'; did you mean 'pro'?"
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: file(tenant: "{plan: gold}")) == [
         "p.yaml:8:13: tenant 't': there is no plan 'gold'; define it under plans"
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: file(tenant: "{plan: [pro]}")) == [
         "p.yaml:8:13: tenant 't': plan must be the name of a plan, found a list"
-      ])
+      ]
+    )
   }
 
   @Test func tenantsOfTheWrongTypeAreReported() {
@@ -208,12 +136,14 @@ import Testing
       diagnostics(of: file(tenant: "pro")) == [
         "p.yaml:8:6: tenant 't': expected a mapping of plan, limits, blocked and unlimited, found "
           + "'pro'"
-      ])
+      ]
+    )
     #expect(
       diagnostics(of: file(tenant: "{blocked: yes, unlimited: \"true\"}")) == [
         "p.yaml:8:16: tenant 't': blocked must be true or false, found 'yes'",
         "p.yaml:8:32: tenant 't': unlimited must be true or false, found 'true'",
-      ])
+      ]
+    )
   }
 
   @Test func unknownKeysOfTenantsAreReported() {
@@ -222,14 +152,16 @@ import Testing
         "p.yaml:8:7: tenant 't': unknown key 'plna'; did you mean 'plan'?",
         "p.yaml:8:18: tenant 't': unknown key 'colour'; known here: plan, limits, blocked and "
           + "unlimited",
-      ])
+      ]
+    )
   }
 
   @Test func aTenantIsNotBothBlockedAndUnlimited() {
     #expect(
       diagnostics(of: file(tenant: "{blocked: true, unlimited: true}")) == [
         "p.yaml:8:22: tenant 't' is both blocked and unlimited; keep one of them"
-      ])
+      ]
+    )
     #expect(diagnostics(of: file(tenant: "{blocked: false, unlimited: true}")) == [])
   }
 
@@ -245,7 +177,8 @@ import Testing
           \(long): {}
           schule-süd/1@x: {}
           "*": {}
-        """)
+        """
+    )
     let advice = "is not a name; use 1 to 255 bytes without spaces and control characters"
     #expect(
       diagnostics(of: text) == [
@@ -255,7 +188,8 @@ import Testing
         "p.yaml:11:3: the tenant 'a\u{A0}b' \(advice)",
         "p.yaml:12:3: the tenant 'a\\u{200B}b' \(advice)",
         "p.yaml:13:3: the tenant '\(long.prefix(60))…' \(advice)",
-      ])
+      ]
+    )
   }
 
   @Test func allErrorsOfAFileAreReportedInItsOrder() {
@@ -272,6 +206,7 @@ import Testing
       diagnostics(of: text).map { $0.split(separator: " ")[0] } == [
         "p.yaml:2:13:", "p.yaml:4:7:", "p.yaml:6:38:", "p.yaml:6:50:",
         "p.yaml:6:60:", "p.yaml:7:1:",
-      ])
+      ]
+    )
   }
 }
