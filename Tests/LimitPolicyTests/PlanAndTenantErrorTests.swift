@@ -32,6 +32,28 @@ import Testing
     )
   }
 
+  @Test func aGlobalLimitHasOneRateForEverybody() {
+    let text = """
+      limits:
+        all: {algorithm: token-bucket, rate: 1/s, burst: 5, scope: global}
+      policies:
+        p: [all]
+      plans:
+        pro: {all: {rate: 2/s, mode: shadow}}
+      tenants:
+        "*": {plan: pro}
+        t: {limits: {all: {burst: 9}}}
+      """
+    #expect(
+      diagnostics(of: text) == [
+        "p.yaml:6:15: plan 'pro', limit 'all': rate cannot be overridden, because the limit is "
+          + "global and everybody shares its one bucket; only soft and mode can",
+        "p.yaml:9:22: tenant 't', limit 'all': burst cannot be overridden, because the limit is "
+          + "global and everybody shares its one bucket; only soft and mode can",
+      ]
+    )
+  }
+
   @Test func whatMakesALimitCannotBeOverridden() {
     for identity in ["algorithm", "scope", "unit"] {
       #expect(

@@ -81,15 +81,17 @@ public struct PolicySetBuilder: Sendable {
 
   /// Adds a set of settings that differs from `row` in `overrides`. Add all limits first.
   ///
-  /// - Precondition: an override has the algorithm of the limit that it overrides, whose scope is
-  ///   not global: everybody's bucket is the same for all.
+  /// - Precondition: an override has the algorithm of the limit that it overrides, and, where that is
+  ///   global, its parameters: everybody's bucket is the same for all.
   public mutating func addRow(basedOn row: Row, overrides: [(LimitIndex, LimitSettings)]) -> Row {
     for (limit, settings) in overrides {
       precondition(
         settings.parameters.algorithm == limits[Int(limit.rawValue)].settings.parameters.algorithm,
         "an override keeps the limit's algorithm")
       precondition(
-        limits[Int(limit.rawValue)].scope != .global, "a global limit is the same for all")
+        limits[Int(limit.rawValue)].scope != .global
+          || settings.parameters == limits[Int(limit.rawValue)].settings.parameters,
+        "a global limit has the same parameters for all")
     }
     rows.append((row.index, overrides))
     return Row(index: rows.count)

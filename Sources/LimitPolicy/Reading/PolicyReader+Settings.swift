@@ -53,6 +53,14 @@ extension PolicyReader {
       )
       return nil
     }
+    if !isDefinition, limit.scope?.value == .global, parameter != .soft, parameter != .mode {
+      error(
+        entry.key.position,
+        "\(subject): \(parameter.rawValue) cannot be overridden, because the limit is global and "
+          + "everybody shares its one bucket; only soft and mode can"
+      )
+      return nil
+    }
     guard let value = value(of: parameter, entry.value, subject) else { return nil }
     return Setting(parameter: parameter, value: value, position: entry.value.position)
   }
