@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 
 # Tests and benchmarks run optimised: the engine's promises are about that code.
-SWIFT_TEST := swift test -c release -Xswiftc -enable-testing
+SWIFT_TEST := swift test --disable-xctest -c release -Xswiftc -enable-testing
 export LIMITD_WARNINGS_AS_ERRORS
 
 .PHONY: help
@@ -58,12 +58,12 @@ test-models: ## Check the Spin models in bounded time, as CI does
 
 .PHONY: test-threads
 test-threads: setup ## Run the tests with real threads under ThreadSanitizer
-	swift test --scratch-path .build-tsan --sanitize=thread -Xswiftc -DTHREAD_SANITIZER \
+	swift test --disable-xctest --scratch-path .build-tsan --sanitize=thread -Xswiftc -DSANITIZED \
 	  --filter RealThreads
 
 .PHONY: test-memory
 test-memory: setup ## Run the engine's and the policy loader's tests under AddressSanitizer
-	swift test --scratch-path .build-asan --sanitize=address -Xswiftc -DTHREAD_SANITIZER \
+	swift test --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED \
 	  --filter 'LimitEngineTests|LimitPolicyTests'
 
 .PHONY: clean

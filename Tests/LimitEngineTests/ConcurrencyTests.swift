@@ -6,13 +6,6 @@ import Testing
 
 @testable import LimitEngine
 
-#if THREAD_SANITIZER
-/// The sanitizer makes every access some twenty times slower.
-private let scale = 10
-#else
-private let scale = 1
-#endif
-
 /// One at a time, so that the threads of a test meet each other and not those of another.
 @Suite(.serialized) enum RealThreads {}
 

@@ -96,7 +96,7 @@ import Testing
 
   @Test("Every field of every decision is what the naive model says, over a million steps")
   func decisionsMatchTheModel() {
-    let rounds = 60
+    let rounds = 60 / scale
     let stepsPerRound = 20_000
     for round in 0..<rounds {
       var random = SeededGenerator(seed: testSeed &+ UInt64(round))

@@ -29,11 +29,7 @@ extension RealThreads {
         _ algorithm: String
       )
     {
-      #if THREAD_SANITIZER
-      let wanted = 50
-      #else
-      let wanted = 500
-      #endif
+      let wanted = 500 / scale
       var overlapping = 0
       var round: UInt64 = 0
       // Only histories in which calls overlapped say anything: go on until there were enough.

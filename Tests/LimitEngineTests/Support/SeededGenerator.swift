@@ -26,3 +26,10 @@ let testSeed: UInt64 = {
   let given = ProcessInfo.processInfo.environment["LIMITD_TEST_SEED"].flatMap { UInt64($0) }
   return given ?? UInt64.random(in: 1...(.max))
 }()
+
+/// Long tests divide their steps by this: a sanitizer makes every access some twenty times slower.
+#if SANITIZED
+let scale = 10
+#else
+let scale = 1
+#endif
