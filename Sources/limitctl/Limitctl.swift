@@ -4,5 +4,6 @@ import ArgumentParser
 struct Limitctl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "limitctl",
-    abstract: "Tries and manages limitd, the rate limiter for every tenant on a host.")
+    abstract: "Tries and manages limitd, the rate limiter for every tenant on a host.",
+    subcommands: [Replay.self])
 }
