@@ -79,10 +79,6 @@ public enum TokenBucket {
   }
 
   /// The state after `cost` units were given back at `now`: never fuller than full.
-  ///
-  /// A refund of what was charged cannot bring the TAT below what it was when the slot was taken,
-  /// because every charge raised it by at least as much; that keeps the order of times on which
-  /// the reuse of slots rests.
   static func refund(_ state: StateWord, interval: UInt64, now: UInt64, cost: UInt64) -> StateWord {
     let tat = state.tat
     guard tat > now else { return state }

@@ -25,33 +25,22 @@ extension Engine {
     decide(query, under: policies, at: now, intent: .peek) { _, _ in }
   }
 
-  /// Asks for the memory that a decision on this query will need. A batch does this for all of its
-  /// queries before it decides the first, and so waits for memory once.
+  /// Asks for the memory that a decision on this query will need. Whoever has several queries at
+  /// hand does this for each as soon as its key is hashed, then decides them all: so the batch
+  /// waits for memory once.
   @inline(__always)
   public func prefetch(_ query: Query, under policies: borrowing PolicySet) {
     for entry in policies.range(of: query.policy) {
       let rule = policies.rule(for: entry.limit, of: query.tenant)
-      table(Int(rule.pointee.scope.rawValue)).pointee.prefetch(
+      table(rule.pointee.scope.rawValue).pointee.prefetch(
         Self.identity(rule, query, level: 0))
     }
   }
 
-  /// Decides `queries` in order, as `check` does, into `decisions`.
+  /// The whole of a decision.
   ///
-  /// - Precondition: `decisions` has room for as many as there are queries.
-  public func checkBatch(
-    _ queries: UnsafeBufferPointer<Query>, under policies: borrowing PolicySet, at now: Instant,
-    into decisions: UnsafeMutableBufferPointer<Decision>
-  ) {
-    precondition(decisions.count >= queries.count, "a batch needs a place for each decision")
-    for query in queries { prefetch(query, under: policies) }
-    for (index, query) in queries.enumerated() {
-      (decisions.baseAddress! + index).initialize(to: check(query, under: policies, at: now))
-    }
-  }
-
-  /// The whole of a decision. `charged` is told the bucket and the cost of each concurrency limit
-  /// that was charged, in the policy's order.
+  /// - Parameter held: told the bucket and the units of each concurrency limit that was charged,
+  ///   in the policy's order.
   @inline(__always)
   func decide(
     _ query: Query, under policies: borrowing PolicySet, at now: Instant, intent: Intent,
@@ -62,8 +51,42 @@ extension Engine {
     case .blocked: return .withoutLimit(.deny, .blocked, at: now)
     case .unknown: return .withoutLimit(.deny, .unknownTenant, at: now)
     }
+    if isPastHorizon(now) { passHorizon(to: now) }
     let entries = policies.range(of: query.policy)
-    return withUnsafeTemporaryAllocation(
+    if entries.count == 1 {
+      return decideOne(entries[0], query, under: policies, at: now, intent: intent, held: held)
+    }
+    return decideAll(entries, query, under: policies, at: now, intent: intent, held: held)
+  }
+
+  /// A policy of one limit: nothing to give back, nothing to choose between.
+  @inline(__always)
+  private func decideOne(
+    _ entry: PolicyEntry, _ query: Query, under policies: borrowing PolicySet, at now: Instant,
+    intent: Intent, held: (Slot, UInt64) -> Void
+  ) -> Decision {
+    let rule = policies.rule(for: entry.limit, of: query.tenant)
+    let cost = entry.charge(for: query.cost)
+    var site = look(rule, query, cost: cost, now: now, intent: intent)
+    if site.outcome == .allow && charges(rule, cost, intent) {
+      charge(&site, rule, query, cost: cost, now: now, intent: intent)
+      if site.isCharged { report(site, rule, cost, intent, to: held) }
+    }
+    var summary = Summary()
+    let isEnforced = Self.enforces(rule, query.tenant)
+    summary.add(site, rule, place: 0, isEnforced: isEnforced)
+    return summary.decision(
+      site, rule, query, at: now, isAdmitted: site.outcome == .allow || !isEnforced)
+  }
+
+  /// A policy of several limits.
+  @inline(never)
+  private func decideAll(
+    _ entries: UnsafeBufferPointer<PolicyEntry>, _ query: Query,
+    under policies: borrowing PolicySet, at now: Instant, intent: Intent,
+    held: (Slot, UInt64) -> Void
+  ) -> Decision {
+    withUnsafeTemporaryAllocation(
       of: Site.self, capacity: PolicySetBuilder.limitsPerPolicyMax
     ) { sites in
       let sites = sites.baseAddress!
@@ -74,45 +97,53 @@ extension Engine {
         (sites + place).initialize(
           to: look(
             rule, query, cost: entry.charge(for: query.cost), now: now, intent: intent))
-        if sites[place].outcome != .allow && enforces(rule, query.tenant) { isAdmitted = false }
-      }
-      if isAdmitted && intent != .peek && query.cost > 0 {
-        isAdmitted = chargeAll(sites, entries, query, under: policies, at: now, intent: intent)
-        if isAdmitted && intent == .acquire {
-          for place in 0..<entries.count where sites[place].isCharged {
-            let rule = policies.rule(for: entries[place].limit, of: query.tenant)
-            guard rule.pointee.algorithm == .concurrency, let slot = sites[place].slot
-            else { continue }
-            held(slot, entries[place].charge(for: query.cost))
-          }
+        if sites[place].outcome != .allow && Self.enforces(rule, query.tenant) {
+          isAdmitted = false
         }
       }
-      return compose(sites, entries, query, under: policies, at: now, isAdmitted: isAdmitted)
+      if isAdmitted {
+        isAdmitted = chargeAll(sites, entries, query, under: policies, at: now, intent: intent)
+      }
+      var summary = Summary()
+      var deciding = 0
+      var rank = Rank.lowest
+      for place in 0..<entries.count {
+        let entry = entries[place]
+        let rule = policies.rule(for: entry.limit, of: query.tenant)
+        let isEnforced = Self.enforces(rule, query.tenant)
+        summary.add(sites[place], rule, place: place, isEnforced: isEnforced)
+        let candidate = Rank(
+          sites[place], rule, isEnforced: isEnforced, isAdmitted: isAdmitted)
+        if place == 0 || rank < candidate { (rank, deciding) = (candidate, place) }
+        guard sites[place].isCharged else { continue }
+        report(sites[place], rule, entry.charge(for: query.cost), intent, to: held)
+      }
+      return summary.decision(
+        sites[deciding], policies.rule(for: entries[deciding].limit, of: query.tenant), query,
+        at: now, isAdmitted: isAdmitted)
     }
   }
 
-  /// Whether a denial by this limit denies the query.
-  @inline(__always)
-  private func enforces(_ rule: UnsafePointer<Rule>, _ tenant: Tenant) -> Bool {
-    rule.pointee.mode == .enforce && tenant.standing == .limited
-  }
-
-  /// Charges every limit that admits, or none.
+  /// Charges every limit that admits, or none. Token buckets come last, since taking back a charge
+  /// is exact for the others (see `uncharge`).
   @inline(__always)
   private func chargeAll(
     _ sites: UnsafeMutablePointer<Site>, _ entries: UnsafeBufferPointer<PolicyEntry>,
     _ query: Query, under policies: borrowing PolicySet, at now: Instant, intent: Intent
   ) -> Bool {
-    for place in 0..<entries.count {
-      let entry = entries[place]
-      let rule = policies.rule(for: entry.limit, of: query.tenant)
-      let isLookedAtOnly = rule.pointee.algorithm == .concurrency && intent != .acquire
-      guard sites[place].outcome == .allow, !isLookedAtOnly else { continue }
-      let isCharged = charge(
-        &sites[place], rule, query, cost: entry.charge(for: query.cost), now: now, intent: intent)
-      if !isCharged && enforces(rule, query.tenant) {
-        undo(sites, entries, before: place, query, under: policies, at: now)
-        return false
+    for chargesTokenBuckets in [false, true] {
+      for place in 0..<entries.count {
+        let entry = entries[place]
+        let rule = policies.rule(for: entry.limit, of: query.tenant)
+        let cost = entry.charge(for: query.cost)
+        guard (rule.pointee.algorithm == .tokenBucket) == chargesTokenBuckets,
+          sites[place].outcome == .allow, charges(rule, cost, intent)
+        else { continue }
+        charge(&sites[place], rule, query, cost: cost, now: now, intent: intent)
+        if sites[place].outcome != .allow && Self.enforces(rule, query.tenant) {
+          undo(sites, entries, query, under: policies, at: now)
+          return false
+        }
       }
     }
     return true
@@ -122,14 +153,39 @@ extension Engine {
   @inline(never)
   private func undo(
     _ sites: UnsafeMutablePointer<Site>, _ entries: UnsafeBufferPointer<PolicyEntry>,
-    before end: Int, _ query: Query, under policies: borrowing PolicySet, at now: Instant
+    _ query: Query, under policies: borrowing PolicySet, at now: Instant
   ) {
-    for place in 0..<end where sites[place].isCharged {
+    for place in 0..<entries.count where sites[place].isCharged {
       let rule = policies.rule(for: entries[place].limit, of: query.tenant)
-      giveBack(
-        rule, query, cost: entries[place].charge(for: query.cost), level: sites[place].level,
-        decidedAt: now, now: now)
+      uncharge(
+        sites[place], rule, query, cost: entries[place].charge(for: query.cost), now: now)
       sites[place].isCharged = false
     }
+  }
+
+  /// Whether a denial by this limit denies the query.
+  @inline(__always)
+  private static func enforces(_ rule: UnsafePointer<Rule>, _ tenant: Tenant) -> Bool {
+    rule.pointee.mode == .enforce && tenant.standing == .limited
+  }
+
+  /// Whether an admitted query writes to this limit's bucket.
+  @inline(__always)
+  private func charges(_ rule: UnsafePointer<Rule>, _ cost: UInt64, _ intent: Intent) -> Bool {
+    switch intent {
+    case .peek: false
+    case .check: cost > 0 && rule.pointee.algorithm != .concurrency
+    case .acquire: cost > 0
+    }
+  }
+
+  @inline(__always)
+  private func report(
+    _ site: Site, _ rule: UnsafePointer<Rule>, _ cost: UInt64, _ intent: Intent,
+    to held: (Slot, UInt64) -> Void
+  ) {
+    guard intent == .acquire, rule.pointee.algorithm == .concurrency, let slot = site.slot
+    else { return }
+    held(slot, cost)
   }
 }

@@ -15,6 +15,7 @@ extension Engine {
     _ query: Query, _ receipt: Receipt, under policies: borrowing PolicySet, at now: Instant
   ) {
     guard query.tenant.standing == .limited || query.tenant.standing == .unlimited else { return }
+    if isPastHorizon(now) { passHorizon(to: now) }
     let entries = policies.range(of: query.policy)
     for place in 0..<entries.count where receipt.charged & 1 << UInt16(place) != 0 {
       let entry = entries[place]

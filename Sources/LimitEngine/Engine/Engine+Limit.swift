@@ -25,8 +25,11 @@ extension Engine {
   ) -> Site {
     let id = Self.identity(rule, query, level: level)
     let scope = rule.pointee.scope.rawValue &+ level
-    if let found = table(Int(scope)).pointee.find(id) {
-      return Self.site(rule, slot: found.slot, found.current, cost, now, intent, level)
+    // Lock-free: a further turn means that another thread changed the bucket in between.
+    while let found = table(scope).pointee.find(id) {
+      if let site = Self.site(rule, slot: found.slot, found.current, cost, now, intent, level) {
+        return site
+      }
     }
     return lookAbsent(rule, query, cost: cost, now: now, intent: intent, level: level)
   }
@@ -45,81 +48,91 @@ extension Engine {
         return look(rule, query, cost: cost, now: now, intent: intent, level: level + 1)
       }
     }
-    return Self.site(rule, slot: nil, .empty, cost, now, intent, level)
+    // A bucket without a slot has no second word that could change meanwhile.
+    return Self.site(rule, slot: nil, .empty, cost, now, intent, level)!
   }
 
-  /// Evaluates a bucket's words.
+  /// Evaluates a bucket's words; `nil` where they changed while being read. The token bucket is
+  /// inlined into the query path; the others would only crowd it.
   @inline(__always)
   private static func site(
     _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
     _ intent: Intent, _ level: UInt8
-  ) -> Site {
-    let now = now.nanoseconds
-    let rule = rule.pointee
-    var previous = StateWord.empty
-    var rolls = false
-    let verdict: Verdict
-    switch rule.algorithm {
-    case .tokenBucket:
-      verdict = TokenBucket.decide(
-        current, interval: rule.period, burst: rule.capacity, now: now, cost: cost, intent: intent)
-    case .slidingWindow:
-      if let slot { previous = slot.loadPrevious() }
-      let view = SlidingWindow.view(
-        current: current, previous: previous, window: rule.period, now: now)
-      rolls = view.rolls
-      verdict = SlidingWindow.decide(
-        view, limit: rule.capacity, window: rule.period, cost: cost, intent: intent)
-    case .concurrency:
-      verdict = Concurrency.decide(
-        current, limit: rule.capacity, now: now, cost: cost, intent: intent)
+  ) -> Site? {
+    guard rule.pointee.algorithm == .tokenBucket else {
+      return otherSite(rule, slot: slot, current, cost, now, intent, level)
     }
-    return Site(
-      slot: slot, current: current, previous: previous, next: verdict.next,
-      remaining: verdict.remaining, retryAfter: verdict.retryAfter, resetAfter: verdict.resetAfter,
-      outcome: verdict.outcome, level: level, rolls: rolls, isCharged: false)
+    let verdict = TokenBucket.decide(
+      current, interval: rule.pointee.period, burst: rule.pointee.capacity, now: now.nanoseconds,
+      cost: cost, intent: intent)
+    return Site(slot, current, previous: .empty, verdict, level: level, rolls: false)
+  }
+
+  @inline(never)
+  private static func otherSite(
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
+    _ intent: Intent, _ level: UInt8
+  ) -> Site? {
+    let capacity = rule.pointee.capacity
+    if rule.pointee.algorithm == .concurrency {
+      let verdict = Concurrency.decide(
+        current, limit: capacity, now: now.nanoseconds, cost: cost, intent: intent)
+      return Site(slot, current, previous: .empty, verdict, level: level, rolls: false)
+    }
+    let window = rule.pointee.period
+    var previous = StateWord.empty
+    if let slot {
+      guard let seen = slot.loadPrevious(while: current) else { return nil }
+      previous = seen
+    }
+    let view = SlidingWindow.view(
+      current: current, previous: previous, window: window, now: now.nanoseconds)
+    let verdict = SlidingWindow.decide(
+      view, limit: capacity, window: window, cost: cost, intent: intent)
+    return Site(slot, current, previous: previous, verdict, level: level, rolls: view.rolls)
   }
 
   // MARK: Charging
 
-  /// Takes what `look` found to be there. On a lost race looks again, and may then be refused.
+  /// Takes what `look` found to be there. On a lost race looks again, and may then be refused:
+  /// afterwards either `site.isCharged`, or `site.outcome` says why not.
   ///
   /// Lock-free: a turn that does not finish means that another thread changed this bucket.
-  /// - Returns: whether the bucket was charged; `site` says what it was charged for, or why not.
   @inline(__always)
   func charge(
     _ site: inout Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant,
     intent: Intent
-  ) -> Bool {
+  ) {
     if let slot = site.slot, !site.rolls, slot.exchangeCurrent(site.current, with: site.next) {
       site.isCharged = true
-      return true
+    } else {
+      site = chargeSlowly(site, rule, query, cost: cost, now: now, intent: intent)
     }
-    return chargeSlowly(&site, rule, query, cost: cost, now: now, intent: intent)
   }
 
   @inline(never)
   private func chargeSlowly(
-    _ site: inout Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant,
+    _ seen: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant,
     intent: Intent
-  ) -> Bool {
+  ) -> Site {
+    var site = seen
     var level = site.level
-    // The first turn of a bucket that has a slot and does not roll has just failed.
-    var isSeen = site.slot == nil || site.rolls
+    // A bucket that has a slot and does not roll was tried by `charge`, and has changed.
+    var isFresh = site.slot == nil || site.rolls
     while site.outcome == .allow {
-      if isSeen, attempt(&site, &level, rule, query, now: now) {
+      if isFresh, attempt(&site, &level, rule, query, now: now) {
         site.isCharged = true
-        return true
+        break
       }
-      guard level + rule.pointee.scope.rawValue <= Scope.global.rawValue else {
+      guard rule.pointee.scope.rawValue + level <= Scope.global.rawValue else {
         site.outcome = .deny
-        return false
+        break
       }
       site = look(rule, query, cost: cost, now: now, intent: intent, level: level)
       level = site.level
-      isSeen = true
+      isFresh = true
     }
-    return false
+    return site
   }
 
   /// One attempt to store `site.next`.
@@ -138,7 +151,7 @@ extension Engine {
     let scope = rule.pointee.scope.rawValue + level
     let tenant =
       scope == Scope.key.rawValue ? directory.number(of: query.tenant.fingerprint) : .none
-    let inserted = table(Int(scope)).pointee.insert(
+    let inserted = table(scope).pointee.insert(
       Self.identity(rule, query, level: level),
       owner: Owner(tenant: tenant, limit: rule.pointee.limit), charged: site.next, now: now,
       fresh: { rule.pointee.unusedState(at: $0) })
@@ -168,37 +181,56 @@ extension Engine {
     let scope = rule.pointee.scope.rawValue + level
     guard scope <= Scope.global.rawValue else { return }
     // A bucket without a slot is full already.
-    while let found = table(Int(scope)).pointee.find(id) {
-      let slot = found.slot
-      let current = found.current
+    while let found = table(scope).pointee.find(id) {
+      let (slot, current) = (found.slot, found.current)
+      guard let previous = slot.loadPrevious(while: current) else { continue }
       switch rule.pointee.algorithm {
       case .tokenBucket:
+        // Not below the floor, which is there as long as no window is: a receipt can be older than
+        // the slot's bucket, and `now` older than the thread that took the slot.
         let next = TokenBucket.refund(
-          current, interval: rule.pointee.period, now: now.nanoseconds, cost: cost)
+          current, interval: rule.pointee.period, now: max(now.nanoseconds, previous.floor),
+          cost: cost)
         if next == current || slot.exchangeCurrent(current, with: next) { return }
       case .concurrency:
         if slot.exchangeCurrent(current, with: Concurrency.release(current, cost: cost)) { return }
       case .slidingWindow:
-        let previous = slot.loadPrevious()
-        let place = SlidingWindow.place(
+        switch SlidingWindow.place(
           of: decidedAt.nanoseconds, current: current, previous: previous,
           window: rule.pointee.period)
-        switch place {
-        case .outOfView: return
+        {
+        case .outOfView:
+          return
         case .current:
           let next = SlidingWindow.refund(current, cost: cost)
           if slot.exchangeCurrent(current, with: next) { return }
         case .previous:
           // Only ever lowers what was published for a window already swung to, so it cannot undo
           // what a roll relies on. If the window rolls on meanwhile, the exchange fails.
-          let next = SlidingWindow.refund(previous, cost: cost)
-          let isStored = slot.previous.pointee.compareExchange(
-            expected: previous.rawValue, desired: next.rawValue, ordering: .acquiringAndReleasing
-          ).exchanged
-          if isStored { return }
+          if slot.exchangePrevious(previous, with: SlidingWindow.refund(previous, cost: cost)) {
+            return
+          }
         }
       }
     }
+  }
+
+  /// Takes back a charge that this query has just made, as if it had not been.
+  ///
+  /// Windows and permits are counts, from which any part can be taken out again. A token bucket is
+  /// not: charges by others since then may have found it full but for this one, and given back now
+  /// its units would be there twice. So it is put back only if nobody came between; else the units
+  /// stay taken, which denies early and never admits too much.
+  func uncharge(
+    _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant
+  ) {
+    guard rule.pointee.algorithm == .tokenBucket else {
+      giveBack(rule, query, cost: cost, level: site.level, decidedAt: now, now: now)
+      return
+    }
+    guard let slot = site.slot else { return }
+    let before = site.current == .empty ? rule.pointee.unusedState(at: now) : site.current
+    _ = slot.exchangeCurrent(site.next, with: before)
   }
 }
 

@@ -61,9 +61,11 @@ public final class Engine: Sendable {
       keysPerTenantMax: configuration.keysPerTenantMax)
   }
 
-  /// The table that holds the buckets of `scope`.
+  /// The table that holds the buckets of the scope with this raw value.
   @inline(__always)
-  func table(_ scope: Int) -> UnsafeMutablePointer<BucketTable> { storages.tables + scope }
+  func table(_ scope: UInt8) -> UnsafeMutablePointer<BucketTable> {
+    storages.tables + Int(scope)
+  }
 
   @inline(__always)
   var directory: TenantDirectory { storages.directory }
@@ -77,7 +79,37 @@ public final class Engine: Sendable {
   /// - Returns: how many slots were freed.
   @discardableResult
   public func sweep(at now: Instant) -> Int {
-    Scope.allCases.reduce(0) { $0 + table(Int($1.rawValue)).pointee.sweep(at: now) }
+    if isPastHorizon(now) { passHorizon(to: now) }
+    let freed = sweepTables(at: now)
+    storages.moveHorizon(toAfter: now)
+    return freed
+  }
+
+  private func sweepTables(at now: Instant) -> Int {
+    Scope.allCases.reduce(0) { $0 + table($1.rawValue).pointee.sweep(at: now) }
+  }
+
+  /// Whether `now` lies so long after the last sweep that ticks, which count modulo 208 days,
+  /// could be misread.
+  @inline(__always)
+  func isPastHorizon(_ now: Instant) -> Bool { now.nanoseconds >= storages.horizon }
+
+  /// Sweeps at steps short enough for every tick to be read rightly, until `now` is near. After
+  /// three steps nothing but held permits can be left, so that the rest may be skipped. Happens
+  /// where nobody called `sweep` for 52 days, such as on a machine that slept.
+  @inline(never)
+  func passHorizon(to now: Instant) {
+    var steps = 0
+    while isPastHorizon(now) {
+      if steps == 3 {
+        storages.moveHorizon(toAfter: now)
+      } else {
+        let step = Instant(nanoseconds: storages.horizon)
+        _ = sweepTables(at: step)
+        storages.moveHorizon(toAfter: step)
+      }
+      steps += 1
+    }
   }
 
   /// Slots and live buckets of one table. `live` counts buckets that no sweep has freed yet.
@@ -87,9 +119,12 @@ public final class Engine: Sendable {
   }
 
   public func occupancy(_ scope: Scope) -> Occupancy {
-    let table = table(Int(scope.rawValue)).pointee
+    let table = table(scope.rawValue).pointee
     return Occupancy(slots: table.slotCount, live: table.shards.liveCount)
   }
+
+  /// Bytes that the counters of one table take besides its slots.
+  public static var countersBytes: Int { Shards.wordCount * 8 }
 
   /// How many key buckets the tenant has live.
   public func liveKeys(of tenant: Tenant) -> Int {

@@ -22,4 +22,22 @@ struct Site {
   var rolls: Bool
   /// Whether this query has charged the bucket.
   var isCharged: Bool
+
+  @inline(__always)
+  init(
+    _ slot: Slot?, _ current: StateWord, previous: StateWord, _ verdict: Verdict, level: UInt8,
+    rolls: Bool
+  ) {
+    self.slot = slot
+    self.current = current
+    self.previous = previous
+    next = verdict.next
+    remaining = verdict.remaining
+    retryAfter = verdict.retryAfter
+    resetAfter = verdict.resetAfter
+    outcome = verdict.outcome
+    self.level = level
+    self.rolls = rolls
+    isCharged = false
+  }
 }

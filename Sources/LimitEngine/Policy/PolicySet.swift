@@ -20,11 +20,12 @@ public final class PolicySet: @unchecked Sendable {
   /// What tenants that are not named get.
   public let anyTenant: PolicySetBuilder.Treatment?
 
-  private let rules: UnsafeMutableBufferPointer<Rule>
-  /// Row-major: `limits.count` rule numbers per row.
-  private let rows: UnsafeMutableBufferPointer<UInt32>
-  private let entries: UnsafeMutableBufferPointer<PolicyEntry>
-  private let policies: UnsafeMutableBufferPointer<PolicyRange>
+  private let rules: UnsafeMutablePointer<Rule>
+  /// Row-major: `width` rule numbers per row.
+  private let rows: UnsafeMutablePointer<UInt32>
+  private let width: Int
+  private let entries: UnsafeMutablePointer<PolicyEntry>
+  private let policies: UnsafeMutablePointer<PolicyRange>
   private let policyNumbers: [String: PolicyIndex]
   private let tenants: TenantIndexTable
   private let tenantHashKey: HashKey
@@ -32,6 +33,7 @@ public final class PolicySet: @unchecked Sendable {
   init(_ builder: consuming PolicySetBuilder, hashKey: HashKey) {
     var builder = builder
     limits = builder.limits
+    width = builder.limits.count
     policyNames = builder.policies.map(\.name)
     namedTenantCount = builder.tenants.count
     anyTenant = builder.anyTenant
@@ -89,14 +91,13 @@ public final class PolicySet: @unchecked Sendable {
   @inline(__always)
   func range(of policy: PolicyIndex) -> UnsafeBufferPointer<PolicyEntry> {
     let range = policies[Int(policy.rawValue)]
-    return UnsafeBufferPointer(
-      start: entries.baseAddress! + Int(range.start), count: Int(range.count))
+    return UnsafeBufferPointer(start: entries + Int(range.start), count: Int(range.count))
   }
 
   @inline(__always)
   func rule(for limit: LimitIndex, of tenant: Tenant) -> UnsafePointer<Rule> {
-    let number = rows[Int(tenant.row) &* limits.count &+ Int(limit.rawValue)]
-    return UnsafePointer(rules.baseAddress! + Int(number))
+    let number = rows[Int(tenant.row) &* width &+ Int(limit.rawValue)]
+    return UnsafePointer(rules + Int(number))
   }
 }
 
@@ -113,7 +114,7 @@ extension PolicySetBuilder {
 
 extension PolicySet {
   private typealias RuleTables = (
-    rules: UnsafeMutableBufferPointer<Rule>, rows: UnsafeMutableBufferPointer<UInt32>
+    rules: UnsafeMutablePointer<Rule>, rows: UnsafeMutablePointer<UInt32>
   )
 
   private struct RuleIdentity: Hashable {
@@ -143,8 +144,8 @@ extension PolicySet {
       return UInt32(rules.count - 1)
     }
 
-    let rows = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: max(1, rowCount * width))
-    rows.initialize(repeating: 0)
+    let rows = UnsafeMutablePointer<UInt32>.allocate(capacity: max(1, rowCount * width))
+    rows.initialize(repeating: 0, count: rowCount * width)
     for (place, limit) in builder.limits.enumerated() {
       rows[place] = number(LimitIndex(UInt16(place)), limit.settings)
     }
@@ -155,14 +156,21 @@ extension PolicySet {
         rows[start + Int(limit.rawValue)] = number(limit, settings)
       }
     }
-    let table = UnsafeMutableBufferPointer<Rule>.allocate(capacity: max(1, rules.count))
-    _ = table.initialize(from: rules)
-    return (table, rows)
+    return (copy(rules), rows)
+  }
+
+  /// The elements in memory of their own, which the caller frees.
+  private static func copy<Element: BitwiseCopyable>(
+    _ elements: [Element]
+  ) -> UnsafeMutablePointer<Element> {
+    let memory = UnsafeMutableBufferPointer<Element>.allocate(capacity: max(1, elements.count))
+    _ = memory.initialize(from: elements)
+    return memory.baseAddress!
   }
 
   private static func compilePolicies(
     _ builder: borrowing PolicySetBuilder
-  ) -> (UnsafeMutableBufferPointer<PolicyEntry>, UnsafeMutableBufferPointer<PolicyRange>) {
+  ) -> (UnsafeMutablePointer<PolicyEntry>, UnsafeMutablePointer<PolicyRange>) {
     var entries: [PolicyEntry] = []
     var ranges: [PolicyRange] = []
     for (_, list) in builder.policies {
@@ -174,10 +182,6 @@ extension PolicySet {
           PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests))
       }
     }
-    let entryTable = UnsafeMutableBufferPointer<PolicyEntry>.allocate(capacity: entries.count + 1)
-    _ = entryTable.initialize(from: entries)
-    let rangeTable = UnsafeMutableBufferPointer<PolicyRange>.allocate(capacity: ranges.count + 1)
-    _ = rangeTable.initialize(from: ranges)
-    return (entryTable, rangeTable)
+    return (copy(entries), copy(ranges))
   }
 }

@@ -6,12 +6,10 @@
 // expects. A charge that comes between makes the swing fail, and the next try raises what was
 // published; it is never lowered before the swing, so a slow thread cannot undercount a rival's.
 
-import Synchronization
-
 extension BucketTable {
   /// Publishes `count` as the previous window's count under `expiry`.
   ///
-  /// - Parameter seen: `previous` as it was when the roll was decided.
+  /// - Parameter seen: `previous` as it was when the roll was decided, read together with `current`.
   /// - Returns: whether at least `count` stands there; otherwise look again.
   static func publish(
     _ count: UInt64, under expiry: Tick, in slot: Slot, seen: StateWord
@@ -21,12 +19,7 @@ extension BucketTable {
       // Another thread is ahead of this one.
       if seen.tick.distance(after: expiry) > 0 { return false }
     }
-    // Release: pairs with the acquire of whoever reads a `current` that was swung after this. A
-    // failed exchange means that another thread published, and costs one look.
-    return slot.previous.pointee.compareExchange(
-      expected: seen.rawValue,
-      desired: StateWord.window(expiry: expiry, count: count).rawValue,
-      ordering: .acquiringAndReleasing
-    ).exchanged
+    // A failed exchange means that another thread published, and costs one look.
+    return slot.exchangePrevious(seen, with: .window(expiry: expiry, count: count))
   }
 }

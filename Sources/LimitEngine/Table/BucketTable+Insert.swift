@@ -63,8 +63,8 @@ extension BucketTable {
     case none
   }
 
-  /// What the candidates of `id` hold: its bucket, or the best slot for it. The emptier home wins,
-  /// and in it an empty slot before a dead one.
+  /// What the candidates of `id` hold: its bucket, or the best slot for it. The first home wins as
+  /// long as two of its slots are free, then the emptier one; an empty slot before a dead one.
   private func place(for id: BucketID, at now: Instant) -> Place {
     let first = bucket(of: id, candidate: 0)
     let second = bucket(of: id, candidate: 1)
@@ -73,9 +73,8 @@ extension BucketTable {
     if let known = one.known ?? two.known { return known }
     let outside = isMarked(first) && isMarked(second)
     if outside, let known = knownOutsideHomes(id, at: now) { return known }
-    if let free = one.freeCount >= two.freeCount ? one.free ?? two.free : two.free ?? one.free {
-      return free
-    }
+    let prefersFirst = one.freeCount >= 2 || one.freeCount >= two.freeCount
+    if let free = prefersFirst ? one.free : two.free { return free }
     // Both homes are full. Marking them before announcing elsewhere lets searchers know. The
     // marks are sequentially consistent for the sake of the look that follows the announcement.
     for home in [first, second] {
@@ -169,8 +168,11 @@ extension BucketTable {
         return false
       }
     }
+    // Read before the exchange, which succeeds only if the slot is still this bucket's; after it,
+    // the slot may die and change hands at once. Relaxed: the slot was announced with it.
+    let owner = Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed))
     guard slot.exchangeCurrent(pending, with: word) else { return false }
-    countArrival(slot)
+    countArrival(of: owner, inBucket: bucket(of: slot))
     return true
   }
 
@@ -195,11 +197,9 @@ extension BucketTable {
     UInt64((slot.base - words) / Slot.wordsPerBucket)
   }
 
-  private func countArrival(_ slot: Slot) {
-    shards.countArrival(inBucket: bucket(of: slot))
-    // Relaxed: written before the slot was announced, which this thread did or saw.
-    directory?.countArrival(
-      of: Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed)).tenant)
+  private func countArrival(of owner: Owner, inBucket bucket: UInt64) {
+    shards.countArrival(inBucket: bucket)
+    directory?.countArrival(of: owner.tenant)
   }
 
   /// Counts a slot's past owner out. Only for the thread that has just claimed it.

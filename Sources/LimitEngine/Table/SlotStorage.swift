@@ -45,10 +45,22 @@ struct Slot: Equatable {
     StateWord(rawValue: current.pointee.load(ordering: .acquiring))
   }
 
-  /// Relaxed is enough after `loadCurrent`, whose acquire made it at least as new.
-  @inline(__always)
+  /// Only for the claimer of a slot, and for whoever goes on to exchange the pending word that it
+  /// saw before: that exchange fails if the slot has been taken anew. Relaxed: `loadCurrent` made
+  /// it at least as new as that word.
   func loadPrevious() -> StateWord {
     StateWord(rawValue: previous.pointee.load(ordering: .relaxed))
+  }
+
+  /// `previous` as it was while `current` held `word`, or `nil` if that is over.
+  ///
+  /// Words do not come back once a slot has changed hands, so a `previous` read between two
+  /// readings of the same `current` belongs to the same bucket. Acquire: keeps the second reading
+  /// of `current` after it, and pairs with the release of the thread that published it.
+  @inline(__always)
+  func loadPrevious(while word: StateWord) -> StateWord? {
+    let seen = StateWord(rawValue: previous.pointee.load(ordering: .acquiring))
+    return current.pointee.load(ordering: .relaxed) == word.rawValue ? seen : nil
   }
 
   /// Swaps `current` if it still is `expected`. Release: publishes what this thread stored in the
@@ -56,6 +68,16 @@ struct Slot: Equatable {
   @inline(__always)
   func exchangeCurrent(_ expected: StateWord, with desired: StateWord) -> Bool {
     current.pointee.compareExchange(
+      expected: expected.rawValue, desired: desired.rawValue, ordering: .acquiringAndReleasing
+    ).exchanged
+  }
+}
+
+extension Slot {
+  /// Swaps `previous` if it still is `expected`. Release: pairs with the acquire of whoever reads a
+  /// `current` that was swung after this; acquire: as for `current`.
+  func exchangePrevious(_ expected: StateWord, with desired: StateWord) -> Bool {
+    previous.pointee.compareExchange(
       expected: expected.rawValue, desired: desired.rawValue, ordering: .acquiringAndReleasing
     ).exchanged
   }

@@ -10,7 +10,8 @@
 //      1   1  ├─ since ────┤  ├──── held ───────┤   concurrency
 //      1   1  ├─ nonce ────┤  all ones, or − 1      claimed, or pending (slot being filled)
 //
-// Ticks are 2^26 ns (67 ms), counted modulo 2^28 (208 days) and compared by signed distance.
+// Ticks are 2^26 ns (67 ms), counted modulo 2^28 (208 days) and compared by signed distance; the
+// engine sweeps old words away before that could mislead (`Engine.passHorizon`).
 //
 // Why the order of times matters: a slot is reused only when its word lies strictly before the
 // reuser's `now`, and every word that the new owner ever stores lies at or after it. A thread that

@@ -1,0 +1,228 @@
+// `make bench`: what a decision costs, hashing the key included, in nanoseconds.
+//
+//     taskset -c 0 EngineBenchmark one [--quick] [--only TEXT]   one thread
+//     EngineBenchmark two [--quick]                               two threads
+//
+// The tenant is resolved once, as a connection that has bound its tenant and policy does; the key
+// is hashed for every decision. --quick takes a tenth of the keys and calls.
+
+import Glibc
+import LimitEngine
+
+@main
+struct EngineBenchmark {
+  static func main() {
+    let arguments = CommandLine.arguments.dropFirst()
+    let scale = arguments.contains("--quick") ? 10 : 1
+    if arguments.contains("two") {
+      show(twoThreads(EngineBench(keyCount: 1_000), hot: 10_000_000 / scale))
+    } else {
+      let bench = EngineBench(keyCount: (arguments.contains("--small") ? 1_000 : 10_000_000 / scale))
+      show(oneThread(bench, hot: 10_000_000 / scale, random: 5_000_000 / scale))
+      bench.showMemory()
+    }
+  }
+
+  static func twoThreads(_ bench: EngineBench, hot: Int) -> [Figure] {
+    measurePair("two threads, one key (each thread)", count: hot) { _, count in
+      bench.hotKey("open", count)
+    }
+      + measurePair("two threads, different keys (each thread)", count: hot) { number, count in
+        bench.hotKey("open", count, salt: UInt64(number + 1))
+      }
+  }
+
+  static func oneThread(_ bench: EngineBench, hot: Int, random: Int) -> [Figure] {
+    let keys = bench.keyCount
+    var figures: [Figure] = []
+    figures += measure("hash of a 16-byte key alone", count: hot) { bench.hashOnly($0) }
+    figures += measure("hot key, allowed", target: "≤ 30", count: hot) { bench.hotKey("open", $0) }
+    figures += measure("hot key, denied", count: hot) { bench.hotKey("shut", $0) }
+    figures += measure("hot key, policy of three limits", count: hot / 2) {
+      bench.hotKey("three", $0)
+    }
+    figures += measure("hot key, sliding window", count: hot / 2) { bench.hotKey("window", $0) }
+    bench.fill()
+    figures += measure("\(keys) keys at random, one at a time", target: "≤ 100", count: random) {
+      bench.randomKeys($0)
+    }
+    figures += measure("\(keys) keys at random, batches of 64", target: "≤ 45", count: random) {
+      bench.randomBatches($0)
+    }
+    figures += measure("the same memory, one dependent read", count: random) {
+      bench.randomReads($0)
+    }
+    return figures
+  }
+}
+
+/// An engine with its key buckets in huge pages, and the policies that are measured.
+final class EngineBench: @unchecked Sendable {
+  let keyCount: Int
+  private let engine: Engine
+  private let policies: PolicySet
+  private let tenant: Tenant
+  private let tableBytes: Int
+  private let memory: UnsafeRawPointer
+  /// Advances as measured calls are made; the engine never reads a clock.
+  private var now: UInt64 = 1 << 40
+
+  init(keyCount: Int) {
+    self.keyCount = keyCount
+    // 80 % full once every key is live, with the few buckets that are used besides.
+    let buckets = (keyCount * 5 / 4 + 3) / 4 + 16
+    tableBytes = buckets * 128
+    var configuration = Engine.Configuration()
+    configuration.keysPerTenantLimit = .max
+    // Huge pages come in 2 MiB, from addresses that are a multiple of that.
+    let huge = 1 << 21
+    let mapped = (tableBytes + 2 * huge - 1) / huge * huge
+    let memory = mmap(
+      nil, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let memory, memory != MAP_FAILED else { fatalError("mmap of \(mapped) bytes failed") }
+    let start = (UInt(bitPattern: memory) + UInt(huge) - 1) / UInt(huge) * UInt(huge)
+    let table = UnsafeMutableRawPointer(bitPattern: start)!
+    self.memory = UnsafeRawPointer(table)
+    madvise(table, mapped - huge, MADV_HUGEPAGE)
+    memset(table, 0, tableBytes)
+    engine = Engine(
+      configuration,
+      keyMemory: UnsafeMutableRawBufferPointer(start: table, count: tableBytes),
+      release: { _ in /* kept until the process ends */ })
+
+    var builder = PolicySetBuilder()
+    func bucket(_ name: String, _ interval: Nanoseconds, _ burst: UInt64, _ scope: Scope)
+      -> LimitIndex
+    {
+      builder.addLimit(
+        LimitDefinition(
+          name: name, scope: scope,
+          settings: LimitSettings(
+            parameters: .tokenBucket(
+              TokenBucket.Parameters(emissionInterval: interval, burst: burst)!))))
+    }
+    let open = bucket("open", Nanoseconds(1), 1 << 40, .key)
+    let shut = bucket("shut", .day, 1, .key)
+    let wide = bucket("wide", Nanoseconds(1), 1 << 40, .tenant)
+    let window = builder.addLimit(
+      LimitDefinition(
+        name: "window", scope: .tenant,
+        settings: LimitSettings(
+          parameters: .slidingWindow(
+            SlidingWindow.Parameters(
+              limit: SlidingWindow.Parameters.limitMax, window: .second)!))))
+    builder.addPolicy(named: "open", limits: [open])
+    builder.addPolicy(named: "shut", limits: [shut])
+    builder.addPolicy(named: "three", limits: [wide, open, window])
+    builder.addPolicy(named: "window", limits: [window])
+    builder.anyTenant = PolicySetBuilder.Treatment()
+    policies = builder.build(hashKey: .random())
+    tenant = policies.tenant(named: "district-7")
+  }
+
+  /// A query on key `number`: 16 bytes, hashed here.
+  @inline(__always)
+  private func query(_ number: UInt64, _ policy: PolicyIndex) -> Query {
+    var key = (number, 0x7265_7375_2d61_2d6e as UInt64)
+    let fingerprint = withUnsafeBytes(of: &key) { tenant.fingerprint(ofKey: $0) }
+    return Query(tenant: tenant, policy: policy, key: fingerprint)
+  }
+
+  func hashOnly(_ count: Int) {
+    let policy = policies.policy(named: "open")!
+    var sum: UInt64 = 0
+    for number in 0..<count { sum &+= query(UInt64(number), policy).key.low }
+    use(sum)
+  }
+
+  func hotKey(_ policyName: String, _ count: Int, salt: UInt64 = 0) {
+    let policy = policies.policy(named: policyName)!
+    var now = now
+    var allowed: UInt64 = 0
+    for _ in 0..<count {
+      now &+= 10
+      let decision = engine.check(
+        query(1 << 60 | salt, policy), under: policies, at: Instant(nanoseconds: now))
+      if decision.outcome == .allow { allowed &+= 1 }
+    }
+    use(allowed)
+  }
+
+  /// Makes every key live: one unit each of a bucket that takes 18 minutes to fill.
+  func fill() {
+    let policy = policies.policy(named: "open")!
+    for number in 0..<UInt64(keyCount) {
+      var query = query(number, policy)
+      query.cost = 1 << 40
+      _ = engine.check(query, under: policies, at: Instant(nanoseconds: now))
+    }
+  }
+
+  private func next(_ state: inout UInt64) -> UInt64 {
+    state ^= state << 13
+    state ^= state >> 7
+    state ^= state << 17
+    return state.multipliedFullWidth(by: UInt64(keyCount)).high
+  }
+
+  func randomKeys(_ count: Int) {
+    let policy = policies.policy(named: "open")!
+    var state: UInt64 = 88_172_645_463_325_252
+    var allowed: UInt64 = 0
+    for _ in 0..<count {
+      let query = query(next(&state), policy)
+      let decision = engine.check(query, under: policies, at: Instant(nanoseconds: now + 1_000_000))
+      if decision.outcome == .allow { allowed &+= 1 }
+    }
+    use(allowed)
+  }
+
+  func randomBatches(_ count: Int) {
+    let policy = policies.policy(named: "open")!
+    var state: UInt64 = 88_172_645_463_325_252
+    var allowed: UInt64 = 0
+    let queries = UnsafeMutableBufferPointer<Query>.allocate(capacity: 64)
+    defer { queries.deallocate() }
+    let time = Instant(nanoseconds: now + 1_000_000)
+    for _ in 0..<count / 64 {
+      for place in 0..<64 {
+        let query = query(next(&state), policy)
+        engine.prefetch(query, under: policies)
+        (queries.baseAddress! + place).initialize(to: query)
+      }
+      for place in 0..<64 {
+        let decision = engine.check(queries[place], under: policies, at: time)
+        if decision.outcome == .allow { allowed &+= 1 }
+      }
+    }
+    use(allowed)
+  }
+
+  /// What the memory itself takes: each read's place depends on what the last one returned.
+  func randomReads(_ count: Int) {
+    var state: UInt64 = 88_172_645_463_325_252
+    var seen: UInt64 = 0
+    for _ in 0..<count {
+      let bucket = (next(&state) ^ seen) % UInt64(tableBytes / 128)
+      seen = memory.load(fromByteOffset: Int(bucket) * 128, as: UInt64.self)
+    }
+    use(seen)
+  }
+
+  func showMemory() {
+    let occupancy = engine.occupancy(.key)
+    let load = Double(occupancy.live) / Double(occupancy.slots)
+    let each = Double(tableBytes + Engine.countersBytes) / Double(occupancy.live)
+    print(
+      """
+
+      \(occupancy.live) live key buckets in \(occupancy.slots) slots: \
+      \((load * 1000).rounded() / 10) % full, \((each * 100).rounded() / 100) bytes per bucket
+      """)
+  }
+}
+
+/// Keeps a result from being optimised away.
+@inline(never)
+@_optimize(none)
+func use(_ value: UInt64) {}

@@ -1,2 +1,0 @@
-import LimitEngine
-print(PolicySetBuilder.limitsMax)

@@ -1,0 +1,75 @@
+// From what each limit said to one answer.
+
+/// What the limits of a policy add up to besides the one that decides.
+struct Summary {
+  private var flags: Decision.Flags = []
+  private var charged: UInt16 = 0
+  private var escalated: UInt32 = 0
+
+  /// Adds the limit at `place` of the policy.
+  @inline(__always)
+  mutating func add(
+    _ site: Site, _ rule: UnsafePointer<Rule>, place: Int, isEnforced: Bool
+  ) {
+    if rule.pointee.hasSoftThreshold && site.remaining <= rule.pointee.softRemaining {
+      flags.insert(.softThreshold)
+    }
+    if !isEnforced && site.outcome != .allow { flags.insert(.shadowDenied) }
+    if site.level > 0 {
+      flags.insert(.overflow)
+      escalated |= UInt32(site.level) << UInt32(2 &* place)
+    }
+    if site.isCharged { charged |= 1 << UInt16(place) }
+  }
+
+  /// The answer, with the figures of the limit that decided.
+  @inline(__always)
+  func decision(
+    _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, at now: Instant, isAdmitted: Bool
+  ) -> Decision {
+    Decision(
+      outcome: isAdmitted ? .allow : site.outcome, reason: .limit, flags: flags,
+      limit: rule.pointee.limit, capacity: rule.pointee.capacity, remaining: site.remaining,
+      retryAfter: Nanoseconds(isAdmitted ? 0 : site.retryAfter),
+      resetAfter: Nanoseconds(site.resetAfter),
+      receipt: Receipt(
+        decidedAt: now, cost: query.cost, charged: charged, escalated: escalated))
+  }
+}
+
+/// How much a limit has to say in a decision; the highest decides, the first among equals.
+struct Rank {
+  /// Enforced before shadow; on a denial `never` before `deny` before `allow`.
+  private let standing: UInt8
+  /// Denied: the retry.
+  private let retryAfter: UInt64
+  private let remaining: UInt64
+  private let capacity: UInt64
+
+  static let lowest = Rank(standing: 0, retryAfter: 0, remaining: 0, capacity: 1)
+
+  private init(standing: UInt8, retryAfter: UInt64, remaining: UInt64, capacity: UInt64) {
+    self.standing = standing
+    self.retryAfter = retryAfter
+    self.remaining = remaining
+    self.capacity = capacity
+  }
+
+  @inline(__always)
+  init(_ site: Site, _ rule: UnsafePointer<Rule>, isEnforced: Bool, isAdmitted: Bool) {
+    capacity = rule.pointee.capacity
+    remaining = site.remaining
+    retryAfter = isAdmitted ? 0 : site.retryAfter
+    standing = isEnforced ? (isAdmitted ? 4 : 4 + site.outcome.rawValue) : 0
+  }
+
+  /// Allowed: the one with the least fraction left, compared exactly. Denied: the longest retry.
+  @inline(__always)
+  static func < (left: Rank, right: Rank) -> Bool {
+    if left.standing != right.standing { return left.standing < right.standing }
+    if left.retryAfter != right.retryAfter { return left.retryAfter < right.retryAfter }
+    let mine = left.remaining.multipliedFullWidth(by: right.capacity)
+    let other = right.remaining.multipliedFullWidth(by: left.capacity)
+    return (other.high, other.low) < (mine.high, mine.low)
+  }
+}
