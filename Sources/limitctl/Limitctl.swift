@@ -5,5 +5,6 @@ struct Limitctl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "limitctl",
     abstract: "Tries and manages limitd, the rate limiter for every tenant on a host.",
-    subcommands: [Replay.self])
+    subcommands: [Replay.self]
+  )
 }

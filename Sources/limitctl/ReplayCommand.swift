@@ -17,7 +17,8 @@ struct Replay: ParsableCommand {
 
       Exit codes: 0 done; 1 a malformed row, or a file that cannot be read or written; \
       64 a wrong command line; 78 an invalid policy file.
-      """)
+      """
+  )
 
   enum InputFormat: String, ExpressibleByArgument, CaseIterable { case csv, combined }
 
@@ -27,10 +28,17 @@ struct Replay: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "A second policy file: show which tenants it would leave better or worse off.",
-      valueName: "other"))
+      valueName: "other"
+    )
+  )
   var compare: String?
 
-  @Option(help: "What to print: csv (one line per row), json or report. On a terminal: report, else csv.")
+  @Option(
+    help: ArgumentHelp(
+      "What to print: csv (a line per row), json or report. Default: report on a terminal, else "
+        + "csv."
+    )
+  )
   var format: ReplayOptions.Format?
 
   @Option(help: "The traces' format: csv (with a header), or combined (an access log).")
@@ -39,7 +47,10 @@ struct Replay: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Where CSV columns have other names: FIELD=COLUMN,…; several columns add up to a cost, as in "
-        + "time=TIMESTAMP,cost=ContextTokens+GeneratedTokens.", valueName: "map"))
+        + "time=TIMESTAMP,cost=ContextTokens+GeneratedTokens.",
+      valueName: "map"
+    )
+  )
   var columns: String?
 
   @Option(help: ArgumentHelp("The policy of every row; access logs need it.", valueName: "policy"))
@@ -48,18 +59,25 @@ struct Replay: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The tenant: any other word is the tenant of every row. Access logs: host (default) or user.",
-      valueName: "host|user|name"))
+      valueName: "host|user|name"
+    )
+  )
   var tenantFrom: String?
 
   @Option(
     help: ArgumentHelp(
-      "The key, for access logs: host (default), path or user.", valueName: "host|path|user"))
+      "The key, for access logs: host (default), path or user.",
+      valueName: "host|path|user"
+    )
+  )
   var keyFrom: String?
 
   @Option(
     help: ArgumentHelp(
       "Put rows in order that come late by up to this. Default: 0 for csv, 2m for access logs.",
-      valueName: "duration"))
+      valueName: "duration"
+    )
+  )
   var reorder: String?
 
   @Flag(help: "Count malformed rows and go on, instead of ending at the first.")
@@ -79,11 +97,17 @@ struct Replay: ParsableCommand {
     let policies = try ([config] + (compare.map { [$0] } ?? [])).map { try Self.load($0) }
     let scrolls = options.format == .csv && isatty(STDOUT_FILENO) == 1
     let progress = ProgressBar(
-      isOn: isatty(STDERR_FILENO) == 1 && !scrolls, traces: options.traces)
+      isOn: isatty(STDERR_FILENO) == 1 && !scrolls,
+      traces: options.traces
+    )
     var output = Output(to: STDOUT_FILENO)
     var run = ReplayRun(
-      options, policies: policies, terminal: .standardOutput(), progress: progress,
-      tell: Self.complain)
+      options,
+      policies: policies,
+      terminal: .standardOutput(),
+      progress: progress,
+      tell: Self.complain
+    )
     do throws(ReplayError) {
       try run.run(to: &output)
     } catch {
@@ -134,7 +158,8 @@ struct Replay: ParsableCommand {
     if tenantFrom == "host" || tenantFrom == "user" {
       throw ValidationError(
         "--tenant-from \(tenantFrom ?? "") is for access logs; a CSV trace has "
-          + "--columns tenant=COLUMN.")
+          + "--columns tenant=COLUMN."
+      )
     }
     if tenantFrom == "" { throw ValidationError("--tenant-from needs a name.") }
     var map = ColumnMap()
@@ -166,7 +191,12 @@ struct Replay: ParsableCommand {
     let field = tenant == "path" ? nil : fields[tenant]
     return .combined(
       CombinedTrace.Mapping(
-        policy: policy, tenant: field, tenantConstant: field == nil ? tenant : "", key: key))
+        policy: policy,
+        tenant: field,
+        tenantConstant: field == nil ? tenant : "",
+        key: key
+      )
+    )
   }
 
   private static func load(_ path: String) throws -> PolicySet {

@@ -34,7 +34,8 @@ struct PolicyDirectory {
       let lacking = sources.first { !$0.names.contains(text) }
       let known = (lacking?.names ?? []).map { "'\($0)'" }.joined(separator: ", ")
       throw Malformed(
-        "no policy '\(readable(name))' in \(lacking?.file ?? "the policy file"), which has \(known)")
+        "no policy '\(readable(name))' in \(lacking?.file ?? "the policy file"), which has \(known)"
+      )
     }
     last = number
     return number

@@ -31,8 +31,11 @@ struct ReplayRun: ~Copyable {
   ///   - policies: the policy file's, then that of the file it is compared with.
   ///   - tell: shows one line to the person at the terminal.
   init(
-    _ options: ReplayOptions, policies: [PolicySet], terminal: Terminal = Terminal(),
-    progress: ProgressBar = .off, tell: @escaping (String) -> Void
+    _ options: ReplayOptions,
+    policies: [PolicySet],
+    terminal: Terminal = Terminal(),
+    progress: ProgressBar = .off,
+    tell: @escaping (String) -> Void
   ) {
     precondition((1...2).contains(policies.count), "a run has one policy set or two")
     self.options = options
@@ -48,8 +51,12 @@ struct ReplayRun: ~Copyable {
   /// What there is to report so far.
   var summary: ReplaySummary {
     ReplaySummary(
-      options: options, tally: sides[0].tally, concurrencyLimits: sides[0].concurrencyLimits,
-      otherTally: sides.count > 1 ? sides[1].tally : nil, badRows: badRows)
+      options: options,
+      tally: sides[0].tally,
+      concurrencyLimits: sides[0].concurrencyLimits,
+      otherTally: sides.count > 1 ? sides[1].tally : nil,
+      badRows: badRows
+    )
   }
 
   /// Reads every trace to its end, and writes what the format asks for. What was decided before an
@@ -101,7 +108,8 @@ struct ReplayRun: ~Copyable {
   }
 
   private mutating func consume(
-    _ rows: inout some RowReader & ~Copyable, to output: inout Output
+    _ rows: inout some RowReader & ~Copyable,
+    to output: inout Output
   ) throws(ReplayError) {
     var row = TraceRow()
     while try readRow(&rows, into: &row) {
@@ -117,7 +125,8 @@ struct ReplayRun: ~Copyable {
 
   /// Reads the next good row, `false` at the end of the file.
   private mutating func readRow(
-    _ rows: inout some RowReader & ~Copyable, into row: inout TraceRow
+    _ rows: inout some RowReader & ~Copyable,
+    into row: inout TraceRow
   ) throws(ReplayError) -> Bool {
     while true {
       do throws(TraceError) {
@@ -151,7 +160,8 @@ struct ReplayRun: ~Copyable {
   }
 
   private mutating func decide(
-    _ row: borrowing TraceRow, to output: inout Output
+    _ row: borrowing TraceRow,
+    to output: inout Output
   ) throws(ReplayError) {
     let decision = sides[0].decide(row, policy: directory.index(row.policy, side: 0))
     if sides.count > 1 {

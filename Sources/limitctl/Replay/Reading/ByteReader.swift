@@ -47,7 +47,9 @@ struct ByteReader: ~Copyable {
 
   /// Reads `bytes`, `chunk` of them at a time, at least four.
   static func reading(
-    _ bytes: [UInt8], name: String = "memory", chunk: Int = chunkLength
+    _ bytes: [UInt8],
+    name: String = "memory",
+    chunk: Int = chunkLength
   ) throws(TraceError) -> ByteReader {
     var reader = ByteReader(.memory(bytes), name: name, chunk: max(4, chunk))
     try reader.readMagic()
@@ -78,7 +80,8 @@ struct ByteReader: ~Copyable {
   /// - Returns: how many bytes were moved.
   @inline(__always)
   mutating func move(
-    to text: inout [UInt8], until stops: (UInt8) -> Bool
+    to text: inout [UInt8],
+    until stops: (UInt8) -> Bool
   ) throws(TraceError) -> Int {
     if position == end, try !refill() { return 0 }
     var stop = position
@@ -138,7 +141,8 @@ struct ByteReader: ~Copyable {
     {
       throw .unreadable(
         file: name,
-        why: "is compressed, which replay does not read; unpack it and pipe it in with '-'")
+        why: "is compressed, which replay does not read; unpack it and pipe it in with '-'"
+      )
     }
     if buffer[..<end].starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
   }

@@ -72,7 +72,8 @@ struct CSVReader: ~Copyable {
       case Ascii.quote:
         throw try malformed(
           "a quote inside a field that does not begin with one; "
-            + "quote the whole field and double the quotes in it")
+            + "quote the whole field and double the quotes in it"
+        )
       default:
         continue
       }
@@ -123,7 +124,8 @@ struct CSVReader: ~Copyable {
       return .record
     default:
       throw try malformed(
-        "text behind a closing quote; a comma or the end of the line belongs there")
+        "text behind a closing quote; a comma or the end of the line belongs there"
+      )
     }
   }
 

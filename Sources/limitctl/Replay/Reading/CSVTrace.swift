@@ -24,13 +24,16 @@ struct CSVTrace: RowReader, ~Copyable {
 
   /// Reads the header. A file without one, or with a column missing, cannot be read at all.
   static func open(
-    _ input: consuming ByteReader, columns: ColumnMap = ColumnMap(),
+    _ input: consuming ByteReader,
+    columns: ColumnMap = ColumnMap(),
     constants: Constants = Constants()
   ) throws(TraceError) -> CSVTrace {
     var records = CSVReader(input)
     guard try records.next() else {
       throw .unreadable(
-        file: records.name, why: "is empty; a trace begins with the header time,tenant,policy,…")
+        file: records.name,
+        why: "is empty; a trace begins with the header time,tenant,policy,…"
+      )
     }
     let names = records.ends.indices.map { String(decoding: records.field($0), as: UTF8.self) }
     let header = Header(names: names, file: records.name, line: records.line)
@@ -52,7 +55,8 @@ struct CSVTrace: RowReader, ~Copyable {
     guard records.ends.count == layout.width else {
       throw Malformed(
         "\(counted(records.ends.count, "field")), where the header has \(layout.width); "
-          + "a field with a comma in it needs quotes")
+          + "a field with a comma in it needs quotes"
+      )
     }
     let when = records.field(layout.time)
     row.time = try TraceTime.parse(records.text, when.startIndex..<when.endIndex)
@@ -60,8 +64,10 @@ struct CSVTrace: RowReader, ~Copyable {
     let tenant = layout.tenant.map { records.field($0) } ?? layout.tenantConstant
     guard !tenant.isEmpty else { throw Malformed("an empty tenant; every row names its own") }
     row.setText(
-      tenant: tenant, policy: layout.policy.map { records.field($0) } ?? layout.policyConstant,
-      key: layout.key.map { records.field($0) } ?? [])
+      tenant: tenant,
+      policy: layout.policy.map { records.field($0) } ?? layout.policyConstant,
+      key: layout.key.map { records.field($0) } ?? []
+    )
   }
 
   /// The sum of the cost columns. An empty cost is 1; one of several columns that is empty, 0.
@@ -77,7 +83,8 @@ struct CSVTrace: RowReader, ~Copyable {
       var cursor = ByteCursor(records.text, text.startIndex..<text.endIndex)
       guard let value = cursor.number(), cursor.isAtEnd, value <= Self.costMax - sum else {
         throw Malformed(
-          "cannot read the cost '\(readable(text))'; a cost is a whole number from 0 to 2^63")
+          "cannot read the cost '\(readable(text))'; a cost is a whole number from 0 to 2^63"
+        )
       }
       sum += value
     }
@@ -97,7 +104,9 @@ private struct Layout {
   let policyConstant: ArraySlice<UInt8>
 
   init(
-    _ header: Header, _ columns: ColumnMap, _ constants: CSVTrace.Constants
+    _ header: Header,
+    _ columns: ColumnMap,
+    _ constants: CSVTrace.Constants
   ) throws(TraceError) {
     width = header.names.count
     time = try header.require(columns.time, for: "time")
@@ -143,7 +152,8 @@ private struct Header {
     throw .unreadable(
       file: "\(file):\(line)",
       why: "the header has no column '\(name)' for the \(field) (it has \(has)); "
-        + "name one with --columns \(field)=COLUMN\(instead)")
+        + "name one with --columns \(field)=COLUMN\(instead)"
+    )
   }
 }
 

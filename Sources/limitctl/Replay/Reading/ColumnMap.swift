@@ -38,4 +38,5 @@ struct ColumnMap: Hashable {
       }
     }
     named = seen
-  }}
+  }
+}

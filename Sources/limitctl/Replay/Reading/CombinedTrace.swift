@@ -93,7 +93,9 @@ struct CombinedTrace: RowReader, ~Copyable {
     row.setText(
       tenant: try mapping.tenant.map { (field) throws(Malformed) in try text(of: field, fields) }
         ?? tenantConstant,
-      policy: policy, key: try text(of: mapping.key, fields))
+      policy: policy,
+      key: try text(of: mapping.key, fields)
+    )
   }
 
   private struct Fields {

@@ -23,7 +23,9 @@ struct TraceRow {
 
   /// Replaces the row's text.
   mutating func setText(
-    tenant: ArraySlice<UInt8>, policy: ArraySlice<UInt8>, key: ArraySlice<UInt8>
+    tenant: ArraySlice<UInt8>,
+    policy: ArraySlice<UInt8>,
+    key: ArraySlice<UInt8>
   ) {
     text.removeAll(keepingCapacity: true)
     text.append(contentsOf: tenant)

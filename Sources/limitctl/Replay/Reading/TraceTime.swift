@@ -30,7 +30,8 @@ enum TraceTime {
     guard let time = logTime(&cursor), cursor.isAtEnd else {
       throw Malformed(
         "cannot read the time '\(readable(text[range]))'; "
-          + "an access log has [17/May/2015:10:05:03 +0000]")
+          + "an access log has [17/May/2015:10:05:03 +0000]"
+      )
     }
     return try inRange(time)
   }

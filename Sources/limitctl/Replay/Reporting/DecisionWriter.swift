@@ -9,7 +9,9 @@ enum DecisionWriter {
 
   /// - Parameter limitNames: the names of the limits, by index.
   static func write(
-    _ decision: borrowing Decision, of row: borrowing TraceRow, limitNames: [[UInt8]],
+    _ decision: borrowing Decision,
+    of row: borrowing TraceRow,
+    limitNames: [[UInt8]],
     to output: inout Output
   ) {
     output.append(seconds: row.time)

@@ -22,9 +22,12 @@ struct JSONReport {
       ("traces", .array(options.traces.map { .string($0) })),
       ("skipped", .number(summary.badRows)),
       ("first", tally.timeline.first.map { .string(CalendarTime($0).rfc3339) } ?? .null),
-      ("last", tally.timeline.first.map { _ in
-        .string(CalendarTime(tally.timeline.last).rfc3339)
-      } ?? .null),
+      (
+        "last",
+        tally.timeline.first.map { _ in
+          .string(CalendarTime(tally.timeline.last).rfc3339)
+        } ?? .null
+      ),
       ("totals", Self.totals(tally)),
       ("tenants", .array(tally.tenantsByRefusals.map { Self.tenant($0) })),
       ("other_tenants", tally.others.rows > 0 ? .object(Self.counts(tally.others)) : .null),
@@ -54,7 +57,8 @@ struct JSONReport {
     .object(
       counts(tally.totals) + [
         ("blocked", .number(tally.blocked)), ("unknown_tenant", .number(tally.unknownTenant)),
-      ])
+      ]
+    )
   }
 
   private static func tenant(_ tenant: TenantTally) -> JSONValue {
@@ -66,7 +70,8 @@ struct JSONReport {
       case .unknown: "unknown"
       }
     return .object(
-      [("tenant", .bytes(tenant.name)), ("standing", .string(standing))] + counts(tenant.counts))
+      [("tenant", .bytes(tenant.name)), ("standing", .string(standing))] + counts(tenant.counts)
+    )
   }
 
   private static func limit(_ limit: LimitTally) -> JSONValue {
@@ -85,7 +90,8 @@ struct JSONReport {
           ("refused_at_least", .number(entry.count)),
           ("refused_at_most", .number(entry.count + sketch.error)),
         ])
-      })
+      }
+    )
   }
 
   private static func timeline(_ timeline: Timeline) -> JSONValue {
@@ -119,7 +125,8 @@ struct JSONReport {
               ("admitted_by_other", .number(change.admittedByOther)),
               ("change", .number(change.change)),
             ])
-          })
+          }
+        )
       ),
     ])
   }

@@ -39,8 +39,13 @@ indirect enum JSONValue {
   }
 
   private static func writeList<Element>(
-    _ open: String, _ close: String, _ elements: [Element], _ text: inout String, _ depth: Int,
-    _ isInline: Bool, _ write: (Element, inout String) -> Void
+    _ open: String,
+    _ close: String,
+    _ elements: [Element],
+    _ text: inout String,
+    _ depth: Int,
+    _ isInline: Bool,
+    _ write: (Element, inout String) -> Void
   ) {
     let indentation = isInline ? "" : "\n" + String(repeating: "  ", count: depth + 1)
     text += open

@@ -33,8 +33,11 @@ extension ReplaySummary {
     precondition(otherTally.tenants.count == tally.tenants.count, "both sides saw the same rows")
     let changes = zip(tally.tenants, otherTally.tenants).map { tenant, other in
       TenantChange(
-        name: tenant.name, rows: tenant.counts.rows, admitted: tenant.counts.admitted,
-        admittedByOther: other.counts.admitted)
+        name: tenant.name,
+        rows: tenant.counts.rows,
+        admitted: tenant.counts.admitted,
+        admittedByOther: other.counts.admitted
+      )
     }
     return changes.sorted {
       let (left, right) = ($0.change.magnitude, $1.change.magnitude)

@@ -34,7 +34,9 @@ struct TextReport {
   private var title: [String] {
     let options = summary.options
     let files = options.traces.map { $0 == "-" ? "standard input" : visible($0) }
-    let trace = files.count > 3 ? "\(files[0]) and \(files.count - 1) more" : files.joined(separator: ", ")
+    let trace =
+      files.count > 3
+      ? "\(files[0]) and \(files.count - 1) more" : files.joined(separator: ", ")
     var lines = [terminal.styled("Replay of \(trace)", .heading)]
     if let other = options.other {
       lines += ["  under A  \(visible(options.config))", "        B  \(visible(other))"]
@@ -84,7 +86,9 @@ struct TextReport {
   private func deniedParts(_ tally: Tally) -> String {
     var parts: [String] = []
     if tally.blocked > 0 { parts.append("\(grouped(tally.blocked)) of blocked tenants") }
-    if tally.unknownTenant > 0 { parts.append("\(grouped(tally.unknownTenant)) of unknown tenants") }
+    if tally.unknownTenant > 0 {
+      parts.append("\(grouped(tally.unknownTenant)) of unknown tenants")
+    }
     return parts.joined(separator: ", ")
   }
 
@@ -95,32 +99,40 @@ struct TextReport {
   }
 
   private var tenants: [String] {
-    let (tally, top) = (summary.tally, summary.options.top)
+    let tally = summary.tally
     let hasCosts = tally.totals.admittedCost + tally.totals.refusedCost != tally.totals.rows
-    var table = TextTable(
-      ["tenant", "rows", "admitted", "denied", "never", "refused"]
-        + (hasCosts ? ["cost admitted"] : []) + [""], nameColumns: 1)
+    var table = tenantTable(withCosts: hasCosts)
+    if table.widthMin > terminal.width { table = tenantTable(withCosts: false) }
+    return heading("Tenants", "most refused first") + table.lines(for: terminal)
+      + more(tally.tenants.count - summary.options.top, "tenant")
+  }
+
+  private func tenantTable(withCosts: Bool) -> TextTable {
+    let headings = ["tenant", "rows", "admitted", "denied", "never", "refused"]
+    var table = TextTable(headings + (withCosts ? ["cost admitted"] : []) + [""])
     func add(_ name: String, _ counts: OutcomeCounts, _ remark: String) {
+      let figures = [counts.rows, counts.admitted, counts.denied, counts.never].map { grouped($0) }
+      let denied: Style? = counts.denied > 0 ? .refused : nil
       table.add(
-        [
-          name, grouped(counts.rows), grouped(counts.admitted), grouped(counts.denied),
-          grouped(counts.never), percentage(counts.refused, of: counts.rows),
-        ] + (hasCosts ? [grouped(counts.admittedCost)] : []) + [remark],
-        styles: [nil, nil, nil, counts.denied > 0 ? .refused : nil, counts.never > 0 ? .never : nil])
+        [name] + figures + [percentage(counts.refused, of: counts.rows)]
+          + (withCosts ? [grouped(counts.admittedCost)] : []) + [remark],
+        styles: [nil, nil, nil, denied, counts.never > 0 ? .never : nil]
+      )
     }
-    for tenant in tally.tenantsByRefusals.prefix(top) {
+    for tenant in summary.tally.tenantsByRefusals.prefix(summary.options.top) {
       add(nameText(tenant.name), tenant.counts, Self.remark(on: tenant))
     }
-    if tally.others.rows > 0 { add("(others)", tally.others, "") }
-    return heading("Tenants", "most refused first") + table.lines(for: terminal)
-      + more(tally.tenants.count - top, "tenant")
+    if summary.tally.others.rows > 0 { add("(others)", summary.tally.others, "") }
+    return table
   }
 
   private static func remark(on tenant: TenantTally) -> String {
     switch tenant.standing {
     case .blocked: "blocked"
     case .unknown: "unknown"
-    case .unlimited: "unlimited"
+    case .unlimited:
+      tenant.counts.shadowDenied > 0
+        ? "unlimited, \(grouped(tenant.counts.shadowDenied)) over" : "unlimited"
     case .limited:
       tenant.counts.softThreshold > 0 ? "soft \(grouped(tenant.counts.softThreshold))" : ""
     }
@@ -133,7 +145,9 @@ struct TextReport {
         [
           limit.name, grouped(limit.rows), grouped(limit.admitted), grouped(limit.denied),
           grouped(limit.never), grouped(limit.tightest),
-        ], styles: [nil, nil, nil, limit.denied > 0 ? .refused : nil, limit.never > 0 ? .never : nil])
+        ],
+        styles: [nil, nil, nil, limit.denied > 0 ? .refused : nil, limit.never > 0 ? .never : nil]
+      )
     }
     guard !table.isEmpty else { return [] }
     return heading("Limits", "denied: by this limit; tightest: admitted with the least left here")
@@ -185,7 +199,8 @@ struct TextReport {
           grouped(change.admittedByOther), Self.signed(change.change),
           change.change > 0 ? "better off" : "worse off",
         ],
-        styles: [nil, nil, nil, nil, nil, change.change > 0 ? .admitted : .refused])
+        styles: [nil, nil, nil, nil, nil, change.change > 0 ? .admitted : .refused]
+      )
     }
     let remark =
       "under B: \(grouped(better)) better off, \(grouped(worse)) worse off, "
@@ -211,7 +226,8 @@ struct TextReport {
       let names = summary.concurrencyLimits.joined(separator: ", ")
       notes.append(
         "A trace does not say how long work took: concurrency limits (\(names)) are looked at, "
-          + "but nothing is held.")
+          + "but nothing is held."
+      )
     }
     return notes.isEmpty ? [] : [""] + notes.flatMap { wrapped($0) }
   }

@@ -2,6 +2,9 @@
 
 /// Lays out rows of text. The first column is a name; it gives way where the width is short.
 struct TextTable {
+  /// Names are not cut shorter than this.
+  private static let nameWidthMin = 12
+
   private let headings: [String]
   /// How many leading columns are names, aligned left.
   private let nameColumns: Int
@@ -17,6 +20,15 @@ struct TextTable {
     rows.append((cells, styles))
   }
 
+  /// The least columns that the table takes.
+  var widthMin: Int {
+    let widths = headings.indices.map { column in
+      let width = max(headings[column].count, rows.map { $0.cells[column].count }.max() ?? 0)
+      return column < nameColumns ? min(width, Self.nameWidthMin) : width
+    }
+    return widths.reduce(0, +) + 2 * widths.count
+  }
+
   var isEmpty: Bool { rows.isEmpty }
 
   func lines(for terminal: Terminal) -> [String] {
@@ -30,7 +42,8 @@ struct TextTable {
           + line(row.cells, widths) { text, column in
             guard column < row.styles.count, let style = row.styles[column] else { return text }
             return terminal.styled(text, style)
-          })
+          }
+      )
     }
     return lines
   }
@@ -42,7 +55,7 @@ struct TextTable {
     var excess = 2 + widths.reduce(0, +) + 2 * (widths.count - 1) - total
     // The widest name gives way first, down to a width that still tells names apart.
     while excess > 0 {
-      let names = (0..<nameColumns).filter { widths[$0] > 12 }
+      let names = (0..<nameColumns).filter { widths[$0] > Self.nameWidthMin }
       guard let widest = names.max(by: { widths[$0] < widths[$1] }) else { break }
       widths[widest] -= 1
       excess -= 1
@@ -51,7 +64,9 @@ struct TextTable {
   }
 
   private func line(
-    _ cells: [String], _ widths: [Int], style: (String, Int) -> String
+    _ cells: [String],
+    _ widths: [Int],
+    style: (String, Int) -> String
   ) -> String {
     var parts: [String] = []
     for (column, cell) in cells.enumerated() {
@@ -61,6 +76,8 @@ struct TextTable {
       let isLast = column == cells.count - 1
       parts.append(column < nameColumns ? styled + (isLast ? "" : blank) : blank + styled)
     }
-    return parts.joined(separator: "  ")
+    var line = parts.joined(separator: "  ")
+    while line.last == " " { line.removeLast() }
+    return line
   }
 }

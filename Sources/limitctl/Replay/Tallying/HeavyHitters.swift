@@ -28,7 +28,9 @@ struct HeavyHitters {
 
   /// Amortized O(1).
   mutating func add(
-    _ fingerprint: Fingerprint, tenant: ArraySlice<UInt8>, key: ArraySlice<UInt8>
+    _ fingerprint: Fingerprint,
+    tenant: ArraySlice<UInt8>,
+    key: ArraySlice<UInt8>
   ) {
     if let index = entries.index(forKey: fingerprint) {
       entries.values[index].count += 1
@@ -38,8 +40,10 @@ struct HeavyHitters {
       makeRoom()
     }
     entries[fingerprint] = Entry(
-      tenant: Array(tenant.prefix(Tally.nameBytesMax)), key: Array(key.prefix(Tally.nameBytesMax)),
-      count: 1)
+      tenant: Array(tenant.prefix(Tally.nameBytesMax)),
+      key: Array(key.prefix(Tally.nameBytesMax)),
+      count: 1
+    )
   }
 
   private mutating func makeRoom() {

@@ -98,7 +98,10 @@ struct Tally {
   }
 
   mutating func count(
-    _ decision: borrowing Decision, of row: borrowing TraceRow, tenant: Tenant, key: Fingerprint,
+    _ decision: borrowing Decision,
+    of row: borrowing TraceRow,
+    tenant: Tenant,
+    key: Fingerprint,
     policy: PolicyIndex
   ) {
     totals.count(decision, cost: row.cost)
@@ -111,7 +114,9 @@ struct Tally {
   }
 
   private mutating func countTenant(
-    _ decision: borrowing Decision, _ row: borrowing TraceRow, _ tenant: Tenant
+    _ decision: borrowing Decision,
+    _ row: borrowing TraceRow,
+    _ tenant: Tenant
   ) {
     let place: Int
     if let lastTenant, lastTenant.fingerprint == tenant.fingerprint {
@@ -152,8 +157,11 @@ struct Tally {
   var limits: [LimitTally] {
     var tallies = limitNames.indices.map { limit in
       LimitTally(
-        name: limitNames[limit], denied: decided[limit].denied, never: decided[limit].never,
-        tightest: decided[limit].tightest)
+        name: limitNames[limit],
+        denied: decided[limit].denied,
+        never: decided[limit].never,
+        tightest: decided[limit].tightest
+      )
     }
     for (limits, counts) in zip(policyLimits, policyRows) {
       for limit in limits {
