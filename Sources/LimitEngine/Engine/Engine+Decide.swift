@@ -74,7 +74,8 @@ extension Engine {
     }
     var summary = Summary()
     let isEnforced = Self.enforces(rule, query.tenant)
-    summary.add(site, rule, place: 0, isEnforced: isEnforced)
+    summary.add(
+      site, rule, place: 0, cost: charges(rule, cost, intent) ? cost : 0, isEnforced: isEnforced)
     return summary.decision(
       site, rule, query, at: now, isAdmitted: site.outcome == .allow || !isEnforced)
   }
@@ -111,12 +112,15 @@ extension Engine {
         let entry = entries[place]
         let rule = policies.rule(for: entry.limit, of: query.tenant)
         let isEnforced = Self.enforces(rule, query.tenant)
-        summary.add(sites[place], rule, place: place, isEnforced: isEnforced)
+        let cost = entry.charge(for: query.cost)
+        summary.add(
+          sites[place], rule, place: place, cost: charges(rule, cost, intent) ? cost : 0,
+          isEnforced: isEnforced)
         let candidate = Rank(
           sites[place], rule, isEnforced: isEnforced, isAdmitted: isAdmitted)
         if place == 0 || rank < candidate { (rank, deciding) = (candidate, place) }
         guard sites[place].isCharged else { continue }
-        report(sites[place], rule, entry.charge(for: query.cost), intent, to: held)
+        report(sites[place], rule, cost, intent, to: held)
       }
       return summary.decision(
         sites[deciding], policies.rule(for: entries[deciding].limit, of: query.tenant), query,

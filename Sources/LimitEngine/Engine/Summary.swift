@@ -7,12 +7,17 @@ struct Summary {
   private var escalated: UInt32 = 0
 
   /// Adds the limit at `place` of the policy.
+  ///
+  /// - Parameter cost: what the query takes from this limit where it is charged; its figures are
+  ///   those after that, also where another limit has kept it from being charged.
   @inline(__always)
   mutating func add(
-    _ site: Site, _ rule: UnsafePointer<Rule>, place: Int, isEnforced: Bool
+    _ site: Site, _ rule: UnsafePointer<Rule>, place: Int, cost: UInt64, isEnforced: Bool
   ) {
-    if rule.pointee.hasSoftThreshold && site.remaining <= rule.pointee.softRemaining {
-      flags.insert(.softThreshold)
+    if rule.pointee.hasSoftThreshold {
+      let isSpared = site.outcome == .allow && !site.isCharged
+      let remaining = site.remaining &+ (isSpared ? cost : 0)
+      if remaining <= rule.pointee.softRemaining { flags.insert(.softThreshold) }
     }
     if !isEnforced && site.outcome != .allow { flags.insert(.shadowDenied) }
     if site.level > 0 {
