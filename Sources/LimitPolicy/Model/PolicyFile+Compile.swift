@@ -1,0 +1,70 @@
+// From what the file says to what the engine decides with. Pure.
+
+public import LimitEngine
+
+extension PolicyFile {
+  /// The engine's form of the file. O(limits × plans and tenants with overrides).
+  ///
+  /// - Parameter hashKey: the installation's secret; the same key finds the same buckets.
+  public func compile(hashKey: HashKey) -> PolicySet {
+    var builder = PolicySetBuilder()
+    let indices = limits.map { limit in
+      builder.addLimit(
+        LimitDefinition(
+          name: limit.name,
+          scope: limit.scope,
+          unit: limit.unit,
+          settings: settings(of: limit, plan: [], tenant: [])
+        )
+      )
+    }
+    for policy in policies {
+      builder.addPolicy(named: policy.name, limits: policy.limits.map { indices[$0] })
+    }
+    let planRows = plans.map { plan in
+      let overrides = plan.settings.map { limit, written in
+        (indices[limit], settings(of: limits[limit], plan: written, tenant: []))
+      }
+      return builder.addRow(basedOn: .base, overrides: overrides)
+    }
+    func treatment(of tenant: Tenant) -> PolicySetBuilder.Treatment {
+      var row = tenant.plan.map { planRows[$0.number] } ?? .base
+      if !tenant.overrides.isEmpty {
+        let overrides = tenant.overrides.map { override in
+          let planSettings = settings(in: tenant.plan?.number, of: override.limit)
+          return (
+            indices[override.limit],
+            settings(
+              of: limits[override.limit],
+              plan: planSettings,
+              tenant: override.settings
+            )
+          )
+        }
+        row = builder.addRow(basedOn: row, overrides: overrides)
+      }
+      return .init(standing: tenant.standing, row: row)
+    }
+    for tenant in tenants { builder.addTenant(named: tenant.name, treatment(of: tenant)) }
+    builder.anyTenant = anyTenant.map { treatment(of: $0) }
+    return builder.build(hashKey: hashKey)
+  }
+
+  /// What a plan writes about a limit.
+  func settings(in plan: Int?, of limit: Int) -> [Setting] {
+    plan.flatMap { plans[$0].settings[limit] } ?? []
+  }
+
+  /// - Precondition: the settings have passed the reader.
+  private func settings(
+    of limit: Limit,
+    plan: [Setting],
+    tenant: [Setting]
+  ) -> LimitSettings {
+    let effective = EffectiveParameters(limit.settings, plan, tenant)
+    guard let settings = effective.settings(for: limit.algorithm) else {
+      preconditionFailure("the reader lets through only settings that the engine can hold")
+    }
+    return settings
+  }
+}

@@ -1,0 +1,108 @@
+// A policy file, read and found good. Immutable: any thread may hold and read it.
+
+import LimitEngine
+
+/// A policy file that was read and found free of errors.
+///
+/// ```swift
+/// let file = try PolicyFile.load(path: "policy.yaml")
+/// let policies = file.compile(hashKey: key)
+/// ```
+///
+/// `docs/POLICY.md` describes the format.
+public struct PolicyFile: Sendable {
+  struct Limit {
+    let name: String
+    let position: Position
+    let algorithm: Algorithm
+    let scope: Scope
+    let scopePosition: Position
+    let unit: String
+    /// `nil`: not written, hence `requests`.
+    let unitPosition: Position?
+    let settings: [Setting]
+  }
+
+  struct Policy {
+    let name: String
+    let position: Position
+    /// Places in `limits`, in the order of the policy.
+    let limits: [Int]
+  }
+
+  struct Plan {
+    let name: String
+    let position: Position
+    /// What it writes about limits, by their places in `limits`.
+    let settings: [Int: [Setting]]
+  }
+
+  struct Tenant {
+    let name: String
+    let position: Position
+    /// The plan's place in `plans`, and where the tenant names it.
+    let plan: (number: Int, position: Position)?
+    let standing: Standing
+    /// Where `blocked` or `unlimited` is written.
+    let standingPosition: Position?
+    let overrides: [Override]
+  }
+
+  /// The key in `tenants` that stands for every tenant not named.
+  public static let anyTenantName = "*"
+  /// The largest file that is read: 256 MiB.
+  public static let bytesMax = 256 << 20
+  /// The most plans in a file.
+  public static let plansMax = 10_000
+  /// The most tenants named in a file.
+  public static let tenantsMax = 1_000_000
+
+  /// The file, as its path was given.
+  public let path: String
+  /// What may not be meant, in the order of the file.
+  public let warnings: [Diagnostic]
+  let limits: [Limit]
+  let policies: [Policy]
+  let plans: [Plan]
+  let tenants: [Tenant]
+  let anyTenant: Tenant?
+
+  init(
+    path: String,
+    warnings: [Diagnostic],
+    limits: [Limit],
+    policies: [Policy],
+    plans: [Plan],
+    tenants: [Tenant],
+    anyTenant: Tenant?
+  ) {
+    self.path = path
+    self.warnings = warnings
+    self.limits = limits
+    self.policies = policies
+    self.plans = plans
+    self.tenants = tenants
+    self.anyTenant = anyTenant
+  }
+
+  /// The limits' names, in the order of the file.
+  public var limitNames: [String] { limits.map(\.name) }
+  /// The policies' names, in the order of the file.
+  public var policyNames: [String] { policies.map(\.name) }
+  /// The plans' names, in the order of the file.
+  public var planNames: [String] { plans.map(\.name) }
+  /// The names of the tenants that are named, in the order of the file.
+  public var tenantNames: [String] { tenants.map(\.name) }
+
+  /// What tenants that are not named get, in words.
+  public var anyTenantRule: String {
+    guard let anyTenant else { return "denied as unknown" }
+    switch anyTenant.standing {
+    case .blocked: return "blocked"
+    case .unlimited: return "unlimited"
+    case .limited, .unknown:
+      if let plan = anyTenant.plan { return "plan \(plans[plan.number].name)" }
+      return "the limits as defined"
+    }
+  }
+}

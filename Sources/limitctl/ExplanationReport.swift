@@ -1,0 +1,117 @@
+// The text of `limitctl config explain`: aligned columns, no colours.
+
+import LimitEngine
+import LimitPolicy
+
+/// Lays out an explanation for people.
+struct ExplanationReport {
+  let explanation: Explanation
+  let path: String
+  let tenant: String
+  let policy: String
+  let key: String?
+
+  var text: String {
+    var lines = heading
+    if explanation.standing == .limited || explanation.standing == .unlimited {
+      for (number, limit) in explanation.limits.enumerated() {
+        lines.append("")
+        lines.append("\(number + 1). \(limit.name): \(limit.algorithmName) (\(place(limit.line)))")
+        lines += table(of: limit)
+      }
+    }
+    return lines.map { "\($0)\n" }.joined()
+  }
+
+  // MARK: Heading
+
+  private var heading: [String] {
+    var rows: [[String]] = []
+    switch explanation.entry {
+    case nil: rows.append(["tenant", tenant, "not named, and there is no \"*\""])
+    case ("*", let line)?:
+      rows.append(["tenant", tenant, "not named, hence \"*\", \(place(line))"])
+    case (_, let line)?: rows.append(["tenant", tenant, place(line)])
+    }
+    if let plan = explanation.plan { rows.append(["plan", plan.name, place(plan.line)]) }
+    rows.append(["policy", policy, place(explanation.policyLine)])
+    if let key { rows.append(["key", key]) }
+    return aligned(rows) + ["", outcome]
+  }
+
+  /// What becomes of a query, in a sentence.
+  private var outcome: String {
+    let line = explanation.standingLine.map { " (\(place($0)))" } ?? ""
+    switch explanation.standing {
+    case .blocked: return "Blocked\(line): every query is denied, and no limit is looked at."
+    case .unknown:
+      return "Unknown: every query is denied, and no limit is looked at. Name the tenant under "
+        + "tenants, or add \"*\" there."
+    case .unlimited:
+      return "Unlimited\(line): every query is admitted. These limits count, and never deny:"
+    case .limited:
+      let isOne = explanation.limits.count == 1
+      return isOne
+        ? "This limit decides:" : "A query is charged to all of these limits, or to none:"
+    }
+  }
+
+  // MARK: Limits
+
+  private func table(of limit: Explanation.Limit) -> [String] {
+    var rows = limit.parameters.map { parameter in
+      let note = parameter.name == "scope" ? bucket(of: limit) : note(on: parameter, of: limit)
+      return [
+        parameter.name, parameter.value + (note.isEmpty ? "" : " (\(note))"),
+        source(parameter.source),
+      ]
+    }
+    rows.append(["takes", charge(of: limit)])
+    return aligned(rows).map { "   \($0)" }
+  }
+
+  private func note(on parameter: Explanation.Parameter, of limit: Explanation.Limit) -> String {
+    if parameter.name == "mode", limit.mode == .shadow { return "counts, never denies" }
+    return parameter.note
+  }
+
+  private func charge(of limit: Explanation.Limit) -> String {
+    let amount = limit.takesCost ? "the query's cost" : "1 per query, whatever its cost"
+    return limit.algorithm == .concurrency ? "\(amount), while a permit is held" : amount
+  }
+
+  private func bucket(of limit: Explanation.Limit) -> String {
+    switch limit.scope {
+    case .global: return "one bucket for everybody"
+    case .tenant: return "one bucket for \(tenant)"
+    case .key:
+      guard let key else { return "one bucket for each key of \(tenant)" }
+      return "the bucket of \(tenant)'s key \(key)"
+    }
+  }
+
+  private func source(_ source: Explanation.Source) -> String {
+    switch source {
+    case .base(let line): "base, \(place(line))"
+    case .plan(let name, let line): "plan \(name), \(place(line))"
+    case .tenant(let name, let line): "tenant \(name), \(place(line))"
+    case .unwritten: "default"
+    }
+  }
+
+  private func place(_ line: Int) -> String { "\(path):\(line)" }
+
+  /// Pads all columns but the last one of each row to the same width.
+  private func aligned(_ rows: [[String]]) -> [String] {
+    let columns = rows.map(\.count).max() ?? 0
+    let widths = (0..<columns).map { column in
+      rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0
+    }
+    return rows.map { row in
+      row.enumerated().map { column, cell in
+        column == row.count - 1
+          ? cell : cell + String(repeating: " ", count: widths[column] - cell.count + 2)
+      }.joined()
+    }
+  }
+}
