@@ -90,7 +90,7 @@ private let header = "time,tenant,policy,key,cost\n"
       ]
     )
     let report = try replay([header + "1,t,p,,1\n"], under: policies) { $0.format = .report }
-    #expect(report.output.contains("concurrency limits (limit) are looked at"))
+    #expect(report.output.contains("concurrency limits (limit)"))
   }
 
   @Test func keysHaveBucketsOfTheirOwn() throws {

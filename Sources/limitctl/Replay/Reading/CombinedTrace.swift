@@ -83,10 +83,10 @@ struct CombinedTrace: RowReader, ~Copyable {
     guard let host = word(&cursor), word(&cursor) != nil, let bracket = timeBracket(from: cursor),
       let close = line[bracket...].firstIndex(of: UInt8(ascii: "]"))
     else { throw Malformed("no time in brackets; \(Self.expectation)") }
-    let user = cursor.position..<bracket - 1
-    guard !host.isEmpty, !user.isEmpty else {
+    guard !host.isEmpty, cursor.position < bracket - 1 else {
       throw Malformed("no host or user; \(Self.expectation)")
     }
+    let user = cursor.position..<bracket - 1
     row.time = try TraceTime.parseLogTime(line, bracket + 1..<close)
     row.cost = 1
     let fields = Fields(host: host, user: user, afterTime: close + 1)

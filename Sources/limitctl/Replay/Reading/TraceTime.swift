@@ -40,7 +40,7 @@ enum TraceTime {
   private typealias Reading = (seconds: Int, billionths: UInt64)
 
   private static func inRange(_ time: Reading) throws(Malformed) -> UInt64 {
-    guard (0..<1 << 32).contains(time.seconds) else { throw outOfRange }
+    guard (0..<1 << 33).contains(time.seconds) else { throw outOfRange }
     let nanoseconds = UInt64(time.seconds) * nanosecondsPerSecond + time.billionths
     guard nanoseconds < 1 << 62 else { throw outOfRange }
     return nanoseconds
