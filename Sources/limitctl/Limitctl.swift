@@ -5,7 +5,8 @@ import ArgumentParser
     commandName: "limitctl",
     abstract: "Tries and manages limitd, the rate limiter for every tenant on a host.",
     subcommands: [
-      Config.self
+      Config.self,
+      Replay.self,
     ]
   )
 }

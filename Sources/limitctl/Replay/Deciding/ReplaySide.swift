@@ -1,0 +1,77 @@
+// One policy file at work: its policy set, an engine, and what came of the rows so far.
+
+import LimitEngine
+
+/// Decides rows under one policy set. One thread uses a side.
+struct ReplaySide {
+  /// The hash key of every run: no secret is at stake in a replay, and a fixed one makes the same
+  /// input print the same output.
+  static let hashKey = HashKey(low: 0x6C69_6D69_7463_746C, high: 0x7265_706C_6179_2031)
+
+  /// The least trace time between two sweeps of a table that had no room.
+  private static let overflowSweepInterval = Nanoseconds.second.count
+  /// The most trace time between two sweeps. The engine compares the ends of windows modulo 208
+  /// days; a window of 31 days is out of view, and has to be swept away, long before they repeat.
+  private static let sweepIntervalMax = 30 * Nanoseconds.day.count
+
+  let policies: PolicySet
+  private let engine: Engine
+  private(set) var tally: Tally
+  /// The trace time of the last sweep; of the first row before there was one.
+  private var sweptAt: UInt64?
+  /// The limit's name as the CSV output writes it, by limit.
+  let limitNames: [[UInt8]]
+
+  init(_ policies: PolicySet, keySlots: Int) {
+    self.policies = policies
+    var configuration = Engine.Configuration()
+    configuration.keySlots = keySlots
+    configuration.tenantSlots = max(configuration.tenantSlots, keySlots / 4)
+    configuration.tenantsMax = max(configuration.tenantsMax, keySlots / 8)
+    engine = Engine(configuration)
+    tally = Tally(policies)
+    limitNames = policies.limits.map { Array($0.name.utf8) }
+  }
+
+  /// The concurrency limits that rows were decided against: a trace says nothing of how long work
+  /// took, so these were looked at and nothing was held.
+  var concurrencyLimits: [String] {
+    tally.usedLimits.map { policies.limits[Int($0.rawValue)] }
+      .filter { $0.settings.parameters.algorithm == .concurrency }.map(\.name).sorted()
+  }
+
+  /// Decides a row at its own time, and counts it.
+  mutating func decide(_ row: borrowing TraceRow, policy: PolicyIndex) -> Decision {
+    let (tenant, key) = row.text.withUnsafeBytes { text in
+      let tenant = policies.tenant(named: UnsafeRawBufferPointer(rebasing: text[row.tenantRange]))
+      let key = UnsafeRawBufferPointer(rebasing: text[row.keyRange])
+      return (tenant, tenant.fingerprint(ofKey: key))
+    }
+    if row.time - (sweptAt ?? 0) >= Self.sweepIntervalMax { sweepOldWindows(before: row.time) }
+    let query = Query(tenant: tenant, policy: policy, key: key, cost: row.cost)
+    let decision = engine.check(query, under: policies, at: Instant(nanoseconds: row.time))
+    if decision.flags.contains(.overflow) { makeRoom(at: row.time) }
+    tally.count(decision, of: row, tenant: tenant, key: key, policy: policy)
+    return decision
+  }
+
+  /// Frees dead buckets after one found no room. When depends on the trace alone, so that the
+  /// output does too.
+  private mutating func makeRoom(at time: UInt64) {
+    guard time - (sweptAt ?? 0) >= Self.overflowSweepInterval else { return }
+    engine.sweep(at: Instant(nanoseconds: time))
+    sweptAt = time
+  }
+
+  /// Crosses a gap in the trace in steps that the engine's clock can compare. After four of them
+  /// every window is out of view.
+  private mutating func sweepOldWindows(before time: UInt64) {
+    if let sweptAt {
+      for step in 1...4 {
+        let instant = min(time, sweptAt + UInt64(step) * Self.sweepIntervalMax)
+        engine.sweep(at: Instant(nanoseconds: instant))
+      }
+    }
+    sweptAt = time
+  }
+}

@@ -1,0 +1,219 @@
+// `limitctl replay`: what a policy file would have done to recorded traffic.
+//
+// This file turns the command line into `ReplayOptions` and errors into exit codes; Replay/ does
+// the work.
+
+import ArgumentParser
+import Glibc
+import LimitEngine
+import LimitPolicy
+
+struct Replay: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Shows what a policy file would have done to recorded traffic.",
+    discussion: """
+      Runs every row of the traces through the real engine, on the traces' own clock. Several \
+      traces are one, in the order given; '-' is standard input. docs/REPLAY.md tells more.
+
+      Exit codes: 0 done; 1 a malformed row, or a file that cannot be read or written; \
+      64 a wrong command line; 78 an invalid policy file.
+      """
+  )
+
+  enum InputFormat: String, ExpressibleByArgument, CaseIterable { case csv, combined }
+
+  @Option(help: ArgumentHelp("The policy file.", valueName: "file"))
+  var config: String
+
+  @Option(
+    help: ArgumentHelp(
+      "A second policy file: show which tenants it would leave better or worse off.",
+      valueName: "other"
+    )
+  )
+  var compare: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What to print: csv (a line per row), json or report. Default: report on a terminal, else "
+        + "csv."
+    )
+  )
+  var format: ReplayOptions.Format?
+
+  @Option(help: "The traces' format: csv (with a header), or combined (an access log).")
+  var input: InputFormat = .csv
+
+  @Option(
+    help: ArgumentHelp(
+      "Where CSV columns have other names: FIELD=COLUMN,…; several columns add up to a cost, as in "
+        + "time=TIMESTAMP,cost=ContextTokens+GeneratedTokens.",
+      valueName: "map"
+    )
+  )
+  var columns: String?
+
+  @Option(help: ArgumentHelp("The policy of every row; access logs need it.", valueName: "policy"))
+  var policy: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The tenant: any other word is the tenant of every row. Access logs: host (default) or user.",
+      valueName: "host|user|name"
+    )
+  )
+  var tenantFrom: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The key, for access logs: host (default), path or user.",
+      valueName: "host|path|user"
+    )
+  )
+  var keyFrom: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Put rows in order that come late by up to this. Default: 0 for csv, 2m for access logs.",
+      valueName: "duration"
+    )
+  )
+  var reorder: String?
+
+  @Flag(help: "Count malformed rows and go on, instead of ending at the first.")
+  var skipBad = false
+
+  @Option(help: ArgumentHelp("How many tenants and keys the report lists.", valueName: "n"))
+  var top = 10
+
+  @Option(help: ArgumentHelp("Room for this many buckets of single keys.", valueName: "n"))
+  var keySlots = 1 << 20
+
+  @Argument(help: ArgumentHelp("The traces; '-' is standard input.", valueName: "trace"))
+  var traces: [String]
+
+  mutating func run() throws {
+    let options = try makeOptions()
+    let policies = try ([config] + (compare.map { [$0] } ?? [])).map { try Self.load($0) }
+    let scrolls = options.format == .csv && isatty(STDOUT_FILENO) == 1
+    let progress = ProgressBar(
+      isOn: isatty(STDERR_FILENO) == 1 && !scrolls,
+      traces: options.traces
+    )
+    var output = Output(to: STDOUT_FILENO)
+    var run = ReplayRun(
+      options,
+      policies: policies,
+      terminal: .standardOutput(),
+      progress: progress,
+      tell: Self.complain
+    )
+    do throws(ReplayError) {
+      try run.run(to: &output)
+    } catch {
+      switch error {
+      case .trace(let error): Self.complain("\(error)")
+      case .output(let error) where error.isBrokenPipe: break
+      case .output(let error):
+        Self.complain("the output cannot be written: \(systemError(error.number))")
+      }
+      throw ExitCode.failure
+    }
+  }
+
+  /// Checks what the options mean together. Anything wrong is a usage error (exit 64).
+  private func makeOptions() throws -> ReplayOptions {
+    var options = ReplayOptions()
+    options.config = config
+    options.other = compare
+    options.traces = traces
+    options.format = format ?? (isatty(STDOUT_FILENO) == 1 ? .report : .csv)
+    if compare != nil, format == nil { options.format = .report }
+    if compare != nil, options.format == .csv {
+      throw ValidationError("--compare has no CSV output; use --format report or json.")
+    }
+    options.skipsBadRows = skipBad
+    guard top >= 0 else { throw ValidationError("--top is a number from 0.") }
+    options.top = top
+    guard (1024...1 << 32).contains(keySlots) else {
+      throw ValidationError("--key-slots is a number from 1024 to 4294967296.")
+    }
+    options.keySlots = keySlots
+    guard traces.count(where: { $0 == "-" }) <= 1 else {
+      throw ValidationError("standard input ('-') can be read only once.")
+    }
+    do throws(Malformed) {
+      options.reorder = try durationNanoseconds(reorder ?? (input == .csv ? "0" : "2m"))
+    } catch {
+      throw ValidationError("--reorder: \(error.what).")
+    }
+    options.input = input == .csv ? try makeCSVInput() : try makeCombinedInput()
+    return options
+  }
+
+  private func makeCSVInput() throws -> ReplayOptions.Input {
+    if keyFrom != nil {
+      throw ValidationError("--key-from is for access logs; a CSV trace has --columns key=COLUMN.")
+    }
+    if tenantFrom == "host" || tenantFrom == "user" {
+      throw ValidationError(
+        "--tenant-from \(tenantFrom ?? "") is for access logs; a CSV trace has "
+          + "--columns tenant=COLUMN."
+      )
+    }
+    if tenantFrom == "" { throw ValidationError("--tenant-from needs a name.") }
+    var map = ColumnMap()
+    do throws(Malformed) {
+      if let columns { map = try ColumnMap(parsing: columns) }
+    } catch {
+      throw ValidationError("--columns: \(error.what).")
+    }
+    if tenantFrom != nil, map.named.contains("tenant") {
+      throw ValidationError("--tenant-from and --columns tenant=… exclude each other.")
+    }
+    if policy != nil, map.named.contains("policy") {
+      throw ValidationError("--policy and --columns policy=… exclude each other.")
+    }
+    return .csv(map, CSVTrace.Constants(tenant: tenantFrom, policy: policy))
+  }
+
+  private func makeCombinedInput() throws -> ReplayOptions.Input {
+    guard let policy else {
+      throw ValidationError("--input combined needs --policy: an access log names none.")
+    }
+    if columns != nil { throw ValidationError("--columns is for CSV traces.") }
+    let fields: [String: LogField] = ["host": .host, "user": .user, "path": .path]
+    guard let key = fields[keyFrom ?? "host"] else {
+      throw ValidationError("--key-from is host, path or user.")
+    }
+    let tenant = tenantFrom ?? "host"
+    if tenant.isEmpty { throw ValidationError("--tenant-from needs a name.") }
+    let field = tenant == "path" ? nil : fields[tenant]
+    return .combined(
+      CombinedTrace.Mapping(
+        policy: policy,
+        tenant: field,
+        tenantConstant: field == nil ? tenant : "",
+        key: key
+      )
+    )
+  }
+
+  private static func load(_ path: String) throws -> PolicySet {
+    do throws(PolicyFileError) {
+      return try PolicyFile.load(path: path).compile(hashKey: ReplaySide.hashKey)
+    } catch {
+      for diagnostic in error.diagnostics { writeError("\(diagnostic)\n") }
+      throw ExitCode(EX_CONFIG)
+    }
+  }
+
+  private static func complain(_ text: String) { writeError("limitctl: \(text)\n") }
+
+  private static func writeError(_ text: String) {
+    var text = text
+    _ = text.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+}
+
+extension ReplayOptions.Format: ExpressibleByArgument {}
