@@ -86,9 +86,10 @@ final class EngineBench: @unchecked Sendable {
     self.memory = UnsafeRawPointer(table)
     madvise(table, mapped - huge, MADV_HUGEPAGE)
     memset(table, 0, tableBytes)
+    // The mapping stays until the process ends.
     engine = Engine(
       configuration, keyMemory: UnsafeMutableRawBufferPointer(start: table, count: tableBytes),
-      release: { _ in /* kept until the process ends */ })
+      release: { _ in })
 
     var builder = PolicySetBuilder()
     func bucket(_ name: String, _ interval: Nanoseconds, _ burst: UInt64, _ scope: Scope)

@@ -1,3 +1,5 @@
+// The command line's root: which commands there are. One file per command.
+
 import ArgumentParser
 
 @main struct Limitctl: ParsableCommand {

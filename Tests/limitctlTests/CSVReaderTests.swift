@@ -1,3 +1,5 @@
+// The CSV reader: quoting, line ends and limits, whatever the chunks it reads in.
+
 import Testing
 
 @testable import limitctl

@@ -1,3 +1,5 @@
+// Rows of a CSV trace: which columns, which values, and what is said of bad ones.
+
 import Testing
 
 @testable import limitctl

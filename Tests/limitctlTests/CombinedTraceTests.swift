@@ -1,3 +1,5 @@
+// Lines of an access log in combined format, as servers really write them.
+
 import Testing
 
 @testable import limitctl

@@ -1,3 +1,5 @@
+// Putting rows in order: what is held back, for how long, and what comes too late.
+
 import Testing
 
 @testable import limitctl

@@ -1,3 +1,5 @@
+// Counting in bounded memory: exact while there is room, and honest beyond.
+
 import LimitEngine
 import Testing
 

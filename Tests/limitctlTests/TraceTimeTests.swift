@@ -1,3 +1,5 @@
+// Times as traces write them, to the nanosecond.
+
 import Testing
 
 @testable import limitctl
