@@ -142,13 +142,24 @@ struct Replay: ParsableCommand {
     guard traces.count(where: { $0 == "-" }) <= 1 else {
       throw ValidationError("standard input ('-') can be read only once.")
     }
-    do throws(Malformed) {
-      options.reorder = try durationNanoseconds(reorder ?? (input == .csv ? "0" : "2m"))
-    } catch {
-      throw ValidationError("--reorder: \(error.what).")
-    }
+    options.reorder = try reorderNanoseconds()
     options.input = input == .csv ? try makeCSVInput() : try makeCombinedInput()
     return options
+  }
+
+  private func reorderNanoseconds() throws -> UInt64 {
+    let text = reorder ?? (input == .csv ? "0" : "2m")
+    if text == "0" { return 0 }
+    let length: UInt64
+    do throws(QuantityError) {
+      length = try Quantity.duration(text).count
+    } catch {
+      throw ValidationError("--reorder: \(error.message).")
+    }
+    guard length <= Instant.max.nanoseconds else {
+      throw ValidationError("--reorder: '\(text)' is longer than 146 years.")
+    }
+    return length
   }
 
   private func makeCSVInput() throws -> ReplayOptions.Input {

@@ -126,14 +126,4 @@ private func rows(
   func columnMapsAreChecked(text: String) {
     #expect(throws: Malformed.self) { try ColumnMap(parsing: text) }
   }
-
-  @Test func durationsAreReadWithTheirUnit() throws {
-    #expect(try durationNanoseconds("500ms") == 500_000_000)
-    #expect(try durationNanoseconds("0") == 0)
-    #expect(try durationNanoseconds("2m") == 120_000_000_000)
-    #expect(try durationNanoseconds("1d") == 86_400_000_000_000)
-    for text in ["", "5", "m", "-1s", "1.5s", "1 s", "200000d", "99999999999999999999s"] {
-      #expect(throws: Malformed.self) { try durationNanoseconds(text) }
-    }
-  }
 }

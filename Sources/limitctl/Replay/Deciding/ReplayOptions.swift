@@ -25,22 +25,3 @@ struct ReplayOptions {
   /// Slots of the table of per-key buckets.
   var keySlots = 1 << 20
 }
-
-/// Reads a duration: a whole number and one of `ms`, `s`, `m`, `h`, `d`; `0` needs no unit.
-func durationNanoseconds(_ text: String) throws(Malformed) -> UInt64 {
-  let units: [String: UInt64] = [
-    "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000,
-    "d": 86_400_000_000_000,
-  ]
-  let digits = text.prefix { $0.isASCII && $0.isNumber }
-  let unit = String(text.dropFirst(digits.count))
-  if text == "0" { return 0 }
-  guard let count = UInt64(digits), let length = units[unit] else {
-    throw Malformed("cannot read the duration '\(text)'; write 500ms, 10s, 1m, 2h or 1d")
-  }
-  let (product, overflow) = count.multipliedReportingOverflow(by: length)
-  guard !overflow, product < 1 << 62 else {
-    throw Malformed("the duration '\(text)' is longer than 146 years")
-  }
-  return product
-}

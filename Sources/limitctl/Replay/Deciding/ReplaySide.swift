@@ -10,15 +10,12 @@ struct ReplaySide {
 
   /// The least trace time between two sweeps of a table that had no room.
   private static let overflowSweepInterval = Nanoseconds.second.count
-  /// The most trace time between two sweeps. The engine compares the ends of windows modulo 208
-  /// days; a window of 31 days is out of view, and has to be swept away, long before they repeat.
-  private static let sweepIntervalMax = 30 * Nanoseconds.day.count
 
   let policies: PolicySet
   private let engine: Engine
   private(set) var tally: Tally
-  /// The trace time of the last sweep; of the first row before there was one.
-  private var sweptAt: UInt64?
+  /// The trace time of the last sweep.
+  private var sweptAt: UInt64 = 0
   /// The limit's name as the CSV output writes it, by limit.
   let limitNames: [[UInt8]]
 
@@ -47,7 +44,6 @@ struct ReplaySide {
       let key = UnsafeRawBufferPointer(rebasing: text[row.keyRange])
       return (tenant, tenant.fingerprint(ofKey: key))
     }
-    if row.time - (sweptAt ?? 0) >= Self.sweepIntervalMax { sweepOldWindows(before: row.time) }
     let query = Query(tenant: tenant, policy: policy, key: key, cost: row.cost)
     let decision = engine.check(query, under: policies, at: Instant(nanoseconds: row.time))
     if decision.flags.contains(.overflow) { makeRoom(at: row.time) }
@@ -58,20 +54,8 @@ struct ReplaySide {
   /// Frees dead buckets after one found no room. When depends on the trace alone, so that the
   /// output does too.
   private mutating func makeRoom(at time: UInt64) {
-    guard time - (sweptAt ?? 0) >= Self.overflowSweepInterval else { return }
+    guard time - sweptAt >= Self.overflowSweepInterval else { return }
     engine.sweep(at: Instant(nanoseconds: time))
-    sweptAt = time
-  }
-
-  /// Crosses a gap in the trace in steps that the engine's clock can compare. After four of them
-  /// every window is out of view.
-  private mutating func sweepOldWindows(before time: UInt64) {
-    if let sweptAt {
-      for step in 1...4 {
-        let instant = min(time, sweptAt + UInt64(step) * Self.sweepIntervalMax)
-        engine.sweep(at: Instant(nanoseconds: instant))
-      }
-    }
     sweptAt = time
   }
 }
