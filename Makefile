@@ -66,6 +66,11 @@ test-memory: setup ## Run the engine's and the policy loader's tests under Addre
 	swift test --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED \
 	  --filter 'LimitEngineTests|LimitPolicyTests'
 
+.PHONY: test-replay
+test-replay: setup ## Show that replay's memory does not grow with the trace
+	@swift build -c release --product limitctl
+	scripts/test-replay-memory
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf .build .build-tsan .build-asan
