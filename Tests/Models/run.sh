@@ -137,6 +137,8 @@ holds "insert, charge, reuse; two of one identity" slot_reuse
 holds "insert, charge, reuse, sweep" slot_reuse $two_and_sweep
 holds "insert, charge, reuse outside the home" slot_reuse OUTSIDE
 holds "insert, charge, reuse, sweep, refund" slot_reuse $two_and_sweep REFUNDS
+holds "a lowered word; the slot reused" slot_reuse SPENT BURST=2 LATEST=3 REFUNDS \
+  P0="Charger(1,1)" P1="Charger(1,1)" P2="Charger(2,1)"
 gets_on "everybody ends" slot_reuse $two_and_sweep
 holds "roll; four charges" window_roll $one_rolls
 holds "roll; refunds" window_roll P0="Charger(1)" P1="Charger(1)" P2="Charger(1)" REFUNDS
@@ -149,9 +151,11 @@ breaks BREAK_TAG_AGAIN slot_reuse
 breaks BREAK_TAG_AFTER slot_reuse
 breaks BREAK_NONCE slot_reuse
 breaks BREAK_OWNER slot_reuse
-breaks BREAK_DEAD slot_reuse $two_and_sweep
+breaks BREAK_DEAD slot_reuse
 breaks BREAK_FLOOR slot_reuse $two_and_sweep
 breaks BREAK_REFUND slot_reuse $two_and_sweep REFUNDS
+breaks BREAK_TALL slot_reuse SPENT BURST=2 LATEST=1 REFUNDS \
+  P0="Charger(1,1)" P1="Charger(1,1)" P2="Charger(2,1)"
 breaks BREAK_MARK slot_reuse OUTSIDE
 breaks SHOW_STALE slot_reuse
 stalls BREAK_HELP slot_reuse
@@ -162,7 +166,7 @@ breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" 
 breaks BREAK_REFUND window_roll REFUNDS
 
 if [ "$effort" = full ]; then
-  holds "roll; refunds, five charges, two windows" window_roll $one_rolls REFUNDS LATEST=3
+  holds "roll; refunds, four charges, two windows" window_roll $one_rolls REFUNDS LATEST=3
   holds "roll; refunds, the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" \
     P2="Reuser()" LATEST=7 REFUNDS
   sampled "roll; six charges" window_roll

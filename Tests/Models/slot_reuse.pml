@@ -12,6 +12,8 @@
  *
  * REFUNDS: an operation may give back two units of any earlier decision, also of a bucket long dead.
  *
+ * SPENT: begins with a bucket of identity 1 whose burst is spent.
+ *
  * BREAK_*: one mutation each, which some run must catch. SHOW_STALE: see README. */
 
 #ifndef P0                /* the threads: Charger(identity, operations), Sweeper(slots) */
@@ -36,11 +38,19 @@
 #define isDead(w, now) ((w) == 0 || (isLive(w) && TAT(w) < (now)))
 #endif
 #define max(a, b) ((a) > (b) -> (a) : (b))
+/* Slot.isFree, from a state word read before. */
+#define isFree(s, w, now) ((w) == 0 -> floor[s] <= (now) : isDead(w, now) && isPast(s, now))
+#ifdef BREAK_TALL
+#define isPast(s, now) true
+#else
+#define isPast(s, now) (tall[s] == 0 || tall[s] < (now))
+#endif
 
 byte tag[2];              /* 0: none */
 byte current[2];
 byte floor[2];            /* `previous` of a slot: the instant before which its past lies */
 byte owner[2];
+byte tall[2];             /* Owner.tallest: the tallest word that was lowered, 0 for none */
 bool mark;                /* of the home bucket, for OUTSIDE */
 byte nonce[2];            /* claims; per slot, which is what makes a slot's words differ */
 
@@ -168,7 +178,7 @@ survey:
         :: else
         fi;
         if
-        :: isDead(w, now) -> if :: s == 0 -> free0 = w :: else -> free1 = w fi
+        :: isFree(s, w, now) -> if :: s == 0 -> free0 = w :: else -> free1 = w fi
         :: else
         fi;
         w = 0; s++
@@ -196,12 +206,29 @@ choose:
         nonce[s]++; n = nonce[s]; assert(n < 32);
 #endif
         current[s] = 64 + n;
-        if :: w != 0 -> depart(s, w); fl = now :: else -> fl = max(now, floor[s]) fi;
-        owner[s] = id; floor[s] = fl;       /* announce; nobody can tell these apart */
-        w = 0; free0 = 0; free1 = 0
+        if
+        :: w != 0 && isPast(s, now) -> depart(s, w); fl = now
+        :: w != 0 && !isPast(s, now) -> depart(s, w); fl = tall[s] + 1
+        :: w == 0 -> fl = max(now, floor[s])
+        fi;
+        free0 = 0; free1 = 0; w = 0;
+        if
+        :: fl > now -> goto abandon         /* not free after all */
+        :: else
+        fi;
+        owner[s] = id; floor[s] = fl; tall[s] = 0   /* announce; nobody can tell these apart */
       :: else -> goto absent
       fi
     }
+    goto announced;
+
+abandon:                  /* Slot.abandon */
+    floor[s] = fl;
+    tag[s] = 0;
+    current[s] = 0;
+    goto absent;
+
+announced:
 #ifdef BREAK_TAG_AFTER
     current[s] = 32 + n;
     tag[s] = id;
@@ -211,8 +238,8 @@ choose:
 #endif
     atomic {
       p = 32 + n; mine = 1;
-      charges = (fl == now);
-      next = (charges -> LIVE(now + 1) : LIVE(fl));
+      charges = 1;
+      next = LIVE(now + 1);
       goto promote
     }
 
@@ -293,7 +320,11 @@ refund:
 #ifndef BREAK_REFUND
       next = max(next, floor[s]);
 #endif
-      next = LIVE(next);
+      if :: next >= TAT(w) -> goto finished :: else fi;
+      next = LIVE(next)
+    }
+    tall[s] = max(tall[s], TAT(w));         /* Slot.noteLowering, whoever owns the slot by now */
+    atomic {
       if
       :: current[s] == w ->
         current[s] = next;
@@ -313,24 +344,27 @@ finished:
 
 /* Frees dead slots: BucketTable.sweep. */
 proctype Sweeper(byte slots) {
-  byte now, s, w;
+  byte now, s, w, fl;
   do
   :: slots > 0 ->
     atomic { slots--; select(now : 0 .. LATEST); select(s : 0 .. 1) }
-    atomic { w = current[s]; if :: w == 0 || !isDead(w, now) -> goto next :: else fi }
+    atomic { w = current[s]; if :: w == 0 -> goto next :: else fi }
+    atomic { if :: !isFree(s, w, now) -> goto next :: else fi }
     atomic {
       if
-      :: current[s] == w -> nonce[s]++; current[s] = 64 + nonce[s]; depart(s, w)
+      :: current[s] == w ->
+        nonce[s]++; current[s] = 64 + nonce[s]; depart(s, w);
+        fl = (isPast(s, now) -> now : tall[s] + 1)
       :: else -> goto next
       fi
     }
 #ifndef BREAK_FLOOR
-    floor[s] = now;
+    floor[s] = fl;
 #endif
     tag[s] = 0;
     current[s] = 0;
 next:
-    atomic { now = 0; s = 0; w = 0 }
+    atomic { now = 0; s = 0; w = 0; fl = 0 }
   :: break
   od;
   ended++
@@ -338,6 +372,10 @@ next:
 
 init {
   atomic {
+#ifdef SPENT
+    tag[0] = 1; current[0] = LIVE(BURST); owner[0] = 1; whose[0] = 1; state[1] = LIVE(BURST);
+    counted[1] = 1; admitted[1] = BURST;
+#else
     if                    /* an empty table, or one whose slots belonged to others */
     :: skip
     :: tag[0] = 2; current[0] = LIVE(1); owner[0] = 2; whose[0] = 2; state[2] = LIVE(1);
@@ -347,6 +385,7 @@ init {
       tag[1] = 3; current[1] = LIVE(1); owner[1] = 3; whose[1] = 3; state[3] = LIVE(1);
       counted[3] = 1
     fi;
+#endif
     run P0; run P1; run P2
   }
   /* Threads end, and then the counts are true and no slot is left half filled. */

@@ -31,7 +31,7 @@ extension BucketTable {
         let tag = slot.tag.pointee.load(ordering: .relaxed) & ~Slot.mark
         if tag == 0 { return "slot \(bucket).\(lane) is live without a tag" }
         if !seen.insert(tag).inserted { return "tag \(tag) is live twice" }
-        let owner = Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed))
+        let owner = slot.loadOwner()
         perTenant[owner.tenant.rawValue, default: 0] += 1
       }
     }

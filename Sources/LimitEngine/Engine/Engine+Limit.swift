@@ -120,7 +120,7 @@ extension Engine {
     // A bucket that has a slot and does not roll was tried by `charge`, and has changed.
     var isFresh = site.slot == nil || site.rolls
     while site.outcome == .allow {
-      if isFresh, attempt(&site, &level, rule, query, cost: cost, now: now, intent: intent) {
+      if isFresh, attempt(&site, &level, rule, query, now: now) {
         site.isCharged = true
         break
       }
@@ -138,7 +138,7 @@ extension Engine {
   /// One attempt to store `site.next`.
   private func attempt(
     _ site: inout Site, _ level: inout UInt8, _ rule: UnsafePointer<Rule>, _ query: Query,
-    cost: UInt64, now: Instant, intent: Intent
+    now: Instant
   ) -> Bool {
     if let slot = site.slot {
       if site.rolls {
@@ -151,16 +151,13 @@ extension Engine {
     let scope = rule.pointee.scope.rawValue + level
     let tenant =
       scope == Scope.key.rawValue ? directory.number(of: query.tenant.fingerprint) : .none
-    let widened = level
     let inserted = table(scope).pointee.insert(
       Self.identity(rule, query, level: level),
-      owner: Owner(tenant: tenant, limit: rule.pointee.limit), now: now,
-      charged: { Self.site(rule, slot: nil, .empty, cost, $0, intent, widened)!.next },
+      owner: Owner(tenant: tenant, limit: rule.pointee.limit), charged: site.next, now: now,
       fresh: { rule.pointee.unusedState(at: $0) })
     switch inserted {
-    case .inserted(let slot, let word):
+    case .inserted(let slot):
       site.slot = slot
-      site.next = word
       return true
     case .exists: return false
     case .noRoom:
@@ -193,7 +190,9 @@ extension Engine {
         let next = TokenBucket.refund(
           current, interval: rule.pointee.period, now: max(now.nanoseconds, previous.floor),
           cost: cost)
-        if next == current || slot.exchangeCurrent(current, with: next) { return }
+        if next == current { return }
+        slot.noteLowering(of: current)
+        if slot.exchangeCurrent(current, with: next) { return }
       case .concurrency:
         if slot.exchangeCurrent(current, with: Concurrency.release(current, cost: cost)) { return }
       case .slidingWindow:
@@ -237,6 +236,7 @@ extension Engine {
       let before =
         site.current == .empty
         ? StateWord.tokenBucket(tat: site.next.tat - cost * rule.pointee.period) : site.current
+      slot.noteLowering(of: site.next)
       _ = slot.exchangeCurrent(site.next, with: before)
     }
   }

@@ -15,45 +15,54 @@ import Synchronization
 
 extension BucketTable {
   enum Insertion {
-    /// The slot is live, with this state.
-    case inserted(Slot, StateWord)
+    /// The slot is live with the state that was given.
+    case inserted(Slot)
     /// The bucket has a slot by now: look again.
     case exists
     /// All candidate places hold live buckets.
     case noRoom
   }
 
-  /// Takes a slot for `id` and makes it live.
+  /// Takes a slot for `id` and makes it live with state `charged`, as decided at `now`.
   ///
-  /// - Parameters:
-  ///   - charged: the state of an unused bucket that is charged at an instant: `now`, or later
-  ///     where a past owner of the slot was there later.
-  ///   - fresh: the state of an unused bucket at an instant, for finishing what another thread
-  ///     began.
+  /// - Parameter fresh: the state of an unused bucket at an instant, for finishing what another
+  ///   thread began.
   func insert(
-    _ id: BucketID, owner: Owner, now: Instant, charged: (Instant) -> StateWord,
-    fresh: (Instant) -> StateWord
+    _ id: BucketID, owner: Owner, charged: StateWord, now: Instant, fresh: (Instant) -> StateWord
   ) -> Insertion {
     // Lock-free: every further turn means that another thread took or used the slot first.
     while true {
       switch place(for: id, at: now) {
       case .live: return .exists
       case .pending(let slot, let word):
-        promote(slot, from: word, to: fresh(floor(of: slot)), id)
+        let born = Instant(nanoseconds: min(slot.loadPrevious().floor, Instant.max.nanoseconds))
+        promote(slot, from: word, to: fresh(born), id)
         return .exists
       case .none: return .noRoom
       case .free(let slot, let bucket, let seen):
-        let nonce = shards.nextNonce(inBucket: bucket)
-        guard slot.exchangeCurrent(seen, with: .claimed(nonce: nonce)) else { continue }
-        if seen != .empty { countDeparture(slot, inBucket: bucket) }
-        // A past owner's words lie before the floor, and ours must not.
-        let floor = seen == .empty ? max(now, self.floor(of: slot)) : now
-        announce(slot, id, owner: owner, floor: floor, nonce: nonce)
-        let word = charged(floor)
-        let isPromoted = promote(slot, from: .pending(nonce: nonce), to: word, id)
-        return isPromoted ? .inserted(slot, word) : .exists
+        guard let nonce = claim(slot, inBucket: bucket, seen: seen, at: now) else { continue }
+        announce(slot, id, owner: owner, floor: now, nonce: nonce)
+        return promote(slot, from: .pending(nonce: nonce), to: charged, id)
+          ? .inserted(slot) : .exists
       }
     }
+  }
+
+  /// Claims a slot that was found free, and counts its past owner out; `nil` where another thread
+  /// was first, or where the slot turns out to have held words from `now` on.
+  func claim(_ slot: Slot, inBucket bucket: UInt64, seen: StateWord, at now: Instant) -> UInt64? {
+    let nonce = shards.nextNonce(inBucket: bucket)
+    guard slot.exchangeCurrent(seen, with: .claimed(nonce: nonce)) else { return nil }
+    // What made the slot free was read before the claim; the same state word may have been left
+    // and come back since.
+    let owner = slot.loadOwner()
+    let latest = seen == .empty ? slot.loadPrevious().floor : owner.tallest + 1
+    if seen != .empty { countDeparture(of: owner, inBucket: bucket) }
+    guard latest <= now.nanoseconds else {
+      slot.abandon(floor: latest)
+      return nil
+    }
+    return nonce
   }
 
   // MARK: Choosing a slot
@@ -113,7 +122,7 @@ extension BucketTable {
         if word.isLive { survey.known = .live }
         if word.isPending { survey.known = .pending(slot, word) }
       }
-      guard word.isDead(at: now) else { continue }
+      guard slot.isFree(word, at: now) else { continue }
       survey.freeCount += 1
       if survey.free == nil || (word == .empty && !freeIsEmpty) {
         survey.free = .free(slot, bucket: bucket, seen: word)
@@ -125,29 +134,17 @@ extension BucketTable {
 
   // MARK: Announcing and promoting
 
-  /// The instant before which the words of a slot's past owners lie. Only for a slot that is
-  /// empty, claimed or pending.
-  private func floor(of slot: Slot) -> Instant {
-    Instant(nanoseconds: min(slot.loadPrevious().floor, Instant.max.nanoseconds))
-  }
-
   /// Fills a claimed slot, which only its claimer may write, and announces it.
   private func announce(_ slot: Slot, _ id: BucketID, owner: Owner, floor: Instant, nonce: UInt64) {
     slot.owner.pointee.store(owner.rawValue, ordering: .relaxed)
     // Release: whoever reads this floor and then `current` sees the claim (`loadPrevious(while:)`).
     slot.previous.pointee.store(
       StateWord.tokenBucket(tat: floor.nanoseconds).rawValue, ordering: .releasing)
-    setTag(of: slot, to: id.tag)
+    slot.replaceTag(by: id.tag)
     // Sequentially consistent: comes before this thread's look at the other candidates. As a
     // release it publishes the three words above.
     slot.current.pointee.store(
       StateWord.pending(nonce: nonce).rawValue, ordering: .sequentiallyConsistent)
-  }
-
-  /// Replaces the tag of a claimed slot. The exclusive-or keeps the mark, which others may set.
-  func setTag(of slot: Slot, to tag: UInt64) {
-    let old = slot.tag.pointee.load(ordering: .relaxed) & ~Slot.mark
-    _ = slot.tag.pointee.bitwiseXor(old ^ tag, ordering: .sequentiallyConsistent)
   }
 
   /// Makes a pending slot live, unless another slot of the same bucket comes first. Whoever does
@@ -171,7 +168,7 @@ extension BucketTable {
     }
     // Read before the exchange, which succeeds only if the slot is still this bucket's; after it,
     // the slot may die and change hands at once. Relaxed: the slot was announced with it.
-    let owner = Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed))
+    let owner = slot.loadOwner()
     guard slot.exchangeCurrent(pending, with: word) else { return false }
     countArrival(of: owner, inBucket: bucket(of: slot))
     return true
@@ -200,10 +197,8 @@ extension BucketTable {
     directory?.countArrival(of: owner.tenant)
   }
 
-  /// Counts a slot's past owner out. Only for the thread that has just claimed it.
-  func countDeparture(_ slot: Slot, inBucket bucket: UInt64) {
+  private func countDeparture(of owner: Owner, inBucket bucket: UInt64) {
     shards.countDeparture(inBucket: bucket)
-    directory?.countDeparture(
-      of: Owner(rawValue: slot.owner.pointee.load(ordering: .relaxed)).tenant)
+    directory?.countDeparture(of: owner.tenant)
   }
 }

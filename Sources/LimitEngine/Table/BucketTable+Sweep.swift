@@ -27,17 +27,11 @@ extension BucketTable {
       let slot = slot(lane, inBucket: bucket)
       let word = slot.loadCurrent()
       if word.isWindow { renewPrevious(of: slot, current: word) }
-      guard word != .empty, word.isDead(at: now) else { continue }
-      let nonce = shards.nextNonce(inBucket: bucket)
-      guard slot.exchangeCurrent(word, with: .claimed(nonce: nonce)) else { continue }
-      countDeparture(slot, inBucket: bucket)
-      // The floor for the next owner: the words of this one lie before it. Release: whoever reads
-      // it and then `current` sees the claim (`loadPrevious(while:)`).
-      slot.previous.pointee.store(
-        StateWord.tokenBucket(tat: now.nanoseconds).rawValue, ordering: .releasing)
-      setTag(of: slot, to: 0)
-      // Release: the next claimer sees the floor.
-      slot.current.pointee.store(StateWord.empty.rawValue, ordering: .releasing)
+      guard word != .empty, slot.isFree(word, at: now),
+        claim(slot, inBucket: bucket, seen: word, at: now) != nil
+      else { continue }
+      // The words of this owner lie before now, and the next one's must not.
+      slot.abandon(floor: now.nanoseconds)
       freed += 1
     }
     return freed

@@ -21,7 +21,7 @@ typealias Word = Atomic<UInt64>
 /// | `tag` | 0–62: 63 bits of the owner's hash, 0 for none; 63: the bucket's mark (slot 0 only): set once this bucket has turned a bucket away, never cleared | the claimer; the mark: any inserter | nothing: a match is confirmed by reading it again after `current` |
 /// | `current` | `StateWord`: empty, live, claimed, pending | chargers (live → live), inserters (empty or dead → claimed → pending → live), sweeper (dead → claimed → empty), rivals (pending → empty) | the other three words of the slot |
 /// | `previous` | `StateWord`: a window once one was rolled on; before, and in every slot that is empty, claimed or pending, the instant before which the slot's past owners lie (as a token bucket word) | rollers; the claimer; the sweeper | for windows: the count that `current` may be swung away from |
-/// | `owner` | 0–31 `TenantNumber`, 32–47 `LimitIndex` | the claimer | nothing |
+/// | `owner` | `Owner` | the claimer; refunders raise its `tallest` | nothing |
 ///
 /// Invariant: at most one live slot in a table carries a given tag among that tag's candidates.
 struct Slot: Equatable {
@@ -80,17 +80,85 @@ extension Slot {
   }
 }
 
-/// Who a slot is counted for.
+/// Who a slot is counted for, and how far ahead its past words lie.
+///
+///     63 ─────── 34  33 ── 24  23 ───── 0
+///     tallest word   limit     tenant
+///
+/// A refund lowers a token bucket's word, so the last word need not be the tallest: `tallest` is at
+/// least every word that was lowered, in 2^33 ns (8.6 s), rounded up. A slot is reused only after
+/// that, too; otherwise a word that a stalled thread still expects could come again.
 struct Owner: Equatable {
-  let rawValue: UInt64
+  private(set) var rawValue: UInt64
+
+  private static let limitShift: UInt64 = 24
+  private static let tallestShift: UInt64 = 34
+  /// Nanoseconds per unit of `tallest`, as a shift.
+  private static let unitShift: UInt64 = 33
 
   init(tenant: TenantNumber, limit: LimitIndex) {
-    rawValue = UInt64(tenant.rawValue) | UInt64(limit.rawValue) << 32
+    rawValue = UInt64(tenant.rawValue) | UInt64(limit.rawValue) << Self.limitShift
   }
 
   init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  var tenant: TenantNumber { TenantNumber(rawValue: UInt32(truncatingIfNeeded: rawValue)) }
+  var tenant: TenantNumber {
+    TenantNumber(
+      rawValue: UInt32(truncatingIfNeeded: rawValue & UInt64(TenantNumber.none.rawValue)))
+  }
+
+  /// The instant, in ns, that no word lies after which was lowered.
+  var tallest: UInt64 { (rawValue >> Self.tallestShift) << Self.unitShift }
+
+  /// The same owner, having lowered a word of `nanoseconds`, which lies below 2^63.
+  func raised(to nanoseconds: UInt64) -> Owner {
+    guard nanoseconds > tallest else { return self }
+    let units = (nanoseconds + (1 << Self.unitShift) - 1) >> Self.unitShift
+    let rest = rawValue & ((1 << Self.tallestShift) - 1)
+    return Owner(rawValue: rest | units << Self.tallestShift)
+  }
+}
+
+extension Slot {
+  /// Relaxed is enough for whoever has claimed the slot or goes on to exchange `current`.
+  func loadOwner() -> Owner { Owner(rawValue: owner.pointee.load(ordering: .relaxed)) }
+
+  /// Notes that `word` is about to be replaced by a lower one. Lock-free. If the slot has changed
+  /// hands meanwhile, its next reuse waits for nothing; the exchange of `current` then fails.
+  func noteLowering(of word: StateWord) {
+    while true {
+      let seen = loadOwner()
+      let raised = seen.raised(to: word.tat)
+      if raised == seen { return }
+      // Release, with the exchange of `current` that follows: whoever reads the lower word sees it.
+      let isStored = owner.pointee.compareExchange(
+        expected: seen.rawValue, desired: raised.rawValue, ordering: .acquiringAndReleasing
+      ).exchanged
+      if isStored { return }
+    }
+  }
+
+  /// Whether an inserter or a sweeper at `now` may claim this slot, whose state was `word`: nothing
+  /// that is or was in it lies at or after `now`.
+  func isFree(_ word: StateWord, at now: Instant) -> Bool {
+    if word == .empty { return loadPrevious().floor <= now.nanoseconds }
+    return word.isDead(at: now) && loadOwner().tallest < now.nanoseconds
+  }
+
+  /// Leaves a slot that the caller has claimed empty for others, to be reused from `floor` on.
+  func abandon(floor: UInt64) {
+    // Release: whoever reads it and then `current` sees the claim (`loadPrevious(while:)`).
+    previous.pointee.store(StateWord.tokenBucket(tat: floor).rawValue, ordering: .releasing)
+    replaceTag(by: 0)
+    // Release: the next claimer sees the floor.
+    current.pointee.store(StateWord.empty.rawValue, ordering: .releasing)
+  }
+
+  /// Replaces the tag of a claimed slot. The exclusive-or keeps the mark, which others may set.
+  func replaceTag(by new: UInt64) {
+    let old = tag.pointee.load(ordering: .relaxed) & ~Slot.mark
+    _ = tag.pointee.bitwiseXor(old ^ new, ordering: .sequentiallyConsistent)
+  }
 }
 
 /// Zeroed memory for a table's buckets, aligned to them and freed with its owner.

@@ -13,8 +13,9 @@
 // Ticks are 2^26 ns (67 ms), counted modulo 2^28 (208 days) and compared by signed distance; the
 // engine sweeps old words away before that could mislead (`Engine.passHorizon`).
 //
-// Why the order of times matters: a slot is reused only when its word lies strictly before the
-// reuser's `now`, and every word that the new owner ever stores lies at or after it. A thread that
+// Why the order of times matters: a slot is reused only when its word, and every word that a refund
+// lowered (`Owner.tallest`), lies strictly before the reuser's `now`, and every word that the new
+// owner ever stores lies at or after it. A thread that
 // stalled with the old owner's word can therefore never swap it for its own again (no ABA).
 
 /// A count of ticks of 2^26 ns, modulo 2^28.

@@ -6,8 +6,8 @@ import Synchronization
 struct TenantNumber: Equatable {
   let rawValue: UInt32
 
-  /// No tenant in particular.
-  static let none = TenantNumber(rawValue: .max)
+  /// No tenant in particular. Numbers have 24 bits.
+  static let none = TenantNumber(rawValue: (1 << 24) - 1)
 }
 
 /// A fixed hash table from tenant to live count, written without locks. Tenants are entered when
@@ -28,6 +28,7 @@ struct TenantDirectory: @unchecked Sendable {
 
   /// - Parameter words: `2 × capacity` zeroed words that outlive this view.
   init(words: UnsafeMutablePointer<Word>, capacity: Int, keysPerTenantMax: Int) {
+    precondition(capacity < TenantNumber.none.rawValue, "at most 16,777,214 tenants have keys")
     self.words = words
     self.capacity = UInt64(capacity)
     self.keysPerTenantMax = UInt64(keysPerTenantMax)
