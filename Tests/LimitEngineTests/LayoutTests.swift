@@ -74,6 +74,45 @@ import Testing
     #expect(!StateWord.claimed(nonce: 0).isDead(at: now))
   }
 
+  @Test("An owner keeps tenant, limit and the tallest lowered word apart")
+  func owners() {
+    let owner = Owner(tenant: TenantNumber(rawValue: 16_777_213), limit: LimitIndex(1_023))
+    #expect(owner.tallest == 0)
+    #expect(owner.raised(to: 0) == owner)
+    let largest: UInt64 = (1 << 62) + (1 << 61)
+    for nanoseconds in [1, 1 << 33, (1 << 33) + 1, largest] as [UInt64] {
+      let raised = owner.raised(to: nanoseconds)
+      #expect(raised.tenant == owner.tenant)
+      #expect(raised.tallest >= nanoseconds)
+      #expect(raised.tallest - nanoseconds < 1 << 33)
+      #expect(raised.raised(to: nanoseconds) == raised)
+    }
+    #expect(Owner(tenant: .none, limit: LimitIndex(0)).raised(to: largest).tenant == .none)
+  }
+
+  @Test("A slot whose word was lowered is taken only once the lowered word has passed")
+  func loweredWords() {
+    // Four slots: a bucket that was refunded, and three keys that fill the rest.
+    let fixture = Fixture(
+      [(.key, tokenBucket(every: second, burst: 60))], keySlots: 4, keysPerTenant: .max)
+    let spent = fixture.check(fixture.query("refunded", cost: 60), at: second)
+    fixture.engine.refund(
+      fixture.query("refunded"), spent.receipt, under: fixture.policies,
+      at: Instant(nanoseconds: second))
+    func overflows(_ key: String, at now: UInt64) -> Bool {
+      fixture.check(fixture.query(key, cost: 60), at: now).flags.contains(.overflow)
+    }
+    for key in ["a", "b", "c"] { #expect(!overflows(key, at: 2 * second)) }
+    #expect(overflows("d", at: 3 * second))
+    // 61 s and at most 8.6 s more.
+    #expect(overflows("e", at: 60 * second))
+    fixture.engine.sweep(at: Instant(nanoseconds: 60 * second))
+    #expect(fixture.engine.occupancy(.key).live == 4)
+    fixture.engine.sweep(at: Instant(nanoseconds: 61 * second + (1 << 33)))
+    #expect(fixture.engine.occupancy(.key).live == 0)
+    #expect(fixture.engine.invariantViolation(at: Instant(nanoseconds: 0)) == nil)
+  }
+
   @Test("Ticks are compared across their wrap") func tickDistance() {
     let last = Tick(value: Tick.mask)
     let first = Tick(value: 0)
