@@ -71,6 +71,11 @@ test-replay: setup ## Show that replay's memory does not grow with the trace
 	@swift build -c release --product limitctl
 	scripts/test-replay-memory
 
+.PHONY: test-docs
+test-docs: setup ## Run the commands that the README shows
+	@swift build -c release --product limitctl
+	scripts/test-docs
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf .build .build-tsan .build-asan
