@@ -40,6 +40,12 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // Headers only: what Linux offers and Swift's Glibc module does not.
+    .target(name: "CLinux"),
+
+    // Frames to values and back. No I/O, no clock, no Foundation.
+    .target(name: "LimitProtocol", swiftSettings: strict),
+
     // The command line: one file per command.
     .executableTarget(
       name: "limitctl",
@@ -64,6 +70,11 @@ let package = Package(
     .testTarget(
       name: "LimitEngineTests",
       dependencies: ["LimitEngine", "CAllocationCounter"],
+      swiftSettings: strict
+    ),
+    .testTarget(
+      name: "LimitProtocolTests",
+      dependencies: ["LimitProtocol"],
       swiftSettings: strict
     ),
     .testTarget(
