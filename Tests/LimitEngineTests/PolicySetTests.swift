@@ -32,6 +32,34 @@ import Testing
     #expect(strict.build(hashKey: .random()).tenant(named: "nobody").standing == .unknown)
   }
 
+  @Test("A policy's tag changes with its list of limits, and with nothing else")
+  func tags() {
+    let key = HashKey(low: 1, high: 2)
+    func tag(_ limits: [LimitDefinition], policy: [Int], first: Int = 0) -> UInt32 {
+      var plan = PolicyPlan()
+      plan.limits = limits
+      plan.policies = [[first], policy]
+      return plan.compile(hashKey: key).tag(of: PolicyIndex(1))
+    }
+    func limit(_ name: String, _ scope: Scope = .key, burst: UInt64 = 1, unit: String = "requests")
+      -> LimitDefinition
+    {
+      LimitDefinition(
+        name: name, scope: scope, unit: unit, settings: tokenBucket(every: 1, burst: burst))
+    }
+    let tagged = tag([limit("a"), limit("b")], policy: [0, 1])
+    #expect(tagged == tag([limit("a", burst: 7), limit("b")], policy: [0, 1]))
+    #expect(tagged == tag([limit("b"), limit("x"), limit("a")], policy: [2, 0], first: 1))
+    let others = [
+      tag([limit("a"), limit("b")], policy: [1, 0]), tag([limit("a"), limit("b")], policy: [0]),
+      tag([limit("a", .tenant), limit("b")], policy: [0, 1]),
+      tag([limit("a"), limit("c")], policy: [0, 1]),
+      tag([limit("a", unit: "tokens"), limit("b")], policy: [0, 1]),
+    ]
+    #expect(!others.contains(tagged))
+    #expect(Set(others).count == others.count)
+  }
+
   @Test("A hundred thousand tenants are all found") func manyTenants() {
     var builder = PolicySetBuilder()
     let limit = builder.addLimit(

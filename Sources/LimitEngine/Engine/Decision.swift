@@ -41,6 +41,8 @@ public struct Decision: Hashable, Sendable, BitwiseCopyable {
   /// least fraction left, on `never` the first that can never hold the cost. `none` where no limit
   /// was looked at.
   public var limit: LimitIndex
+  /// Where that limit stands in the query's policy, from 0; `noPlace` where none decided.
+  public var place: UInt8
   /// What that limit holds when full, in its unit.
   public var capacity: UInt64
   /// Whole units that it has left after this decision.
@@ -52,10 +54,13 @@ public struct Decision: Hashable, Sendable, BitwiseCopyable {
   /// What was charged, for a later refund.
   public var receipt: Receipt
 
+  /// `place` where no limit decided.
+  public static var noPlace: UInt8 { .max }
+
   /// A decision that no limit took part in.
   static func withoutLimit(_ outcome: Outcome, _ reason: Reason, at now: Instant) -> Decision {
     Decision(
-      outcome: outcome, reason: reason, flags: [], limit: .none, capacity: 0, remaining: 0,
+      outcome: outcome, reason: reason, flags: [], limit: .none, place: noPlace, capacity: 0, remaining: 0,
       retryAfter: .zero, resetAfter: .zero,
       receipt: Receipt(decidedAt: now, cost: 0, charged: 0, escalated: 0))
   }

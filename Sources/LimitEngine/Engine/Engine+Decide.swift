@@ -70,7 +70,7 @@ extension Engine {
     summary.add(
       site, rule, place: 0, cost: charges(rule, cost, intent) ? cost : 0, isEnforced: isEnforced)
     return summary.decision(
-      site, rule, query, at: now, isAdmitted: site.outcome == .allow || !isEnforced)
+      site, rule, place: 0, query, at: now, isAdmitted: site.outcome == .allow || !isEnforced)
   }
 
   /// A policy of several limits.
@@ -112,8 +112,8 @@ extension Engine {
         report(sites[place], rule, cost, intent, to: held)
       }
       return summary.decision(
-        sites[deciding], policies.rule(for: entries[deciding].limit, of: query.tenant), query,
-        at: now, isAdmitted: isAdmitted)
+        sites[deciding], policies.rule(for: entries[deciding].limit, of: query.tenant),
+        place: deciding, query, at: now, isAdmitted: isAdmitted)
     }
   }
 

@@ -28,11 +28,12 @@ struct Summary {
 
   /// The answer, with the figures of the limit that decided.
   @inline(__always) func decision(
-    _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, at now: Instant, isAdmitted: Bool
+    _ site: Site, _ rule: UnsafePointer<Rule>, place: Int, _ query: Query, at now: Instant,
+    isAdmitted: Bool
   ) -> Decision {
     Decision(
       outcome: isAdmitted ? .allow : site.outcome, reason: .limit, flags: flags,
-      limit: rule.pointee.limit, capacity: rule.pointee.capacity, remaining: site.remaining,
+      limit: rule.pointee.limit, place: UInt8(truncatingIfNeeded: place), capacity: rule.pointee.capacity, remaining: site.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : site.retryAfter),
       resetAfter: Nanoseconds(site.resetAfter),
       receipt: Receipt(decidedAt: now, cost: query.cost, charged: charged, escalated: escalated))

@@ -53,7 +53,7 @@ public final class PolicySet: @unchecked Sendable {
     )
     tenantHashKey = hashKey.derived(for: "tenant")
     (rules, rows) = Self.compileRules(&builder, hashKey: hashKey.derived(for: "limit"))
-    (entries, policies) = Self.compilePolicies(builder)
+    (entries, policies) = Self.compilePolicies(builder, tagKey: hashKey.derived(for: "policy"))
     let key = tenantHashKey
     tenants = TenantIndexTable(
       builder.tenants.lazy.map { name, treatment in
@@ -95,6 +95,11 @@ public final class PolicySet: @unchecked Sendable {
 
   /// The limits of a policy, in its order.
   public func limits(of policy: PolicyIndex) -> [LimitIndex] { range(of: policy).map(\.limit) }
+
+  /// Stands for a policy's list of limits: their names, algorithms, scopes and units, in order.
+  /// Receipts and places refer to that list, so they mean the same in every set of one
+  /// installation in which the policy has the same tag. O(1).
+  public func tag(of policy: PolicyIndex) -> UInt32 { policies[Int(policy.rawValue)].tag }
 
   // MARK: The query path
 
@@ -182,7 +187,7 @@ extension PolicySet {
     return memory.baseAddress!
   }
 
-  private static func compilePolicies(_ builder: borrowing PolicySetBuilder) -> (
+  private static func compilePolicies(_ builder: borrowing PolicySetBuilder, tagKey: HashKey) -> (
     UnsafeMutablePointer<PolicyEntry>, UnsafeMutablePointer<PolicyRange>
   ) {
     var entries: [PolicyEntry] = []
@@ -190,7 +195,16 @@ extension PolicySet {
     for (_, list) in builder.policies {
       let units = list.map { builder.limits[Int($0.rawValue)].unit }
       let isMixed = units.contains { $0 != LimitDefinition.requests }
-      ranges.append(PolicyRange(start: UInt32(entries.count), count: UInt32(list.count)))
+      let identities = list.map { number in
+        let limit = builder.limits[Int(number.rawValue)]
+        let algorithm = limit.settings.parameters.algorithm.rawValue
+        return "\(algorithm) \(limit.scope.rawValue) \(limit.name) \(limit.unit)"
+      }
+      ranges.append(
+        PolicyRange(
+          start: UInt32(entries.count), count: UInt32(list.count),
+          tag: UInt32(
+            truncatingIfNeeded: tagKey.fingerprint(of: identities.joined(separator: "\n")).low)))
       for (limit, unit) in zip(list, units) {
         entries.append(
           PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests))

@@ -57,6 +57,8 @@ struct PolicyEntry: BitwiseCopyable {
 struct PolicyRange: BitwiseCopyable {
   var start: UInt32
   var count: UInt32
+  /// Stands for the names, algorithms, scopes and units of its limits, in order.
+  var tag: UInt32
 }
 
 /// A tenant as a policy set knows it: found once per connection or query, then passed by value.

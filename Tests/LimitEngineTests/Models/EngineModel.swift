@@ -145,7 +145,9 @@ struct EngineModel {
     }
     return Decision(
       outcome: isAdmitted ? .allow : chosen.answer.outcome, reason: .limit, flags: flags,
-      limit: LimitIndex(UInt16(chosen.limit)), capacity: chosen.settings.parameters.capacity,
+      limit: LimitIndex(UInt16(chosen.limit)),
+      place: UInt8(opinions.firstIndex { $0.limit == chosen.limit }!),
+      capacity: chosen.settings.parameters.capacity,
       remaining: chosen.answer.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : chosen.answer.retryAfter),
       resetAfter: Nanoseconds(chosen.answer.resetAfter),
