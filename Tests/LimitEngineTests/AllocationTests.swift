@@ -80,4 +80,23 @@ import Testing
     #expect(count == 0)
     #expect(standings == [.unlimited, .limited])
   }
+
+  @Test("Finding a policy by the bytes of its name allocates nothing, there or not")
+  func policiesAllocateNothing() {
+    guard limitd_allocations_of_this_thread() >= 0 else { return }
+    var plan = PolicyPlan()
+    plan.limits = [
+      LimitDefinition(name: "l", scope: .key, settings: tokenBucket(every: 1, burst: 1))
+    ]
+    plan.policies = Array(repeating: [0], count: 100)
+    let policies = plan.compile()
+    let (there, other) = (Array(policies.policyNames[99].utf8), Array("no such policy".utf8))
+    var found = 0
+    let count = allocations {
+      if there.withUnsafeBytes({ policies.policy(named: $0) }) == PolicyIndex(99) { found += 1 }
+      if other.withUnsafeBytes({ policies.policy(named: $0) }) != nil { found -= 1 }
+    }
+    #expect(count == 0)
+    #expect(found == 101)
+  }
 }

@@ -80,6 +80,38 @@ import Testing
     #expect(policies.tenant(named: "tenant-100000").standing == .unknown)
   }
 
+  @Test("A policy is found by its name and by the bytes of its name, other bytes find none")
+  func policyNames() {
+    var builder = PolicySetBuilder()
+    let limit = builder.addLimit(
+      LimitDefinition(name: "l", scope: .tenant, settings: tokenBucket(every: 10, burst: 1)))
+    let names = (0..<PolicySetBuilder.limitsMax).map {
+      String(repeating: "p", count: $0 % 20) + "\($0)"
+    }
+    for name in names { builder.addPolicy(named: name, limits: [limit]) }
+    let policies = builder.build(hashKey: .random())
+    func byBytes(_ name: some Sequence<UInt8>) -> PolicyIndex? {
+      Array(name).withUnsafeBytes { policies.policy(named: $0) }
+    }
+    for (number, name) in names.enumerated() {
+      #expect(policies.policy(named: name) == PolicyIndex(UInt16(number)))
+      #expect(byBytes(name.utf8) == PolicyIndex(UInt16(number)))
+      for other in [name + "\0", name + "x", "x" + name] {
+        #expect(policies.policy(named: other) == nil)
+        #expect(byBytes(other.utf8) == nil)
+      }
+    }
+    for other in [[], [0], [0xFF, 0xFE], Array(repeating: UInt8(ascii: "p"), count: 10_000)] {
+      #expect(byBytes(other) == nil)
+    }
+    #expect(policies.policy(named: UnsafeRawBufferPointer(start: nil, count: 0)) == nil)
+    #expect(policies.policy(named: "") == nil)
+  }
+
+  @Test("A policy set without policies finds none") func noPolicies() {
+    #expect(PolicySetBuilder().build(hashKey: .random()).policy(named: "p") == nil)
+  }
+
   @Test("In a policy with another unit, limits on requests count queries and the others the cost")
   func mixedUnits() {
     var plan = PolicyPlan()

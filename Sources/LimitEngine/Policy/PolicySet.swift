@@ -34,8 +34,9 @@ public final class PolicySet: @unchecked Sendable {
   private let entries: UnsafeMutablePointer<PolicyEntry>
   private let policies: UnsafeMutablePointer<PolicyRange>
   private let policyCount: UInt16
-  private let policyNumbers: [String: PolicyIndex]
-  private let tenants: TenantIndexTable
+  private let namedPolicies: FingerprintTable<NamedPolicy>
+  private let policyHashKey: HashKey
+  private let tenants: FingerprintTable<Tenant>
   private let tenantHashKey: HashKey
 
   init(_ builder: consuming PolicySetBuilder, hashKey: HashKey) {
@@ -48,18 +49,21 @@ public final class PolicySet: @unchecked Sendable {
     policyCount = UInt16(builder.policies.count)
     namedTenantCount = builder.tenants.count
     anyTenant = builder.anyTenant
-    policyNumbers = Dictionary(
-      uniqueKeysWithValues: builder.policies.enumerated().map { ($1.name, PolicyIndex(UInt16($0))) }
-    )
+    policyHashKey = hashKey.derived(for: "policy")
     tenantHashKey = hashKey.derived(for: "tenant")
     (rules, rows) = Self.compileRules(&builder, hashKey: hashKey.derived(for: "limit"))
-    (entries, policies) = Self.compilePolicies(builder, tagKey: hashKey.derived(for: "policy"))
-    let key = tenantHashKey
-    tenants = TenantIndexTable(
+    (entries, policies) = Self.compilePolicies(builder, tagKey: hashKey.derived(for: "tag"))
+    let (policyKey, tenantKey) = (policyHashKey, tenantHashKey)
+    namedPolicies = FingerprintTable(
+      builder.policies.enumerated().lazy.map { number, policy in
+        NamedPolicy(
+          fingerprint: policyKey.fingerprint(of: policy.name), index: PolicyIndex(UInt16(number)))
+      }, count: builder.policies.count)
+    tenants = FingerprintTable(
       builder.tenants.lazy.map { name, treatment in
         Tenant(
-          fingerprint: key.fingerprint(of: name), standing: treatment.standing, edition: edition,
-          row: UInt32(treatment.row.index))
+          fingerprint: tenantKey.fingerprint(of: name), standing: treatment.standing,
+          edition: edition, row: UInt32(treatment.row.index))
       }, count: builder.tenants.count)
   }
 
@@ -72,8 +76,16 @@ public final class PolicySet: @unchecked Sendable {
 
   // MARK: Names
 
-  /// The policy of that name. O(1).
-  public func policy(named name: String) -> PolicyIndex? { policyNumbers[name] }
+  /// The policy of that name. Expected O(1), allocates nothing.
+  public func policy(named name: UnsafeRawBufferPointer) -> PolicyIndex? {
+    namedPolicies.find(SipHash.hash(name, key: policyHashKey))?.index
+  }
+
+  /// The policy of that name, which is compared by its UTF-8 bytes.
+  public func policy(named name: String) -> PolicyIndex? {
+    var name = name
+    return name.withUTF8 { policy(named: UnsafeRawBufferPointer($0)) }
+  }
 
   /// The tenant of that name, named in the set or not. O(1), allocates nothing.
   public func tenant(named name: UnsafeRawBufferPointer) -> Tenant {

@@ -59,9 +59,9 @@ public struct PolicySetBuilder: Sendable {
 
   /// Adds a policy: the limits that a query is decided against, all or nothing.
   ///
-  /// - Precondition: 1 ... `limitsPerPolicyMax` different limits, of which at most
-  ///   `concurrencyLimitsPerPolicyMax` are concurrency limits, and in no more than one unit besides
-  ///   `requests`.
+  /// - Precondition: a name of its own; 1 ... `limitsPerPolicyMax` different limits, of which at
+  ///   most `concurrencyLimitsPerPolicyMax` are concurrency limits, and in no more than one unit
+  ///   besides `requests`.
   @discardableResult public mutating func addPolicy(named name: String, limits list: [LimitIndex])
     -> PolicyIndex
   {
@@ -75,6 +75,7 @@ public struct PolicySetBuilder: Sendable {
       Set(definitions.map(\.unit)).subtracting([LimitDefinition.requests]).count <= 1,
       "a query has one cost, so a policy counts in one unit besides requests")
     precondition(policies.count < Self.limitsMax, "a policy set holds at most 1024 policies")
+    precondition(!policies.contains { $0.name == name }, "a policy's name is its own")
     policies.append((name, list))
     return PolicyIndex(UInt16(policies.count - 1))
   }

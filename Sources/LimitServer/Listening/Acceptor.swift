@@ -1,0 +1,141 @@
+// Takes connections in, and gives each to the loop that has fewest. One thread of its own.
+
+import CLinux
+import Glibc
+import LimitProtocol
+import Logging
+
+/// Accepts until it is told to stop; then takes what the kernel has queued, and closes the socket.
+struct Acceptor: ~Copyable {
+  private enum Token: UInt64 { case listener = 1, wakeUp = 2 }
+
+  /// How long to leave the listener alone when the process has no descriptor left.
+  private static let pauseMilliseconds: Int32 = 100
+  /// Most connections that are accepted before the loop looks for a stop.
+  private static let turnMax = 64
+
+  private let listener: ListeningSocket
+  private let control: AcceptorControl
+  private let loops: [LoopHandle]
+  private let census: Census
+  private let log: Logger
+  private let poller: Poller
+  private var isPaused = false
+
+  init(
+    _ listener: consuming ListeningSocket, control: AcceptorControl, loops: [LoopHandle],
+    census: Census, log: Logger
+  ) throws(SystemError) {
+    self.listener = listener
+    self.control = control
+    self.loops = loops
+    self.census = census
+    self.log = log
+    poller = try Poller()
+    try poller.add(self.listener.descriptor, .input, token: Token.listener.rawValue)
+    try poller.add(control.wakeUp.descriptor, .input, token: Token.wakeUp.rawValue)
+  }
+
+  mutating func run() {
+    while true {
+      let count = poller.wait(milliseconds: isPaused ? Self.pauseMilliseconds : -1)
+      for place in 0..<count where poller.event(place).token == Token.wakeUp.rawValue {
+        // Who connected before the stop is served like anyone else.
+        while acceptSome() {}
+        return
+      }
+      if isPaused { resume() }
+      _ = acceptSome()
+    }
+  }
+
+  /// Accepts a few connections.
+  ///
+  /// - Returns: whether there may be more at once.
+  private mutating func acceptSome() -> Bool {
+    for _ in 0..<Self.turnMax {
+      let socket = limitd_accept(listener.descriptor)
+      guard socket < 0 else {
+        admit(socket)
+        continue
+      }
+      switch errno {
+      case EINTR, ECONNABORTED: continue
+      case EAGAIN: return false
+      default:
+        // EMFILE, ENFILE, ENOMEM, ENOBUFS: the connection stays queued, and the poller would
+        // report it for ever.
+        pause(.last())
+        return false
+      }
+    }
+    return true
+  }
+
+  private mutating func pause(_ error: SystemError) {
+    guard !isPaused else { return }
+    isPaused = true
+    poller.change(listener.descriptor, [], token: Token.listener.rawValue)
+    log.warning("accepting is paused: \(error)", metadata: ["connections": "\(census.total)"])
+  }
+
+  private mutating func resume() {
+    isPaused = false
+    poller.change(listener.descriptor, .input, token: Token.listener.rawValue)
+  }
+
+  private func admit(_ socket: Int32) {
+    guard let peer = Peer(of: socket) else {
+      close(socket)
+      return
+    }
+    guard census.enter(peer.userID) else {
+      refuse(socket)
+      return
+    }
+    // Relaxed: any order of the counts is good enough for a choice.
+    let loop = loops.min {
+      $0.connectionCount.load(ordering: .relaxed) < $1.connectionCount.load(ordering: .relaxed)
+    }!
+    loop.connectionCount.add(1, ordering: .relaxed)
+    loop.send(.connection(descriptor: socket, peer))
+  }
+
+  /// Says that there are too many connections, if the peer can hear it, and closes.
+  private func refuse(_ socket: Int32) {
+    withUnsafeTemporaryAllocation(byteCount: ErrorReply.byteCountMax, alignment: 8) { memory in
+      var writer = WireWriter(memory)
+      ErrorReply(
+        code: ErrorCode.limitReached.rawValue, text: "too many connections; try again later"
+      ).encode(id: 0, into: &writer)
+      _ = send(
+        socket, writer.bytes.baseAddress, writer.count, Int32(MSG_NOSIGNAL.rawValue))
+    }
+    close(socket)
+  }
+}
+
+/// How other threads reach the acceptor.
+final class AcceptorControl: Sendable {
+  let wakeUp: WakeUp
+
+  init() throws(SystemError) { wakeUp = try WakeUp() }
+
+  func stop() { wakeUp.ring() }
+}
+
+extension Peer {
+  private static let groupsMax: Int32 = 1024
+
+  /// Who is at the other end of a connected Unix socket; `nil` where the kernel does not say.
+  init?(of socket: Int32) {
+    var credentials = limitd_peer()
+    guard limitd_peer_credentials(socket, &credentials) == 0 else { return nil }
+    var groups = [credentials.gid]
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Int(Self.groupsMax)) { memory in
+      let count = limitd_peer_groups(socket, memory.baseAddress!, Self.groupsMax)
+      groups.append(contentsOf: memory.prefix(max(0, Int(count))))
+    }
+    self.init(processID: credentials.pid, userID: credentials.uid, groupIDs: groups)
+  }
+}

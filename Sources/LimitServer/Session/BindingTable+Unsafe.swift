@@ -1,0 +1,87 @@
+// The handles of one connection. One thread uses a table.
+
+import Glibc
+import LimitEngine
+import LimitProtocol
+
+/// What a handle stands for: names, and what they mean under one rulebook.
+struct Binding: BitwiseCopyable {
+  var tenant: Tenant
+  /// The rulebook that the fields besides the names were looked up in; 0 where the handle is not
+  /// bound, or its policy is not in that rulebook.
+  var generation: UInt32
+  var tag: UInt32
+  var policy: PolicyIndex
+  var roles: PeerRoles
+  fileprivate var tenantLength: UInt8
+  fileprivate var policyLength: UInt8
+  /// Tenant, then policy; `nil` where the handle is not bound.
+  fileprivate var names: UnsafeMutableRawPointer?
+}
+
+/// Handles from 0, as many as the client has used. Grows to the next power of two.
+struct BindingTable: ~Copyable {
+  private var bindings: UnsafeMutablePointer<Binding>?
+  private(set) var count = 0
+  private let countMax: Int
+
+  init(countMax: Int) { self.countMax = countMax }
+
+  deinit {
+    for handle in 0..<count { bindings![handle].names?.deallocate() }
+    bindings?.deallocate()
+  }
+
+  /// The binding, whether up to date or not. `nil`: never bound.
+  @inline(__always) subscript(handle: UInt16) -> UnsafeMutablePointer<Binding>? {
+    Int(handle) < count ? bindings.unsafelyUnwrapped + Int(handle) : nil
+  }
+
+  /// The names that a handle was bound to.
+  func names(_ binding: UnsafeMutablePointer<Binding>) -> (
+    tenant: UnsafeRawBufferPointer, policy: UnsafeRawBufferPointer
+  )? {
+    guard let names = binding.pointee.names else { return nil }
+    let tenantLength = Int(binding.pointee.tenantLength)
+    return (
+      UnsafeRawBufferPointer(start: names, count: tenantLength),
+      UnsafeRawBufferPointer(
+        start: names + tenantLength, count: Int(binding.pointee.policyLength))
+    )
+  }
+
+  /// Binds a handle to names; its meaning is filled in by the caller.
+  ///
+  /// - Returns: `nil` where the handle is beyond the connection's.
+  mutating func bind(_ request: BindRequest) -> UnsafeMutablePointer<Binding>? {
+    let place = Int(request.handle)
+    guard place < countMax else { return nil }
+    if place >= count { grow(toHold: place) }
+    let binding = bindings.unsafelyUnwrapped + place
+    binding.pointee.names?.deallocate()
+    let names = UnsafeMutableRawPointer.allocate(
+      byteCount: request.tenant.count + request.policy.count, alignment: 1)
+    names.copyMemory(from: request.tenant.baseAddress!, byteCount: request.tenant.count)
+    (names + request.tenant.count)
+      .copyMemory(from: request.policy.baseAddress!, byteCount: request.policy.count)
+    binding.pointee.names = names
+    binding.pointee.tenantLength = UInt8(request.tenant.count)
+    binding.pointee.policyLength = UInt8(request.policy.count)
+    binding.pointee.generation = 0
+    return binding
+  }
+
+  private mutating func grow(toHold place: Int) {
+    var grown = max(16, count)
+    while grown <= place { grown *= 2 }
+    grown = min(grown, countMax)
+    let memory = UnsafeMutablePointer<Binding>.allocate(capacity: grown)
+    memset(memory, 0, grown * MemoryLayout<Binding>.stride)
+    if let bindings {
+      memory.update(from: bindings, count: count)
+      bindings.deallocate()
+    }
+    bindings = memory
+    count = grown
+  }
+}

@@ -1,0 +1,146 @@
+// Queries: gathered with their memory on its way, then decided together, in order.
+
+import LimitEngine
+import LimitProtocol
+
+extension Session {
+  /// Adds a query to the group.
+  ///
+  /// - Precondition: the group is not full.
+  @inline(__always) mutating func gather(
+    _ request: QueryRequest, _ kind: PendingQuery.Kind, _ header: FrameHeader,
+    in work: inout Workplace
+  ) throws(ProtocolError) {
+    guard request.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
+    if kind == .acquire, !permits.hasRoom(for: work.group.acquireCount + 1) {
+      throw ProtocolError(
+        .limitReached, "this connection holds \(work.limits.permits) permits, the most it may")
+    }
+    let target = try resolve(request.subject, for: .query, in: work)
+    append(
+      target, key: request.key, cost: request.cost, kind, id: header.id,
+      reply: header.operation | Operation.reply, in: &work)
+  }
+
+  @inline(__always) private func append(
+    _ target: Target, key: UnsafeRawBufferPointer, cost: UInt64, _ kind: PendingQuery.Kind,
+    id: UInt32, reply: UInt8, in work: inout Workplace
+  ) {
+    let query = Query(
+      tenant: target.tenant, policy: target.policy, key: target.tenant.fingerprint(ofKey: key),
+      cost: cost)
+    work.engine.prefetch(query, under: work.rulebook.policies)
+    work.group.append(
+      PendingQuery(
+        query: query, id: id, tag: target.tag, kind: kind, reply: reply))
+  }
+
+  /// Decides the gathered queries in order, and writes their replies.
+  ///
+  /// - Precondition: the writer has room for them.
+  @inline(__always) mutating func decideGathered(
+    at now: Instant, into output: inout WireWriter, in work: inout Workplace
+  ) {
+    if work.group.count > 0 {
+      decideGroup(
+        at: clock ?? now, engine: work.engine, policies: work.rulebook.policies, into: &output,
+        in: &work)
+    }
+  }
+
+  @inline(never) private mutating func decideGroup(
+    at now: Instant, engine: Engine, policies: PolicySet, into output: inout WireWriter,
+    in work: inout Workplace
+  ) {
+    let count = work.group.count
+    for place in 0..<count {
+      let pending = work.group[place]
+      guard let query = pending.pointee.query else {
+        DecisionRecord(notDecided: pending.pointee.error).encode(into: &output)
+        continue
+      }
+      let decision: Decision
+      switch pending.pointee.kind {
+      case .check, .batchItem: decision = engine.check(query, under: policies, at: now)
+      case .peek: decision = engine.peek(query, under: policies, at: now)
+      case .acquire:
+        acquire(query, pending, at: now, engine: engine, policies: policies, into: &output)
+        continue
+      }
+      let record = DecisionRecord(decision, tag: pending.pointee.tag)
+      if pending.pointee.kind == .batchItem {
+        record.encode(into: &output)
+      } else {
+        DecisionReply.encode(
+          record, permit: nil, operation: pending.pointee.reply, id: pending.pointee.id,
+          into: &output)
+      }
+    }
+    work.decisionCount &+= UInt64(count)
+    work.group.removeAll()
+  }
+
+  @inline(never) private mutating func acquire(
+    _ query: Query, _ pending: UnsafePointer<PendingQuery>, at now: Instant, engine: Engine,
+    policies: PolicySet, into output: inout WireWriter
+  ) {
+    var acquisition = engine.acquire(query, under: policies, at: now)
+    var number: UInt64 = 0
+    if let permit = acquisition.takePermit() { number = permits.insert(permit) }
+    DecisionReply.encode(
+      DecisionRecord(acquisition.decision, tag: pending.pointee.tag), permit: number,
+      operation: pending.pointee.reply, id: pending.pointee.id, into: &output)
+  }
+
+  /// Decides a batch and writes its reply.
+  ///
+  /// - Precondition: nothing is gathered, and the writer has room for the whole reply.
+  @inline(never) mutating func serveBatch(
+    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
+    into output: inout WireWriter, in work: inout Workplace
+  ) throws(ProtocolError) {
+    var batch = try BatchRequest(body)
+    guard batch.count <= work.limits.batchItems else {
+      throw ProtocolError(.tooLarge, "a batch has at most \(work.limits.batchItems) items here")
+    }
+    BatchReply.encodeStart(count: batch.count, id: header.id, into: &output)
+    while let item = batch.next() {
+      if work.group.isFull { decideGathered(at: now, into: &output, in: &work) }
+      do throws(ProtocolError) {
+        guard item.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
+        let target = try resolve(.handle(item.handle), for: .query, in: work)
+        append(target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, in: &work)
+      } catch {
+        work.group.append(.notDecided(error.code))
+      }
+    }
+    decideGathered(at: now, into: &output, in: &work)
+  }
+}
+
+extension PendingQuery {
+  /// An item of a batch that keeps its place without being decided.
+  fileprivate static func notDecided(_ error: ErrorCode) -> PendingQuery {
+    PendingQuery(query: nil, id: 0, tag: 0, kind: .batchItem, reply: 0, error: error)
+  }
+}
+
+extension ProtocolError {
+  @inline(never) static func keyTooLong(_ limits: SessionLimits) -> ProtocolError {
+    ProtocolError(.tooLarge, "a key has at most \(limits.keyBytes) bytes here")
+  }
+}
+
+extension DecisionRecord {
+  /// The engine's decision as it goes on the wire.
+  @inline(__always) init(_ decision: Decision, tag: UInt32) {
+    self.init(
+      outcome: decision.outcome.rawValue, reason: decision.reason.rawValue,
+      flags: decision.flags.rawValue, place: decision.place,
+      receipt: WireReceipt(
+        tag: tag, decidedAt: decision.receipt.decidedAt.nanoseconds,
+        charged: decision.receipt.charged, escalated: decision.receipt.escalated),
+      capacity: decision.capacity, remaining: decision.remaining,
+      retryAfter: decision.retryAfter.count, resetAfter: decision.resetAfter.count)
+  }
+}
