@@ -18,12 +18,14 @@ if Context.environment["LIMITD_WARNINGS_AS_ERRORS"] == "1" {
 let package = Package(
   name: "limitd",
   products: [
+    .executable(name: "limitd", targets: ["limitd"]),
     .executable(name: "limitctl", targets: ["limitctl"]),
     .library(name: "LimitEngine", targets: ["LimitEngine"]),
     .library(name: "LimitPolicy", targets: ["LimitPolicy"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
   ],
   targets: [
@@ -45,6 +47,27 @@ let package = Package(
 
     // Frames to values and back. No I/O, no clock, no Foundation.
     .target(name: "LimitProtocol", swiftSettings: strict),
+
+    // Event loops, sessions, admission of connections. Serves the engine on a Unix socket.
+    .target(
+      name: "LimitServer",
+      dependencies: [
+        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict
+    ),
+
+    // The daemon: parses flags and wires the parts.
+    .executableTarget(
+      name: "limitd",
+      dependencies: [
+        "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitServer",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict
+    ),
 
     // The command line: one file per command.
     .executableTarget(

@@ -44,6 +44,12 @@ public struct Server: ~Copyable {
   private var sweptAt: UInt64 = 0
   private let census: Census
 
+  /// Throws what only this host can know to be wrong with a file: users and groups that it does
+  /// not have.
+  public static func check(_ file: PolicyFile) throws(ServerError) {
+    _ = try Rulebook(file, hashKey: HashKey(low: 0, high: 0))
+  }
+
   /// Opens the socket and starts to serve.
   ///
   /// - Throws: `ServerError`; nothing is left behind then.

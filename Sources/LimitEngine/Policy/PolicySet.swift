@@ -108,6 +108,9 @@ public final class PolicySet: @unchecked Sendable {
   /// The limits of a policy, in its order.
   public func limits(of policy: PolicyIndex) -> [LimitIndex] { range(of: policy).map(\.limit) }
 
+  /// How many limits a policy has, 1 ... 16. O(1).
+  public func limitCount(of policy: PolicyIndex) -> Int { range(of: policy).count }
+
   /// Stands for a policy's list of limits: their names, algorithms, scopes and units, in order.
   /// Receipts and places refer to that list, so they mean the same in every set of one
   /// installation in which the policy has the same tag. O(1).

@@ -1,0 +1,23 @@
+// What a reload replaces: the policy set and the access rules, together.
+
+import LimitEngine
+import LimitPolicy
+import Synchronization
+
+/// One configuration's rules, ready to decide by. Immutable. Each event loop holds the one that it
+/// decides by and lets go of it between two turns; the last one to let go frees it.
+final class Rulebook: Sendable {
+  let policies: PolicySet
+  let access: Access
+  /// Counts rulebooks from 1; 0 is never one.
+  let generation: UInt32
+
+  /// Relaxed: the number is its own whole message.
+  private static let generations = Atomic<UInt32>(0)
+
+  init(_ file: PolicyFile, hashKey: HashKey) throws(ServerError) {
+    policies = file.compile(hashKey: hashKey)
+    access = try Access(file.daemon.access, policies: policies, path: file.path)
+    generation = Self.generations.wrappingAdd(1, ordering: .relaxed).newValue
+  }
+}

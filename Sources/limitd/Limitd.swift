@@ -1,0 +1,110 @@
+// limitd: the command line of the daemon. Flags stand above the file's `daemon:` section.
+
+import ArgumentParser
+import Glibc
+import LimitEngine
+import LimitPolicy
+import LimitProtocol
+
+@main struct Limitd: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "limitd",
+    abstract: "Answers for every process of a host what each tenant may do now.",
+    discussion: """
+      Serves the limits of a policy file on a Unix socket. SIGHUP reloads the file, SIGTERM and \
+      SIGINT end the daemon after it has answered what it received. See limitd(8).
+
+      Exit codes: 0 ended as asked; 1 cannot serve; 64 a wrong command line; 78 an invalid file.
+      """,
+    version: "limitd \(Release.version) (protocol \(ProtocolVersion.current))"
+  )
+
+  @Option(help: ArgumentHelp("The policy file.", valueName: "file"))
+  var config = "/etc/limitd/limitd.yaml"
+
+  @Option(
+    help: ArgumentHelp(
+      "The socket that clients connect to. Default: daemon.socket, else /run/limitd/limitd.sock.",
+      valueName: "path"))
+  var socket: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The socket of the admin interface, which this release does not serve yet. Default: "
+        + "daemon.admin-socket, else /run/limitd/admin.sock.",
+      valueName: "path"))
+  var adminSocket: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where the daemon keeps its hash key. Default: daemon.state-dir, else /var/lib/limitd.",
+      valueName: "dir"))
+  var stateDir: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Event loops, 1 to 64, a thread each. Default: daemon.workers, else one per processor.",
+      valueName: "n"))
+  var workers: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "How long an idle event loop polls before it sleeps, 0 to 10000. Default: daemon.spin, else 0.",
+      valueName: "microseconds"))
+  var spin: UInt64?
+
+  @Flag(help: "Check the file, print what is wrong with it, and end.")
+  var checkConfig = false
+
+  @Flag(
+    help: ArgumentHelp(
+      "For tests: decide each connection's requests at the times that it sets.",
+      visibility: .hidden))
+  var traceClock = false
+
+  func validate() throws {
+    if let workers, !(1...64).contains(workers) {
+      throw ValidationError("--workers is a number from 1 to 64.")
+    }
+    if let spin, spin > 10_000 {
+      throw ValidationError("--spin is a number of microseconds from 0 to 10000.")
+    }
+    for (flag, path) in [("--socket", socket), ("--admin-socket", adminSocket)] {
+      guard let path else { continue }
+      // sockaddr_un has room for 108 bytes with the terminator.
+      guard (1...107).contains(path.utf8.count) else {
+        throw ValidationError("\(flag) is a path of 1 to 107 bytes.")
+      }
+    }
+    if stateDir == "" { throw ValidationError("--state-dir needs a directory.") }
+  }
+
+  func run() throws {
+    let file: PolicyFile
+    do throws(PolicyFileError) {
+      file = try load()
+    } catch {
+      StandardError.write("\(error)\n")
+      throw ExitCode(EX_CONFIG)
+    }
+    if checkConfig {
+      for warning in file.warnings { StandardError.write("\(warning)\n") }
+      // A name that this host does not know is found only here, not by `limitctl config check`.
+      try Daemon.check(file)
+      print("\(file.path): good")
+      return
+    }
+    try Daemon(file, isClockSettable: traceClock, reading: load).run()
+  }
+
+  /// The file, with what the flags say instead.
+  private func load() throws(PolicyFileError) -> PolicyFile {
+    var file = try PolicyFile.load(path: config)
+    if let socket { file.daemon.socket.path = socket }
+    if let adminSocket { file.daemon.adminSocket.path = adminSocket }
+    if let stateDir { file.daemon.stateDirectory = stateDir }
+    if let workers { file.daemon.workers = workers }
+    if let spin { file.daemon.spin = spin * .microsecond }
+    return file
+  }
+}

@@ -1,0 +1,75 @@
+// Log lines on standard error, for journald or for a person.
+
+import Glibc
+import LimitPolicy
+import Logging
+
+/// Standard error, a whole line per write, so that lines of several threads do not mix.
+enum StandardError {
+  static func write(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+  }
+}
+
+/// A log handler. Where standard error is the journal, lines begin with the level as
+/// sd-daemon(3) has it (`<3>`); elsewhere with the time and the level's name.
+struct StandardErrorLog: LogHandler {
+  var metadata: Logger.Metadata = [:]
+  var logLevel: Logger.Level
+  private let isJournal: Bool
+
+  init(level: DaemonSettings.LogLevel) {
+    logLevel = Logger.Level(rawValue: level.rawValue) ?? .info
+    isJournal = Self.isJournal()
+  }
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
+    let fields = all.sorted { $0.key < $1.key }.map { " \($0)=\($1)" }.joined()
+    let start = isJournal ? "<\(event.level.priority)>" : "\(Self.time()) \(event.level.rawValue): "
+    StandardError.write("\(start)\(event.message)\(fields)\n")
+  }
+
+  /// systemd names the device and the inode of the stream that it reads (systemd.exec(5)).
+  private static func isJournal() -> Bool {
+    guard let stream = getenv("JOURNAL_STREAM") else { return false }
+    var status = stat()
+    guard fstat(STDERR_FILENO, &status) == 0 else { return false }
+    return String(cString: stream) == "\(status.st_dev):\(status.st_ino)"
+  }
+
+  /// UTC, to the millisecond.
+  private static func time() -> String {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    var parts = tm()
+    gmtime_r(&now.tv_sec, &parts)
+    func padded(_ number: Int32, _ width: Int = 2) -> String {
+      let text = String(number)
+      return String(repeating: "0", count: max(0, width - text.count)) + text
+    }
+    let date = "\(parts.tm_year + 1900)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
+    let time = "\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
+    return "\(date)T\(time).\(padded(Int32(now.tv_nsec / 1_000_000), 3))Z"
+  }
+}
+
+extension Logger.Level {
+  /// syslog(3)'s number.
+  fileprivate var priority: Int {
+    switch self {
+    case .trace, .debug: 7
+    case .info: 6
+    case .notice: 5
+    case .warning: 4
+    case .error: 3
+    case .critical: 2
+    }
+  }
+}
