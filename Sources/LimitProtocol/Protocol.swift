@@ -49,7 +49,7 @@ public enum Operation: UInt8, Sendable, CaseIterable {
 }
 
 /// Why a request was not answered.
-public enum ErrorCode: UInt16, Sendable, CaseIterable {
+public enum ErrorCode: UInt16, Sendable, BitwiseCopyable, CaseIterable {
   case malformed = 1
   case tooLarge = 2
   case unknownOperation = 3
@@ -98,13 +98,13 @@ public struct ProtocolError: Error, Hashable, Sendable {
 }
 
 /// What a peer may do. Values as on the wire.
-public struct PeerRoles: OptionSet, Hashable, Sendable, BitwiseCopyable {
+@frozen public struct PeerRoles: OptionSet, Hashable, Sendable, BitwiseCopyable {
   public let rawValue: UInt8
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
+  @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
   /// Check, peek, acquire, release, batch.
-  public static let query = PeerRoles(rawValue: 1)
-  public static let refund = PeerRoles(rawValue: 2)
-  public static let observe = PeerRoles(rawValue: 4)
-  public static let administer = PeerRoles(rawValue: 8)
+  @inlinable public static var query: PeerRoles { PeerRoles(rawValue: 1) }
+  @inlinable public static var refund: PeerRoles { PeerRoles(rawValue: 2) }
+  @inlinable public static var observe: PeerRoles { PeerRoles(rawValue: 4) }
+  @inlinable public static var administer: PeerRoles { PeerRoles(rawValue: 8) }
 }

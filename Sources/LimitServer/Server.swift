@@ -54,41 +54,61 @@ public struct Server: ~Copyable {
   ///
   /// - Throws: `ServerError`; nothing is left behind then.
   public init(_ file: PolicyFile, _ options: ServerOptions, log: Logger) throws(ServerError) {
-    let settings = file.daemon
     let rulebook = try Rulebook(file, hashKey: options.hashKey)
-    let listener = try ListeningSocket(settings.socket)
-    let engine = Engine(Engine.Configuration(settings.table))
+    let listener = try ListeningSocket(file.daemon.socket)
+    let engine = Engine(
+      Engine.Configuration(file.daemon.table),
+      keyMemory: TableMemory.allocate(slots: file.daemon.table.keySlots),
+      release: TableMemory.release)
+    let limits = file.daemon.limits
     let census = Census(
-      connectionsMax: settings.limits.connections,
-      connectionsPerUserMax: settings.limits.connectionsPerUser)
+      connectionsMax: limits.connections, connectionsPerUserMax: limits.connectionsPerUser)
+    let parts = try Self.start(
+      listener, file.daemon, options, census: census, log: log
+    ) {
+      Workplace(
+        engine: engine, rulebook: rulebook,
+        limits: SessionLimits(limits, isClockSettable: options.isClockSettable),
+        daemonVersion: options.version)
+    }
     hashKey = options.hashKey
     self.engine = engine
     self.census = census
-    let limits = SessionLimits(settings.limits, isClockSettable: options.isClockSettable)
-    var handles: [LoopHandle] = []
+    loops = parts.loops
+    loopThreads = parts.threads
+    acceptorControl = parts.control
+    acceptor = parts.acceptor
+  }
+
+  private typealias Parts = (
+    loops: [LoopHandle], threads: [Thread], control: AcceptorControl, acceptor: Thread
+  )
+
+  /// Starts the threads; where one cannot be, none is left.
+  private static func start(
+    _ listener: consuming ListeningSocket, _ settings: DaemonSettings, _ options: ServerOptions,
+    census: Census, log: Logger, work: () -> Workplace
+  ) throws(ServerError) -> Parts {
+    var loops: [LoopHandle] = []
     var threads: [Thread] = []
     do throws(SystemError) {
       for number in 0..<options.workers {
         let handle = try LoopHandle()
         var loop = try EventLoop(
           handle, census: census, deadlines: EventLoop.Deadlines(settings.limits),
-          spin: settings.spin.count, queueBytes: settings.limits.queueBytes,
-          work: Workplace(
-            engine: engine, rulebook: rulebook, limits: limits, daemonVersion: options.version))
-        handles.append(handle)
+          spin: settings.spin.count, queueBytes: settings.limits.queueBytes, work: work())
+        loops.append(handle)
         threads.append(Thread(named: "limitd-loop-\(number)") { loop.run() })
       }
       let control = try AcceptorControl()
       var accepting = try Acceptor(
-        listener, control: control, loops: handles, census: census, log: log)
-      acceptorControl = control
-      acceptor = Thread(named: "limitd-accept") { accepting.run() }
+        listener, control: control, loops: loops, census: census, log: log)
+      let acceptor = Thread(named: "limitd-accept") { accepting.run() }
+      return (loops, threads, control, acceptor)
     } catch {
-      Self.end(handles, threads)
+      end(loops, threads)
       throw .system(doing: "start serving", error)
     }
-    loops = handles
-    loopThreads = threads
   }
 
   private static func end(_ loops: [LoopHandle], _ threads: [Thread]) {
@@ -119,6 +139,9 @@ public struct Server: ~Copyable {
     sweptAt = decisionCount
     engine.sweep(at: bootClock())
   }
+
+  /// Processors that this process may use, 1 ... 64: how many loops are of use.
+  public static var processorCount: Int { min(Int(limitd_processor_count()), 64) }
 
   /// Queries decided since the start.
   public var decisionCount: UInt64 {

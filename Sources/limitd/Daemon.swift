@@ -52,7 +52,7 @@ struct Daemon {
 
     var options = ServerOptions(
       hashKey: HashKeyFile.key(in: file.daemon.stateDirectory, log: log),
-      workers: file.daemon.workers ?? Self.processorCount, version: Release.version)
+      workers: file.daemon.workers ?? Server.processorCount, version: Release.version)
     options.isClockSettable = isClockSettable
     let server: Server
     do throws(ServerError) {
@@ -124,13 +124,5 @@ struct Daemon {
       ("limits", new.limits != old.limits),
     ]
     return differences.filter(\.1).map(\.0)
-  }
-
-  /// Processors that this process may use.
-  private static var processorCount: Int {
-    var processors = cpu_set_t()
-    guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &processors) == 0 else { return 1 }
-    let count = withUnsafeBytes(of: &processors) { $0.reduce(0) { $0 + $1.nonzeroBitCount } }
-    return min(max(1, count), 64)
   }
 }

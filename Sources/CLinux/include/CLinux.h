@@ -47,6 +47,23 @@ static inline int limitd_epoll_control(int epoll, int operation, int descriptor,
   return epoll_ctl(epoll, operation, descriptor, &event);
 }
 
+// MSG_NOSIGNAL: a peer that is gone is an error of the call, not a signal to the process.
+static const int limitd_send_without_signal = MSG_NOSIGNAL;
+
+// sched_getaffinity(2): how many processors this process may use; at least 1.
+extern int sched_getaffinity(int process, unsigned long size, void *mask);
+
+static inline int limitd_processor_count(void) {
+  uint64_t mask[128] = {0};
+  int count = 0;
+  if (sched_getaffinity(0, sizeof mask, mask) < 0) return 1;
+  for (int word = 0; word < 128; word++) count += __builtin_popcountll(mask[word]);
+  return count > 0 ? count : 1;
+}
+
+// pthread_setname_np(3): at most 15 bytes.
+extern int pthread_setname_np(unsigned long thread, const char *name);
+
 static const uint32_t limitd_epoll_in = EPOLLIN;
 static const uint32_t limitd_epoll_out = EPOLLOUT;
 static const uint32_t limitd_epoll_hang_up = EPOLLHUP;

@@ -60,13 +60,15 @@
   }
 
   @inlinable @inline(__always) public func encode(into writer: inout WireWriter) {
-    writer.write(
-      UInt32(outcome) | UInt32(reason) << 8 | UInt32(flags) << 16 | UInt32(place) << 24)
-    receipt.encode(into: &writer)
-    writer.write(capacity)
-    writer.write(remaining)
-    writer.write(retryAfter)
-    writer.write(resetAfter)
+    // One check of the room for all fields: a batch writes hundreds of these.
+    let memory = writer.advance(by: Self.byteCount)
+    let head = UInt32(outcome) | UInt32(reason) << 8 | UInt32(flags) << 16 | UInt32(place) << 24
+    memory.storeBytes(of: head.littleEndian, as: UInt32.self)
+    receipt.store(at: memory + 4)
+    (memory + 24).storeBytes(of: capacity.littleEndian, as: UInt64.self)
+    (memory + 32).storeBytes(of: remaining.littleEndian, as: UInt64.self)
+    (memory + 40).storeBytes(of: retryAfter.littleEndian, as: UInt64.self)
+    (memory + 48).storeBytes(of: resetAfter.littleEndian, as: UInt64.self)
   }
 }
 

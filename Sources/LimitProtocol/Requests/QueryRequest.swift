@@ -112,7 +112,7 @@ extension ProtocolError {
 
   /// A body that goes on behind its fields.
   @inline(never)
-  static func long(_ what: String) -> ProtocolError {
+  package static func long(_ what: String) -> ProtocolError {
     ProtocolError(.malformed, "\(what) has bytes behind its last field")
   }
 

@@ -31,10 +31,15 @@
   }
 
   @inlinable @inline(__always) public func encode(into writer: inout WireWriter) {
-    writer.write(tag)
-    writer.write(decidedAt)
-    writer.write(UInt32(charged))
-    writer.write(escalated)
+    store(at: writer.advance(by: Self.byteCount))
+  }
+
+  /// - Precondition: there are 20 bytes at `memory`.
+  @inlinable @inline(__always) func store(at memory: UnsafeMutableRawPointer) {
+    memory.storeBytes(of: tag.littleEndian, as: UInt32.self)
+    (memory + 4).storeBytes(of: decidedAt.littleEndian, as: UInt64.self)
+    (memory + 12).storeBytes(of: UInt32(charged).littleEndian, as: UInt32.self)
+    (memory + 16).storeBytes(of: escalated.littleEndian, as: UInt32.self)
   }
 }
 

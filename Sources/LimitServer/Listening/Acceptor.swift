@@ -4,6 +4,7 @@ import CLinux
 import Glibc
 import LimitProtocol
 import Logging
+import Synchronization
 
 /// Accepts until it is told to stop; then takes what the kernel has queued, and closes the socket.
 struct Acceptor: ~Copyable {
@@ -26,14 +27,15 @@ struct Acceptor: ~Copyable {
     _ listener: consuming ListeningSocket, control: AcceptorControl, loops: [LoopHandle],
     census: Census, log: Logger
   ) throws(SystemError) {
+    let poller = try Poller()
+    try poller.add(listener.descriptor, .input, token: Token.listener.rawValue)
+    try poller.add(control.wakeUp.descriptor, .input, token: Token.wakeUp.rawValue)
+    self.poller = poller
     self.listener = listener
     self.control = control
     self.loops = loops
     self.census = census
     self.log = log
-    poller = try Poller()
-    try poller.add(self.listener.descriptor, .input, token: Token.listener.rawValue)
-    try poller.add(control.wakeUp.descriptor, .input, token: Token.wakeUp.rawValue)
   }
 
   mutating func run() {
@@ -109,7 +111,7 @@ struct Acceptor: ~Copyable {
         code: ErrorCode.limitReached.rawValue, text: "too many connections; try again later"
       ).encode(id: 0, into: &writer)
       _ = send(
-        socket, writer.bytes.baseAddress, writer.count, Int32(MSG_NOSIGNAL.rawValue))
+        socket, writer.bytes.baseAddress, writer.count, limitd_send_without_signal)
     }
     close(socket)
   }

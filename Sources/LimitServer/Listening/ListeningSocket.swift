@@ -22,17 +22,25 @@ struct ListeningSocket: ~Copyable {
   var descriptor: Int32 { socket.number }
 
   init(_ settings: DaemonSettings.Socket) throws(ServerError) {
+    let lock = try Self.lock(settings.path)
+    try Self.clear(settings.path)
+    let socket = try Self.makeSocket()
+    file = try Self.open(socket.number, settings)
     path = settings.path
-    lock = try Self.lock(path)
-    try Self.clear(path)
+    self.lock = lock
+    self.socket = socket
+  }
+
+  private static func makeSocket() throws(ServerError) -> Descriptor {
     do throws(SystemError) {
-      socket = try Descriptor(
-        Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0))
+      return try Descriptor(Glibc.socket(AF_UNIX, Int32(socketType), 0))
     } catch {
       throw .system(doing: "make a socket", error)
     }
-    file = try Self.open(socket.number, settings)
   }
+
+  private static let socketType =
+    SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
 
   deinit {
     var status = stat()
@@ -44,18 +52,21 @@ struct ListeningSocket: ~Copyable {
 
   /// Takes the lock that says whose the path is.
   private static func lock(_ path: String) throws(ServerError) -> Descriptor {
-    let lock: Descriptor
-    do throws(SystemError) {
-      lock = try Descriptor(Glibc.open("\(path).lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600))
-    } catch {
-      throw .system(doing: "open \(path).lock", error)
-    }
+    let lock = try openLock("\(path).lock")
     guard flock(lock.number, LOCK_EX | LOCK_NB) == 0 else {
       let error = SystemError.last()
       if error.number == EWOULDBLOCK { throw .alreadyServed(path: path) }
       throw .system(doing: "lock \(path).lock", error)
     }
     return lock
+  }
+
+  private static func openLock(_ path: String) throws(ServerError) -> Descriptor {
+    do throws(SystemError) {
+      return try Descriptor(Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600))
+    } catch {
+      throw .system(doing: "open \(path)", error)
+    }
   }
 
   /// Removes the socket of a daemon that is gone. Anything else in the way is an error.
@@ -74,7 +85,7 @@ struct ListeningSocket: ~Copyable {
   }
 
   private static func isAnswered(_ path: String) -> Bool {
-    let probe = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+    let probe = Glibc.socket(AF_UNIX, Int32(socketType), 0)
     guard probe >= 0 else { return false }
     defer { close(probe) }
     let status = withAddress(of: path) { connect(probe, $0, $1) }

@@ -1,5 +1,6 @@
 // One connection: a socket, its session, and what waits to be read or written.
 
+import CLinux
 import Glibc
 import LimitEngine
 import LimitProtocol
@@ -51,7 +52,7 @@ extension Descriptor {
 
   @inline(__always) borrowing func transmit(_ bytes: UnsafeRawBufferPointer) -> Transfer {
     while true {
-      let count = send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+      let count = send(number, bytes.baseAddress, bytes.count, limitd_send_without_signal)
       if count >= 0 { return .bytes(count) }
       if errno == EINTR { continue }
       return errno == EAGAIN ? .wouldBlock : .ended

@@ -3,6 +3,7 @@
 import Glibc
 import LimitEngine
 import LimitProtocol
+import Synchronization
 
 extension EventLoop {
   /// How often deadlines are looked at while there are any.

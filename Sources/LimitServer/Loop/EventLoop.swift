@@ -11,6 +11,7 @@ import CLinux
 import Glibc
 import LimitEngine
 import LimitProtocol
+import Synchronization
 
 /// An event loop. Made and run on its own thread.
 struct EventLoop: ~Copyable {
@@ -35,6 +36,7 @@ struct EventLoop: ~Copyable {
   let spin: UInt64
   let poller: Poller
   var work: Workplace
+  var group = QueryGroup()
   var connections = ConnectionTable()
   /// How many connections have a deadline.
   var waitCount = 0
@@ -50,19 +52,19 @@ struct EventLoop: ~Copyable {
     _ handle: LoopHandle, census: Census, deadlines: Deadlines, spin: UInt64, queueBytes: Int,
     work: consuming Workplace
   ) throws(SystemError) {
+    let poller = try Poller()
+    try poller.add(handle.wakeUp.descriptor, .input, token: Self.wakeUpToken)
+    self.poller = poller
     self.handle = handle
     self.census = census
     self.deadlines = deadlines
     self.spin = spin
     // The beginning of a frame, and what one read brings behind it. Where that has to wait for
     // `unsent`, nothing more is read until it is served.
-    let inputBytes = work.limits.frameBytes + Self.readBytes
-    let outputBytes = max(queueBytes, work.limits.outputBytesMin)
+    input = .allocate(byteCount: work.limits.frameBytes + Self.readBytes, alignment: 64)
+    output = .allocate(
+      byteCount: max(queueBytes, work.limits.outputBytesMin), alignment: 64)
     self.work = work
-    input = .allocate(byteCount: inputBytes, alignment: 64)
-    output = .allocate(byteCount: outputBytes, alignment: 64)
-    poller = try Poller()
-    try poller.add(handle.wakeUp.descriptor, .input, token: Self.wakeUpToken)
   }
 
   deinit {
@@ -84,7 +86,7 @@ struct EventLoop: ~Copyable {
         }
       }
       // Relaxed: see the counter.
-      handle.decisionCount.store(work.decisionCount, ordering: .relaxed)
+      handle.decisionCount.store(group.decisionCount, ordering: .relaxed)
       // Between turns no session is at work: here the rules may change.
       for message in handle.take() { open(message) }
       if waitCount > 0 || drainDeadline != nil { endOverdueWaits() }
@@ -108,7 +110,7 @@ struct EventLoop: ~Copyable {
     switch message {
     case .connection(let descriptor, let peer): admit(descriptor, peer)
     case .rulebook(let rulebook):
-      work.rulebook = rulebook
+      work.adopt(rulebook)
       // Releasing: pairs with the acquiring load of whoever waits for the change.
       handle.generation.store(rulebook.generation, ordering: .releasing)
     case .stop: drain()
@@ -184,7 +186,7 @@ struct EventLoop: ~Copyable {
       var writer = WireWriter(output)
       let progress = connection.pointee.session.receive(
         UnsafeRawBufferPointer(rebasing: input[consumed..<count]), at: now, into: &writer,
-        in: &work)
+        gathering: &group, in: work)
       consumed += progress.consumed
       pause = progress.pause
       guard send(writer.bytes, to: connection, at: now) else { return false }

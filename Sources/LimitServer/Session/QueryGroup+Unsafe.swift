@@ -31,6 +31,8 @@ struct QueryGroup: ~Copyable {
 
   private let entries = UnsafeMutablePointer<PendingQuery>.allocate(capacity: capacity)
   private(set) var count = 0
+  /// Queries decided so far.
+  var decisionCount: UInt64 = 0
   /// How many of them ask for a permit.
   private(set) var acquireCount = 0
 

@@ -9,28 +9,30 @@ extension Session {
   /// - Precondition: the group is not full.
   @inline(__always) mutating func gather(
     _ request: QueryRequest, _ kind: PendingQuery.Kind, _ header: FrameHeader,
-    in work: inout Workplace
+    gathering group: inout QueryGroup,
+    in work: borrowing Workplace
   ) throws(ProtocolError) {
     guard request.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
-    if kind == .acquire, !permits.hasRoom(for: work.group.acquireCount + 1) {
+    if kind == .acquire, !permits.hasRoom(for: group.acquireCount + 1) {
       throw ProtocolError(
         .limitReached, "this connection holds \(work.limits.permits) permits, the most it may")
     }
     let target = try resolve(request.subject, for: .query, in: work)
     append(
       target, key: request.key, cost: request.cost, kind, id: header.id,
-      reply: header.operation | Operation.reply, in: &work)
+      reply: header.operation | Operation.reply, gathering: &group, in: work)
   }
 
   @inline(__always) private func append(
     _ target: Target, key: UnsafeRawBufferPointer, cost: UInt64, _ kind: PendingQuery.Kind,
-    id: UInt32, reply: UInt8, in work: inout Workplace
+    id: UInt32, reply: UInt8, gathering group: inout QueryGroup,
+    in work: borrowing Workplace
   ) {
     let query = Query(
       tenant: target.tenant, policy: target.policy, key: target.tenant.fingerprint(ofKey: key),
       cost: cost)
-    work.engine.prefetch(query, under: work.rulebook.policies)
-    work.group.append(
+    work.engine.prefetch(query, under: work.policies)
+    group.append(
       PendingQuery(
         query: query, id: id, tag: target.tag, kind: kind, reply: reply))
   }
@@ -39,32 +41,32 @@ extension Session {
   ///
   /// - Precondition: the writer has room for them.
   @inline(__always) mutating func decideGathered(
-    at now: Instant, into output: inout WireWriter, in work: inout Workplace
+    at now: Instant, into output: inout WireWriter, gathering group: inout QueryGroup,
+    in work: borrowing Workplace
   ) {
-    if work.group.count > 0 {
+    if group.count > 0 {
       decideGroup(
-        at: clock ?? now, engine: work.engine, policies: work.rulebook.policies, into: &output,
-        in: &work)
+        at: clock ?? now, &group, into: &output, in: work)
     }
   }
 
   @inline(never) private mutating func decideGroup(
-    at now: Instant, engine: Engine, policies: PolicySet, into output: inout WireWriter,
-    in work: inout Workplace
+    at now: Instant, _ group: inout QueryGroup, into output: inout WireWriter,
+    in work: borrowing Workplace
   ) {
-    let count = work.group.count
+    let count = group.count
     for place in 0..<count {
-      let pending = work.group[place]
+      let pending = group[place]
       guard let query = pending.pointee.query else {
         DecisionRecord(notDecided: pending.pointee.error).encode(into: &output)
         continue
       }
       let decision: Decision
       switch pending.pointee.kind {
-      case .check, .batchItem: decision = engine.check(query, under: policies, at: now)
-      case .peek: decision = engine.peek(query, under: policies, at: now)
+      case .check, .batchItem: decision = work.engine.check(query, under: work.policies, at: now)
+      case .peek: decision = work.engine.peek(query, under: work.policies, at: now)
       case .acquire:
-        acquire(query, pending, at: now, engine: engine, policies: policies, into: &output)
+        acquire(query, pending, at: now, into: &output, in: work)
         continue
       }
       let record = DecisionRecord(decision, tag: pending.pointee.tag)
@@ -76,15 +78,15 @@ extension Session {
           into: &output)
       }
     }
-    work.decisionCount &+= UInt64(count)
-    work.group.removeAll()
+    group.decisionCount &+= UInt64(count)
+    group.removeAll()
   }
 
   @inline(never) private mutating func acquire(
-    _ query: Query, _ pending: UnsafePointer<PendingQuery>, at now: Instant, engine: Engine,
-    policies: PolicySet, into output: inout WireWriter
+    _ query: Query, _ pending: UnsafePointer<PendingQuery>, at now: Instant,
+    into output: inout WireWriter, in work: borrowing Workplace
   ) {
-    var acquisition = engine.acquire(query, under: policies, at: now)
+    var acquisition = work.engine.acquire(query, under: work.policies, at: now)
     var number: UInt64 = 0
     if let permit = acquisition.takePermit() { number = permits.insert(permit) }
     DecisionReply.encode(
@@ -97,7 +99,8 @@ extension Session {
   /// - Precondition: nothing is gathered, and the writer has room for the whole reply.
   @inline(never) mutating func serveBatch(
     _ header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
-    into output: inout WireWriter, in work: inout Workplace
+    into output: inout WireWriter, gathering group: inout QueryGroup,
+    in work: borrowing Workplace
   ) throws(ProtocolError) {
     var batch = try BatchRequest(body)
     guard batch.count <= work.limits.batchItems else {
@@ -105,16 +108,16 @@ extension Session {
     }
     BatchReply.encodeStart(count: batch.count, id: header.id, into: &output)
     while let item = batch.next() {
-      if work.group.isFull { decideGathered(at: now, into: &output, in: &work) }
+      if group.isFull { decideGathered(at: now, into: &output, gathering: &group, in: work) }
       do throws(ProtocolError) {
         guard item.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
         let target = try resolve(.handle(item.handle), for: .query, in: work)
-        append(target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, in: &work)
+        append(target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, gathering: &group, in: work)
       } catch {
-        work.group.append(.notDecided(error.code))
+        group.append(.notDecided(error.code))
       }
     }
-    decideGathered(at: now, into: &output, in: &work)
+    decideGathered(at: now, into: &output, gathering: &group, in: work)
   }
 }
 

@@ -16,22 +16,23 @@ extension Session {
   /// - Returns: whether the connection goes on.
   @inline(never) mutating func serveOther(
     _ header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
-    into output: inout WireWriter, in work: inout Workplace
+    into output: inout WireWriter, gathering group: inout QueryGroup,
+    in work: borrowing Workplace
   ) throws(ProtocolError) -> Bool {
     let operation = Operation(rawValue: header.operation)
     guard phase == .ready || operation == .hello else {
       throw ProtocolError(.helloExpected, "the first frame of a connection is a hello")
     }
     switch operation {
-    case .check: try gather(QueryRequest(byHandle: body), .check, header, in: &work)
-    case .peek: try gather(QueryRequest(byHandle: body), .peek, header, in: &work)
-    case .acquire: try gather(QueryRequest(byHandle: body), .acquire, header, in: &work)
-    case .checkByName: try gather(QueryRequest(byName: body), .check, header, in: &work)
-    case .peekByName: try gather(QueryRequest(byName: body), .peek, header, in: &work)
-    case .acquireByName: try gather(QueryRequest(byName: body), .acquire, header, in: &work)
+    case .check: try gather(QueryRequest(byHandle: body), .check, header, gathering: &group, in: work)
+    case .peek: try gather(QueryRequest(byHandle: body), .peek, header, gathering: &group, in: work)
+    case .acquire: try gather(QueryRequest(byHandle: body), .acquire, header, gathering: &group, in: work)
+    case .checkByName: try gather(QueryRequest(byName: body), .check, header, gathering: &group, in: work)
+    case .peekByName: try gather(QueryRequest(byName: body), .peek, header, gathering: &group, in: work)
+    case .acquireByName: try gather(QueryRequest(byName: body), .acquire, header, gathering: &group, in: work)
     default:
-      decideGathered(at: now, into: &output, in: &work)
-      try serveAlone(operation, header, body, at: now, into: &output, in: &work)
+      decideGathered(at: now, into: &output, gathering: &group, in: work)
+      try serveAlone(operation, header, body, at: now, into: &output, gathering: &group, in: work)
     }
     return true
   }
@@ -39,7 +40,8 @@ extension Session {
   /// Serves what is not gathered. Everything before it has been decided.
   private mutating func serveAlone(
     _ operation: Operation?, _ header: FrameHeader, _ body: UnsafeRawBufferPointer,
-    at now: Instant, into output: inout WireWriter, in work: inout Workplace
+    at now: Instant, into output: inout WireWriter, gathering group: inout QueryGroup,
+    in work: borrowing Workplace
   ) throws(ProtocolError) {
     switch operation {
     case .hello:
@@ -49,7 +51,7 @@ extension Session {
       try bind(BindRequest(body), id: header.id, into: &output, in: work)
       return
     case .batch:
-      try serveBatch(header, body, at: now, into: &output, in: &work)
+      try serveBatch(header, body, at: now, into: &output, gathering: &group, in: work)
       return
     case .ping: guard body.isEmpty else { throw .long("ping") }
     case .release:

@@ -59,7 +59,8 @@ struct Session: ~Copyable {
   ///   - output: with room for `SessionLimits.outputBytesMin`, or this returns at once.
   mutating func receive(
     _ input: UnsafeRawBufferPointer, at now: Instant, into output: inout WireWriter,
-    in work: inout Workplace
+    gathering group: inout QueryGroup,
+    in work: borrowing Workplace
   ) -> Progress {
     if generation != work.rulebook.generation { adopt(work.rulebook) }
     var consumed = 0
@@ -67,21 +68,21 @@ struct Session: ~Copyable {
       let rest = UnsafeRawBufferPointer(rebasing: input[consumed...])
       switch Framing.next(in: rest, lengthMax: work.limits.frameBytes) {
       case .incomplete:
-        decideGathered(at: now, into: &output, in: &work)
+        decideGathered(at: now, into: &output, gathering: &group, in: work)
         return Progress(consumed: consumed, pause: .input)
       case .unreadable(let header):
-        decideGathered(at: now, into: &output, in: &work)
+        decideGathered(at: now, into: &output, gathering: &group, in: work)
         guard output.room >= Self.replyBytesMax else {
           return Progress(consumed: consumed, pause: .output)
         }
         refuse(header, limits: work.limits, into: &output)
         return Progress(consumed: consumed, pause: .close)
       case .frame(let header, let body):
-        guard makeRoom(for: header, body, at: now, in: &output, &work) else {
+        guard makeRoom(for: header, body, at: now, in: &output, &group, work) else {
           return Progress(consumed: consumed, pause: .output)
         }
         consumed &+= header.length
-        guard serve(header, body, at: now, into: &output, in: &work) else {
+        guard serve(header, body, at: now, into: &output, gathering: &group, in: work) else {
           return Progress(consumed: consumed, pause: .close)
         }
       }
@@ -92,14 +93,14 @@ struct Session: ~Copyable {
   /// first where it must.
   @inline(__always) private mutating func makeRoom(
     for header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
-    in output: inout WireWriter, _ work: inout Workplace
+    in output: inout WireWriter, _ group: inout QueryGroup, _ work: borrowing Workplace
   ) -> Bool {
-    if work.group.isFull { decideGathered(at: now, into: &output, in: &work) }
+    if group.isFull { decideGathered(at: now, into: &output, gathering: &group, in: work) }
     if header.operation == Operation.batch.rawValue {
-      decideGathered(at: now, into: &output, in: &work)
+      decideGathered(at: now, into: &output, gathering: &group, in: work)
       return output.room >= work.limits.outputBytesMin
     }
-    return output.room >= QueryGroup.outputBytes + Self.replyBytesMax || work.group.count > 0
+    return output.room >= QueryGroup.outputBytes + Self.replyBytesMax || group.count > 0
   }
 
   /// Serves one frame.
@@ -107,17 +108,18 @@ struct Session: ~Copyable {
   /// - Returns: whether the connection goes on.
   @inline(__always) private mutating func serve(
     _ header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
-    into output: inout WireWriter, in work: inout Workplace
+    into output: inout WireWriter, gathering group: inout QueryGroup,
+    in work: borrowing Workplace
   ) -> Bool {
     do throws(ProtocolError) {
       if header.operation == Operation.check.rawValue, phase == .ready {
         // The path that must be quick; `serveOther` has the rest.
-        try gather(QueryRequest(byHandle: body), .check, header, in: &work)
+        try gather(QueryRequest(byHandle: body), .check, header, gathering: &group, in: work)
         return true
       }
-      return try serveOther(header, body, at: now, into: &output, in: &work)
+      return try serveOther(header, body, at: now, into: &output, gathering: &group, in: work)
     } catch {
-      decideGathered(at: now, into: &output, in: &work)
+      decideGathered(at: now, into: &output, gathering: &group, in: work)
       ErrorReply(error).encode(id: header.id, into: &output)
       return error.code != .helloExpected
     }

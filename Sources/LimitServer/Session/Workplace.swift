@@ -2,22 +2,28 @@
 
 import LimitEngine
 
-/// The engine, the rules in force, and scratch memory. One thread uses it.
+/// The engine and the rules in force. One thread uses it; its parts are read without counting
+/// references, since a turn of the loop borrows them.
 struct Workplace: ~Copyable {
   let engine: Engine
   /// Replaced by the loop between two turns.
-  var rulebook: Rulebook
+  private(set) var rulebook: Rulebook
+  /// The rulebook's, a step nearer to the query path.
+  private(set) var policies: PolicySet
   let limits: SessionLimits
   /// Shown in the reply to hello.
   let daemonVersion: String
-  var group = QueryGroup()
-  /// Queries decided on this loop so far.
-  var decisionCount: UInt64 = 0
 
   init(engine: Engine, rulebook: Rulebook, limits: SessionLimits, daemonVersion: String) {
     self.engine = engine
     self.rulebook = rulebook
+    policies = rulebook.policies
     self.limits = limits
     self.daemonVersion = daemonVersion
+  }
+
+  mutating func adopt(_ rulebook: Rulebook) {
+    self.rulebook = rulebook
+    policies = rulebook.policies
   }
 }

@@ -1,6 +1,7 @@
 // What the server asks of Linux, in one place: descriptors, errors, the clock, threads, locks.
 
-public import Glibc
+import CLinux
+import Glibc
 import LimitEngine
 
 /// The number of a failed system call, with the system's text.
