@@ -6,10 +6,11 @@ import Testing
 @Suite struct LimitErrorTests {
   @Test func unknownSectionsAreReportedWithTheNearestName() {
     #expect(
-      diagnostics(of: file() + "tenant: {}\ndaemon: {}\n") == [
+      diagnostics(of: file() + "tenant: {}\ndeamon: {}\nserver: {}\n") == [
         "p.yaml:9:1: top level: unknown key 'tenant'; did you mean 'tenants'?",
-        "p.yaml:10:1: top level: unknown key 'daemon'; known here: limits, policies, plans and "
-          + "tenants",
+        "p.yaml:10:1: top level: unknown key 'deamon'; did you mean 'daemon'?",
+        "p.yaml:11:1: top level: unknown key 'server'; known here: limits, policies, plans, "
+          + "tenants and daemon",
       ]
     )
   }
@@ -31,12 +32,14 @@ import Testing
 
   @Test func sectionsOfTheWrongTypeAreReported() {
     #expect(
-      diagnostics(of: "limits: [a]\npolicies: 5\nplans:\ntenants: x\n") == [
+      diagnostics(of: "limits: [a]\npolicies: 5\nplans:\ntenants: x\ndaemon: 1\n") == [
         "p.yaml:1:9: limits: expected a mapping of names to limits, found a list",
         "p.yaml:2:11: policies: expected a mapping of names to lists of limits, found '5'",
         "p.yaml:3:7: plans: expected a mapping of names to limits and parameters, found nothing; "
           + "write {} where there are none",
         "p.yaml:4:10: tenants: expected a mapping of tenants to plans and limits, found 'x'",
+        "p.yaml:5:9: daemon: expected a mapping of socket, admin-socket, state-dir, workers, spin, "
+          + "log-level, table, limits and access, found '1'",
       ]
     )
   }
@@ -276,7 +279,7 @@ import Testing
     #expect(
       diagnostics(of: file() + "\"a\\e[31m\\u202E\": 1\n").first
         == "p.yaml:9:1: top level: unknown key 'a\\u{1B}[31m\\u{202E}'; known here: limits, "
-        + "policies, plans and tenants"
+        + "policies, plans, tenants and daemon"
     )
   }
 }

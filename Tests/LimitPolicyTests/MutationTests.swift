@@ -6,13 +6,16 @@ import LimitPolicy
 import Testing
 
 @Suite struct MutationTests {
-  private let example = contents(of: examplePath)
+  /// Two whole files: half of the first one's bytes are comments, the other has every setting of
+  /// the daemon.
+  private static let examples = [contents(of: examplePath), Array(daemonExample.utf8)]
 
   /// Reads a text to the end of what can be done with it; whether it was accepted.
   private func isAccepted(_ bytes: [UInt8]) -> Bool {
     do throws(PolicyFileError) {
       let file = try PolicyFile.parse(bytes, path: "p.yaml")
       _ = file.compile(hashKey: HashKey(low: 1, high: 2))
+      #expect(file.daemon.access?.allSatisfy { !$0.roles.isEmpty } ?? true)
       for policy in file.policyNames { _ = file.explain(tenant: "acme", policy: policy) }
       return true
     } catch {
@@ -24,7 +27,7 @@ import Testing
     }
   }
 
-  @Test func noTruncationCrashes() {
+  @Test(arguments: examples) func noTruncationCrashes(example: [UInt8]) {
     var accepted = 0
     for length in 0...example.count where isAccepted(Array(example.prefix(length))) {
       accepted += 1
@@ -33,7 +36,7 @@ import Testing
     #expect((10..<example.count / 2).contains(accepted), "\(accepted) of \(example.count)")
   }
 
-  @Test func noCorruptedByteCrashes() {
+  @Test(arguments: examples) func noCorruptedByteCrashes(example: [UInt8]) {
     var accepted = 0
     var refused = 0
     let replacements: [UInt8] = [0x00, 0xFF, 0x80] + Array("\n\t:*&{]'\"-0%".utf8)
@@ -44,11 +47,11 @@ import Testing
       damaged[place] = replacements[(place / 7 + 3) % replacements.count]
       if isAccepted(damaged) { accepted += 1 } else { refused += 1 }
     }
-    // Comments make up almost half of the file; both outcomes must have occurred often.
+    // Names and comments take most characters; both outcomes must have occurred often.
     #expect(accepted > 100 && refused > 500, "\(accepted) accepted, \(refused) refused")
   }
 
-  @Test func noRemovedRepeatedOrMovedLineCrashes() {
+  @Test(arguments: examples) func noRemovedRepeatedOrMovedLineCrashes(example: [UInt8]) {
     let lines = example.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     var generator = SplitMix(state: 0xF11E)
     var refused = 0

@@ -44,7 +44,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("1ns", 1), ("3us", 3_000), ("500ms", 500_000_000), ("10s", 10_000_000_000),
+    ("1ns", 1), ("3us", 3_000), ("50\u{B5}s", 50_000), ("50\u{3BC}s", 50_000),
+    ("500ms", 500_000_000), ("10s", 10_000_000_000),
     ("1m", 60_000_000_000), ("2h", 7_200_000_000_000), ("1d", 86_400_000_000_000),
     ("1.5s", 1_500_000_000), ("0s", 0), ("1_000ms", 1_000_000_000),
   ])
@@ -56,6 +57,8 @@ import Testing
     ("10", "'10' has no unit of time; write one of ns, us, ms, s, m, h, d, as in 10s"),
     ("10sec", "'10sec' has an unknown unit of time 'sec'; use ns, us, ms, s, m, h or d"),
     ("1M", "'1M' has an unknown unit of time 'M'; use ns, us, ms, s, m, h or d"),
+    ("1\u{B5}", "'1\u{B5}' has an unknown unit of time '\u{B5}'; use ns, us, ms, s, m, h or d"),
+    ("1és", "'1és' is not a duration; write one such as 500ms, 10s or 1h"),
     ("1m30s", "'1m30s' is not a duration; write one such as 500ms, 10s or 1h"),
     ("s", "'s' is not a duration; write one such as 500ms, 10s or 1h"),
     ("-1s", "'-1s' is negative; write a duration such as 500ms, 10s or 1h"),
@@ -70,7 +73,8 @@ import Testing
 
   @Test(arguments: [
     ("100/s", 100, 1_000_000_000), ("5/10s", 5, 10_000_000_000), ("5000/m", 5_000, 60_000_000_000),
-    ("2M/1h", 2_000_000, 3_600_000_000_000), ("1/ns", 1, 1), ("1G/s", 1_000_000_000, 1_000_000_000),
+    ("2M/1h", 2_000_000, 3_600_000_000_000), ("1/ns", 1, 1), ("1/\u{B5}s", 1, 1_000),
+    ("1G/s", 1_000_000_000, 1_000_000_000),
     ("1.5k/0.5s", 1_500, 500_000_000), ("2000000000/2s", 2_000_000_000, 2_000_000_000),
   ])
   func ratesAreRead(text: String, count: UInt64, nanoseconds: UInt64) throws {

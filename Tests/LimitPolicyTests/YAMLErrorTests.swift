@@ -15,8 +15,8 @@ import Testing
   func aRootThatIsNoMappingIsRefused(text: String, found: String) {
     #expect(
       diagnostics(of: text) == [
-        "p.yaml:1:1: top level: expected a mapping of limits, policies, plans and tenants, found "
-          + found
+        "p.yaml:1:1: top level: expected a mapping of limits, policies, plans, tenants and daemon, "
+          + "found \(found)"
       ]
     )
   }

@@ -66,6 +66,8 @@ public struct PolicyFile: Sendable {
   let plans: [Plan]
   let tenants: [Tenant]
   let anyTenant: Tenant?
+  /// The daemon's settings; the defaults where the file has none.
+  public let daemon: DaemonSettings
 
   init(
     path: String,
@@ -74,7 +76,8 @@ public struct PolicyFile: Sendable {
     policies: [Policy],
     plans: [Plan],
     tenants: [Tenant],
-    anyTenant: Tenant?
+    anyTenant: Tenant?,
+    daemon: DaemonSettings
   ) {
     self.path = path
     self.warnings = warnings
@@ -83,6 +86,7 @@ public struct PolicyFile: Sendable {
     self.plans = plans
     self.tenants = tenants
     self.anyTenant = anyTenant
+    self.daemon = daemon
   }
 
   /// The limits' names, in the order of the file.

@@ -44,13 +44,13 @@ struct Number {
       }
       place += 1
     }
-    let letters = bytes[place...]
-    guard digits > 0, letters.allSatisfy({ isLetter($0) }) else { throw malformed }
+    let letters = String(decoding: bytes[place...], as: UTF8.self)
+    guard digits > 0, letters.unicodeScalars.allSatisfy({ isLetter($0) }) else { throw malformed }
     // YAML 1.1 reads 010 as eight: refuse what two readers would take for different numbers.
     if bytes[0] == UInt8(ascii: "0"), bytes.count > 1, Quantity.isDigit(bytes[1]) {
       throw QuantityError("'\(whole)' begins with 0; write it without leading zeros")
     }
-    suffix = String(decoding: letters, as: UTF8.self)
+    suffix = letters
   }
 
   /// The number times `factor` where that is whole and fits 64 bits; `nil` where it is not whole.
@@ -75,6 +75,11 @@ struct Number {
   }
 }
 
-private func isLetter(_ byte: UInt8) -> Bool {
-  UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
+/// The letters that units are written with: ASCII, and `µ` as a sign of its own (U+00B5) or as the
+/// Greek letter (U+03BC), which look alike.
+private func isLetter(_ scalar: Unicode.Scalar) -> Bool {
+  switch scalar {
+  case "a"..."z", "A"..."Z", "\u{B5}", "\u{3BC}": true
+  default: false
+  }
 }

@@ -68,6 +68,9 @@ public enum Quantity {
     ("m", .minute), ("h", .hour), ("d", .day),
   ]
 
+  /// Other ways to write a unit of time: `µs`, with either of the two characters for micro.
+  private static let otherTimeUnits = ["\u{B5}s": "us", "\u{3BC}s": "us"]
+
   /// The suffixes of counts: decimal thousands.
   static let countSuffixes: [(name: String, factor: UInt64)] = [
     ("", 1), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000),
@@ -88,8 +91,8 @@ public enum Quantity {
     return try number.times(suffix.factor, whole: text, unit: "units")
   }
 
-  /// A length of time: a number, then one of `ns us ms s m h d`. A fraction is accepted where the
-  /// result is whole nanoseconds: `1.5s`.
+  /// A length of time: a number, then one of `ns us ms s m h d`, or `µs` for `us`. A fraction is
+  /// accepted where the result is whole nanoseconds: `1.5s`.
   public static func duration(_ text: String) throws(QuantityError) -> Nanoseconds {
     try duration(text, whole: text)
   }
@@ -165,7 +168,8 @@ public enum Quantity {
     whole: String
   ) throws(QuantityError) -> Nanoseconds {
     let number = try Number(text, whole: whole, what: "a duration", example: "500ms, 10s or 1h")
-    guard let unit = timeUnits.first(where: { $0.name == number.suffix }) else {
+    let name = otherTimeUnits[number.suffix] ?? number.suffix
+    guard let unit = timeUnits.first(where: { $0.name == name }) else {
       throw QuantityError(
         number.suffix.isEmpty
           ? "'\(whole)' has no unit of time; write one of ns, us, ms, s, m, h, d, as in 10s"

@@ -85,7 +85,8 @@ extension PolicyFile {
       policies: reader.policies,
       plans: reader.plans,
       tenants: reader.tenants,
-      anyTenant: reader.anyTenant
+      anyTenant: reader.anyTenant,
+      daemon: reader.daemon
     )
   }
 }

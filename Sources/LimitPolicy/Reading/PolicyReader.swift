@@ -2,13 +2,13 @@
 // file are reported at once. One reader belongs to one thread.
 //
 // Sections are read in the order in which they build on each other (limits, policies, plans,
-// tenants), whatever their order in the file; `diagnostics` are put in the file's order at the end.
+// tenants, daemon), whatever their order in the file; `diagnostics` are put in the file's order at the end.
 
 import LimitEngine
 
 /// Collects what a file says, and what is wrong with it.
 struct PolicyReader {
-  static let sections = ["limits", "policies", "plans", "tenants"]
+  static let sections = ["limits", "policies", "plans", "tenants", "daemon"]
   /// For how many unknown names per file a likely one is looked for: it takes time.
   private static let suggestionsMax = 200
 
@@ -23,6 +23,9 @@ struct PolicyReader {
   var planNumbers: [String: Int] = [:]
   var tenants: [PolicyFile.Tenant] = []
   var anyTenant: PolicyFile.Tenant?
+  var daemon = DaemonSettings()
+  /// The tenants that rules of access name.
+  var tenantMentions: [TenantMention] = []
 
   init(path: String) { self.path = path }
 
@@ -31,9 +34,7 @@ struct PolicyReader {
     guard let root, root.kind == .mapping || root.found != "nothing" else {
       return error(.start, "the file is empty; write at least limits: and policies:")
     }
-    guard let entries = entries(of: root, .file, "limits, policies, plans and tenants") else {
-      return
-    }
+    guard let entries = entries(of: root, .file, list(Self.sections)) else { return }
     var sections: [String: YAMLNode] = [:]
     for (name, key, value) in entries {
       if Self.sections.contains(name) {
@@ -54,6 +55,7 @@ struct PolicyReader {
     }
     if let node = sections["plans"] { readPlans(node) }
     if let node = sections["tenants"] { readTenants(node) }
+    if let node = sections["daemon"] { readDaemon(node) }
     // Where there are errors, these may only follow from them.
     if !hasErrors { warn(tenantsAt: sections["tenants"]?.position ?? root.position) }
   }
@@ -72,6 +74,7 @@ struct PolicyReader {
         "no tenant is named, so every query is denied; write tenants: {\"*\": {}} to admit any"
       )
     }
+    warnOfUnknownTenants()
   }
 
   // MARK: Diagnostics

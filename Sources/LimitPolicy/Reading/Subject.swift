@@ -12,6 +12,8 @@ enum Subject: CustomStringConvertible {
   case planLimit(plan: String, limit: String)
   case tenantLimits(String)
   case tenantLimit(tenant: String, limit: String)
+  /// A key of the section `daemon` that holds several settings.
+  case daemon(String)
 
   var description: String {
     switch self {
@@ -24,6 +26,7 @@ enum Subject: CustomStringConvertible {
     case .planLimit(let plan, let limit): "plan \(quoted(plan)), limit \(quoted(limit))"
     case .tenantLimits(let tenant): "tenant \(quoted(tenant)), limits"
     case .tenantLimit(let tenant, let limit): "tenant \(quoted(tenant)), limit \(quoted(limit))"
+    case .daemon(let part): "daemon, \(part)"
     }
   }
 }

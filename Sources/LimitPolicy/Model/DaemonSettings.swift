@@ -1,0 +1,150 @@
+// What a policy file's section `daemon` says: where the daemon listens, how much it holds, and who
+// may ask it what. Values: any thread may hold them.
+//
+// The initial values are the defaults: a file without the section, or without a key, leaves them.
+// `PolicyReader+Daemon.swift` and `PolicyReader+Access.swift` check the ranges given here.
+
+public import LimitEngine
+
+/// The daemon's settings.
+public struct DaemonSettings: Equatable, Sendable {
+  /// A Unix socket that the daemon listens on.
+  public struct Socket: Equatable, Sendable {
+    /// Absolute, or relative to the daemon's working directory. 1 to 107 bytes without NUL, which
+    /// is what `sun_path` holds (unix(7)).
+    public var path: String
+    /// Permission bits, at most 0o777; the owner may always read and write.
+    public var mode: UInt32
+    /// The group that owns the socket, by name or number; `nil`: the daemon's own.
+    public var group: String?
+
+    public init(path: String, mode: UInt32, group: String?) {
+      self.path = path
+      self.mode = mode
+      self.group = group
+    }
+  }
+
+  /// Sizes of the engine's tables, all of which is taken at start (`Engine.Configuration`).
+  public struct Table: Equatable, Sendable {
+    /// Slots for buckets per key: 1024 to 2^32; default 2^20.
+    public var keySlots = 1 << 20
+    /// Slots for buckets per tenant: 1024 to 2^32; default 2^17.
+    public var tenantSlots = 1 << 17
+    /// How many tenants may have key buckets: 1 to 16,000,000; default 2^16.
+    public var tenants = 1 << 16
+    /// How many key buckets one tenant may have live: 1 to `keySlots`; `nil`, the default: a
+    /// quarter of `keySlots`.
+    public var keysPerTenant: Int? = nil
+
+    public init() {}
+  }
+
+  /// Bounds on what peers can ask for.
+  public struct Limits: Equatable, Sendable {
+    /// Connections at once: 1 to 1,000,000; default 4096.
+    public var connections = 4096
+    /// Connections at once of one user: 1 to 1,000,000; default 1024.
+    public var connectionsPerUser = 1024
+    /// How long a peer may take to say hello: 10 ms to 1 min; default 1 s.
+    public var helloTimeout = Nanoseconds(1_000_000_000)
+    /// How long a frame that has begun may take to be whole: 10 ms to 1 min; default 2 s.
+    public var frameTimeout = Nanoseconds(2_000_000_000)
+    /// After what time a peer that reads none of its replies is closed: 10 ms to 10 min;
+    /// default 5 s.
+    public var stallTimeout = Nanoseconds(5_000_000_000)
+    /// The largest request frame, in bytes: 1024 to 1,048,576; default 65,536.
+    public var frameBytes = 65_536
+    /// Queries in one request: 1 to 4096; default 1024.
+    public var batchItems = 1024
+    /// Bytes of replies that are queued for a peer before its requests wait: 4000 to 64,000,000;
+    /// default 1,048,576.
+    public var queueBytes = 1_048_576
+    /// The longest key, in bytes: 1 to 8192; default 1024.
+    public var keyBytes = 1024
+    /// Handles of one connection: 1 to 65,535; default 1024.
+    public var handles = 1024
+    /// Permits that one connection may hold: 1 to 65,535; default 1024.
+    public var permits = 1024
+
+    public init() {}
+  }
+
+  /// What a peer may do.
+  public struct Roles: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Ask for decisions.
+    public static let query = Roles(rawValue: 1)
+    /// Give back what a decision took.
+    public static let refund = Roles(rawValue: 2)
+    /// Read figures and states.
+    public static let observe = Roles(rawValue: 4)
+    /// Reload, drain and reset.
+    public static let administer = Roles(rawValue: 8)
+  }
+
+  /// What a user, or the members of a group, may do.
+  public struct AccessRule: Equatable, Sendable {
+    public enum Subject: Equatable, Sendable {
+      /// By name: 1 to 255 bytes; whether the host has it is found out by who resolves it.
+      case user(String)
+      /// 0 to 4,294,967,294.
+      case userID(UInt32)
+      /// By name: 1 to 255 bytes.
+      case group(String)
+      /// 0 to 4,294,967,294.
+      case groupID(UInt32)
+    }
+
+    public var subject: Subject
+    /// At least one.
+    public var roles: Roles
+    /// The tenants for which the roles hold, at least one, each once, in the order of the file;
+    /// `nil`: every tenant.
+    public var tenants: [String]?
+    /// Where the name or number of the user or group stands in the file, for errors found later (a
+    /// user that this host does not have); part of equality. From 1.
+    public var line: Int
+    /// From 1, in Unicode scalars.
+    public var column: Int
+
+    public init(subject: Subject, roles: Roles, tenants: [String]?, line: Int, column: Int) {
+      self.subject = subject
+      self.roles = roles
+      self.tenants = tenants
+      self.line = line
+      self.column = column
+    }
+  }
+
+  /// From which severity on the daemon logs, least severe first.
+  public enum LogLevel: String, CaseIterable, Sendable {
+    case trace, debug, info, notice, warning, error, critical
+  }
+
+  /// The most rules in `access`.
+  public static let accessRulesMax = 1024
+
+  /// Where queries come in.
+  public var socket = Socket(path: "/run/limitd/limitd.sock", mode: 0o660, group: nil)
+  /// Where commands of administrators come in. Its path differs from that of `socket`.
+  public var adminSocket = Socket(path: "/run/limitd/admin.sock", mode: 0o600, group: nil)
+  /// The directory of what outlives the daemon. 1 to 4095 bytes without NUL.
+  public var stateDirectory = "/var/lib/limitd"
+  /// Event loops, a thread each: 1 to 64; `nil`, the default: one per processor.
+  public var workers: Int? = nil
+  /// How long an idle event loop polls before it sleeps: 0 to 10 ms; default 0.
+  public var spin = Nanoseconds.zero
+  /// Default `info`.
+  public var logLevel = LogLevel.info
+  public var table = Table()
+  public var limits = Limits()
+  /// Who may do what, at most `accessRulesMax` rules. `nil`, the default: whoever may open the
+  /// socket may query and refund. Empty: nobody but root may do anything.
+  public var access: [AccessRule]? = nil
+
+  /// The defaults.
+  public init() {}
+}
