@@ -13,7 +13,8 @@ public enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .unknownName(let path, let line, let column, let what): "\(path):\(line):\(column): \(what)"
+    case .unknownName(let path, let line, let column, let what):
+      "\(path):\(line):\(column): \(what)"
     case .alreadyServed(let path):
       "another daemon is serving \(path); stop it first, or give this one another --socket"
     case .inTheWay(let path):

@@ -60,7 +60,8 @@ public struct Decision: Hashable, Sendable, BitwiseCopyable {
   /// A decision that no limit took part in.
   static func withoutLimit(_ outcome: Outcome, _ reason: Reason, at now: Instant) -> Decision {
     Decision(
-      outcome: outcome, reason: reason, flags: [], limit: .none, place: noPlace, capacity: 0, remaining: 0,
+      outcome: outcome, reason: reason, flags: [], limit: .none, place: noPlace, capacity: 0,
+      remaining: 0,
       retryAfter: .zero, resetAfter: .zero,
       receipt: Receipt(decidedAt: now, cost: 0, charged: 0, escalated: 0))
   }

@@ -33,7 +33,8 @@ struct Summary {
   ) -> Decision {
     Decision(
       outcome: isAdmitted ? .allow : site.outcome, reason: .limit, flags: flags,
-      limit: rule.pointee.limit, place: UInt8(truncatingIfNeeded: place), capacity: rule.pointee.capacity, remaining: site.remaining,
+      limit: rule.pointee.limit, place: UInt8(truncatingIfNeeded: place),
+      capacity: rule.pointee.capacity, remaining: site.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : site.retryAfter),
       resetAfter: Nanoseconds(site.resetAfter),
       receipt: Receipt(decidedAt: now, cost: query.cost, charged: charged, escalated: escalated))

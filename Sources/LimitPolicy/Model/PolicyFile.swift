@@ -67,7 +67,7 @@ public struct PolicyFile: Sendable {
   let tenants: [Tenant]
   let anyTenant: Tenant?
   /// The daemon's settings; the defaults where the file has none.
-  public let daemon: DaemonSettings
+  public var daemon: DaemonSettings
 
   init(
     path: String,

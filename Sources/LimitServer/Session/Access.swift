@@ -60,7 +60,8 @@ struct Access: Sendable {
       case .groupID(let number): groupID = number
       case .user(let name):
         guard let number = getpwnam(name)?.pointee.pw_uid else {
-          throw .unknownName(path, rule.line, rule.column, "there is no user '\(name)' on this host")
+          throw .unknownName(
+            path, rule.line, rule.column, "there is no user '\(name)' on this host")
         }
         userID = number
       case .group(let name):

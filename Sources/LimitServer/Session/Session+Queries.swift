@@ -112,7 +112,9 @@ extension Session {
       do throws(ProtocolError) {
         guard item.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
         let target = try resolve(.handle(item.handle), for: .query, in: work)
-        append(target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, gathering: &group, in: work)
+        append(
+          target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, gathering: &group,
+          in: work)
       } catch {
         group.append(.notDecided(error.code))
       }

@@ -24,12 +24,17 @@ extension Session {
       throw ProtocolError(.helloExpected, "the first frame of a connection is a hello")
     }
     switch operation {
-    case .check: try gather(QueryRequest(byHandle: body), .check, header, gathering: &group, in: work)
+    case .check:
+      try gather(QueryRequest(byHandle: body), .check, header, gathering: &group, in: work)
     case .peek: try gather(QueryRequest(byHandle: body), .peek, header, gathering: &group, in: work)
-    case .acquire: try gather(QueryRequest(byHandle: body), .acquire, header, gathering: &group, in: work)
-    case .checkByName: try gather(QueryRequest(byName: body), .check, header, gathering: &group, in: work)
-    case .peekByName: try gather(QueryRequest(byName: body), .peek, header, gathering: &group, in: work)
-    case .acquireByName: try gather(QueryRequest(byName: body), .acquire, header, gathering: &group, in: work)
+    case .acquire:
+      try gather(QueryRequest(byHandle: body), .acquire, header, gathering: &group, in: work)
+    case .checkByName:
+      try gather(QueryRequest(byName: body), .check, header, gathering: &group, in: work)
+    case .peekByName:
+      try gather(QueryRequest(byName: body), .peek, header, gathering: &group, in: work)
+    case .acquireByName:
+      try gather(QueryRequest(byName: body), .acquire, header, gathering: &group, in: work)
     default:
       decideGathered(at: now, into: &output, gathering: &group, in: work)
       try serveAlone(operation, header, body, at: now, into: &output, gathering: &group, in: work)
@@ -189,7 +194,8 @@ extension Session {
       request.receipt.escalated >> (2 * UInt32(limitCount)) == 0,
       request.receipt.decidedAt <= now.nanoseconds
     else {
-      throw ProtocolError(.staleReceipt, "the policy has other limits now, or the receipt is not one")
+      throw ProtocolError(
+        .staleReceipt, "the policy has other limits now, or the receipt is not one")
     }
     let query = Query(
       tenant: target.tenant, policy: target.policy,
