@@ -7,7 +7,7 @@
 // `round trips per second, requests per second, p50 and p99 of a round in microseconds`. limitd is
 // asked for checks of 32 bytes with keys of 16, each of KEYS in a shuffled order, tenant "bench";
 // its replies have 64 bytes. PER_WRITE above 1 with limitd sends one batch frame (26 bytes an item,
-// 56 bytes an answer).
+// 56 bytes an answer). The requests are made before the clock starts.
 
 #include <errno.h>
 #include <stdint.h>
@@ -19,8 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
+// Requests made beforehand; a round takes the next of them.
+enum { POOL_BYTES = 1 << 23, REPLY_BYTES = 1 << 20 };
+
 static int descriptor;
-static uint8_t request[1 << 20], reply[1 << 20];
+static uint8_t pool[POOL_BYTES], reply[REPLY_BYTES];
 
 static void fail(const char *what) {
   fprintf(stderr, "drive: %s: %s\n", what, strerror(errno));
@@ -62,18 +65,18 @@ static uint8_t *header(uint8_t *place, size_t length, int operation) {
 // Hello, and a bind of handle 0 to tenant "bench".
 static void greet(const char *policy) {
   size_t name = strlen(policy);
-  uint8_t *end = header(request, 16, 1);
+  uint8_t *end = header(pool, 16, 1);
   memcpy(end, "LMTD\1\0\0\0", 8);
-  send_all(request, 16);
+  send_all(pool, 16);
   receive_all(8);
   size_t length = (size_t)reply[0] | (size_t)reply[1] << 8;
   if (reply[3] != 0x81) fail("hello was refused");
   receive_all(length - 8);
-  end = header(request, 12 + 5 + name, 3);
+  end = header(pool, 12 + 5 + name, 3);
   end = put(put(put(end, 0, 2), 5, 1), name, 1);
   memcpy(end, "bench", 5);
   memcpy(end + 5, policy, name);
-  send_all(request, 17 + name);
+  send_all(pool, 17 + name);
   receive_all(8);
   length = (size_t)reply[0] | (size_t)reply[1] << 8;
   if (reply[3] != 0x83) fail("bind was refused");
@@ -91,15 +94,12 @@ static uint8_t *key(uint8_t *place) {
   return place;
 }
 
-static size_t fill(size_t per_write) {
-  uint8_t *end = request;
-  if (per_write == 1) {
-    end = put(header(end, 32, 4), (uint64_t)1 << 16, 8);
-    return (size_t)(key(end) - request);
-  }
-  end = put(header(end, 12 + 26 * per_write, 9), per_write, 4);
-  for (size_t i = 0; i < per_write; i++) end = key(put(put(end, (uint64_t)1 << 16, 8), 16, 2));
-  return (size_t)(end - request);
+// Writes one request, or one batch of them.
+static uint8_t *fill(uint8_t *place, size_t per_write) {
+  if (per_write == 1) return key(put(header(place, 32, 4), (uint64_t)1 << 16, 8));
+  place = put(header(place, 12 + 26 * per_write, 9), per_write, 4);
+  for (size_t i = 0; i < per_write; i++) place = key(put(put(place, (uint64_t)1 << 16, 8), 16, 2));
+  return place;
 }
 
 static int ascending(const void *left, const void *right) {
@@ -122,12 +122,15 @@ int main(int argc, char **argv) {
   if (is_limitd) {
     keys = strtoul(argv[5], 0, 10);
     greet(argv[6]);
+    sent = per_write == 1 ? 32 : 12 + 26 * per_write;
     expected = per_write == 1 ? 64 : 16 + 56 * per_write;
   } else {
     sent = per_write * strtoul(argv[5], 0, 10);
     expected = per_write * strtoul(argv[6], 0, 10);
   }
-  if (expected > sizeof reply) fail("PER_WRITE is too large");
+  if (sent > POOL_BYTES || expected > REPLY_BYTES) fail("PER_WRITE is too large");
+  size_t writes = POOL_BYTES / sent;
+  if (is_limitd) for (size_t i = 0; i < writes; i++) fill(pool + i * sent, per_write);
   double *times = calloc(rounds, sizeof *times);
   // A tenth more before the clock starts: caches, branch predictors, the daemon's tables.
   size_t warm_up = rounds / 10;
@@ -136,8 +139,7 @@ int main(int argc, char **argv) {
   for (size_t round = 0; round < rounds + warm_up; round++) {
     if (round == warm_up) start = seconds();
     double before = seconds();
-    if (is_limitd) sent = fill(per_write);
-    send_all(request, sent);
+    send_all(pool + round % writes * sent, sent);
     receive_all(expected);
     if (round >= warm_up) times[round - warm_up] = seconds() - before;
     if (is_limitd && reply[3] == 0xFF) fail("an error reply");
