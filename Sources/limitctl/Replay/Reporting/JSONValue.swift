@@ -5,6 +5,11 @@ indirect enum JSONValue {
   case null
   case number(Int)
   case wideNumber(UInt128)
+  /// Nanoseconds, written as seconds with as many decimals as are needed.
+  case seconds(UInt64)
+  /// Must be finite. Written so that it reads back the same.
+  case real(Double)
+  case boolean(Bool)
   case string(String)
   /// Text of a trace; what is not UTF-8 in it becomes U+FFFD.
   case bytes([UInt8])
@@ -23,6 +28,9 @@ indirect enum JSONValue {
     case .null: text += "null"
     case .number(let number): text += String(number)
     case .wideNumber(let number): text += String(number)
+    case .seconds(let nanoseconds): text += limitctl.seconds(nanoseconds)
+    case .real(let number): text += "\(number)"
+    case .boolean(let isTrue): text += isTrue ? "true" : "false"
     case .string(let string): Self.writeQuoted(string, to: &text)
     case .bytes(let bytes): Self.writeQuoted(String(decoding: bytes, as: UTF8.self), to: &text)
     case .array(let values):
