@@ -112,8 +112,14 @@ extension ProtocolError {
 
   /// A body that goes on behind its fields.
   @inline(never)
-  static func long(_ what: String) -> ProtocolError {
+  package static func long(_ what: String) -> ProtocolError {
     ProtocolError(.malformed, "\(what) has bytes behind its last field")
+  }
+
+  /// Bytes that should be UTF-8 and are not.
+  @inline(never)
+  static func notText(_ what: String) -> ProtocolError {
+    ProtocolError(.malformed, "\(what) is not UTF-8")
   }
 
   @inline(never)
