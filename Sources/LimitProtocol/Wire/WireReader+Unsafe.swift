@@ -21,10 +21,10 @@
     return Number(littleEndian: value)
   }
 
-  /// The next `count` bytes, or `nil` where fewer are left or `count` is negative.
+  /// The next `count` bytes, or `nil` where fewer are left.
   @inlinable @inline(__always)
   public mutating func readBytes(_ count: Int) -> UnsafeRawBufferPointer? {
-    guard 0...rest.count ~= count else { return nil }
+    guard count <= rest.count else { return nil }
     let bytes = UnsafeRawBufferPointer(rebasing: rest[..<count])
     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     return bytes
