@@ -62,9 +62,9 @@ test-threads: setup ## Run the tests with real threads under ThreadSanitizer
 	  --filter RealThreads
 
 .PHONY: test-memory
-test-memory: setup ## Run the engine's and the policy loader's tests under AddressSanitizer
+test-memory: setup ## Run the engine's, the policy loader's and the protocol's tests under AddressSanitizer
 	swift test --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED \
-	  --filter 'LimitEngineTests|LimitPolicyTests'
+	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests'
 
 .PHONY: test-replay
 test-replay: setup ## Show that replay's memory does not grow with the trace

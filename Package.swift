@@ -90,14 +90,17 @@ let package = Package(
     // Counts heap allocations per thread by standing in front of malloc. Tests only.
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
 
+    // What several test targets use.
+    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+
     .testTarget(
       name: "LimitEngineTests",
-      dependencies: ["LimitEngine", "CAllocationCounter"],
+      dependencies: ["LimitEngine", "CAllocationCounter", "TestSupport"],
       swiftSettings: strict
     ),
     .testTarget(
       name: "LimitProtocolTests",
-      dependencies: ["LimitProtocol"],
+      dependencies: ["LimitProtocol", "TestSupport"],
       swiftSettings: strict
     ),
     .testTarget(

@@ -2,6 +2,7 @@
 // did meet. Run under ThreadSanitizer as well.
 
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import LimitEngine

@@ -1,5 +1,6 @@
 // The engine against the model: every field of every decision, over millions of random steps.
 
+import TestSupport
 import Testing
 
 @testable import LimitEngine

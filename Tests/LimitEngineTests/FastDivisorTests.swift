@@ -1,5 +1,6 @@
 // The fast division against the processor's.
 
+import TestSupport
 import Testing
 
 @testable import LimitEngine

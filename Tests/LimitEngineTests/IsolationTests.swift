@@ -1,5 +1,6 @@
 // No tenant can hurt another: hostile keys, full tables, caps and what is charged beyond them.
 
+import TestSupport
 import Testing
 
 @testable import LimitEngine

@@ -29,8 +29,10 @@ public struct BindReply: Hashable, Sendable {
   /// In the policy's order.
   public var limits: [LimitDescription]
 
+  /// The most limits that a policy has.
+  public static let limitsMax = 16
   /// No reply to bind is longer: sixteen limits with names and units of 64 bytes.
-  public static let byteCountMax = 16 + 16 * (4 + 64 + 64)
+  public static let byteCountMax = 16 + limitsMax * (4 + 64 + 64)
 
   public init(handle: UInt16, tag: UInt32, limits: [LimitDescription]) {
     self.handle = handle
@@ -40,21 +42,26 @@ public struct BindReply: Hashable, Sendable {
 
   public init(_ body: UnsafeRawBufferPointer) throws(ProtocolError) {
     var reader = WireReader(body)
-    guard let handle = reader.read(UInt16.self), let count = reader.read(UInt16.self),
-      let tag = reader.read(UInt32.self)
+    guard let handle = reader.read(UInt16.self), let count = reader.read(UInt8.self),
+      let zero = reader.read(UInt8.self), let tag = reader.read(UInt32.self)
     else { throw .short("the reply to bind") }
+    guard zero == 0 else { throw .notZero("the reply to bind") }
+    guard 1...Self.limitsMax ~= Int(count) else {
+      throw ProtocolError(.malformed, "a policy has 1 to \(Self.limitsMax) limits")
+    }
     self.handle = handle
     self.tag = tag
     limits = []
-    for _ in 0..<count & 0xFF {
+    for _ in 0..<count {
       guard let algorithm = reader.read(UInt8.self), let scope = reader.read(UInt8.self),
         let nameLength = reader.read(UInt8.self), let unitLength = reader.read(UInt8.self),
         let name = reader.readBytes(Int(nameLength)), let unit = reader.readBytes(Int(unitLength))
       else { throw .short("the reply to bind") }
+      guard let name = String(validating: name, as: UTF8.self),
+        let unit = String(validating: unit, as: UTF8.self)
+      else { throw .notText("a limit's name or unit") }
       limits.append(
-        LimitDescription(
-          algorithm: algorithm, scope: scope, name: String(decoding: name, as: UTF8.self),
-          unit: String(decoding: unit, as: UTF8.self)))
+        LimitDescription(algorithm: algorithm, scope: scope, name: name, unit: unit))
     }
   }
 
@@ -62,12 +69,13 @@ public struct BindReply: Hashable, Sendable {
     FrameHeader.byteCount + 8 + limits.reduce(0) { $0 + $1.byteCount }
   }
 
-  /// - Precondition: at most 255 limits, names and units at most 255 bytes.
+  /// - Precondition: 1 to 16 limits, names and units of at most 255 bytes.
   public func encode(id: UInt32, into writer: inout WireWriter) {
+    precondition(1...Self.limitsMax ~= limits.count, "a policy has 1 to 16 limits")
     FrameHeader(length: byteCount, operation: Operation.bind.replyNumber, id: id)
       .encode(into: &writer)
     writer.write(handle)
-    writer.write(UInt16(UInt8(limits.count)))
+    writer.write(UInt16(limits.count))
     writer.write(tag)
     for limit in limits {
       writer.write(limit.algorithm)

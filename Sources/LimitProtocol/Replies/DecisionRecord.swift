@@ -46,6 +46,8 @@
       remaining: 0, retryAfter: 0, resetAfter: 0)
   }
 
+  /// The record at the front of `reader`; `nil` where it ends before, or where the receipt's zero is
+  /// not.
   @inlinable @inline(__always) public init?(_ reader: inout WireReader) {
     guard reader.count >= Self.byteCount, let head = reader.read(UInt32.self),
       let receipt = WireReceipt(&reader), let capacity = reader.read(UInt64.self),
@@ -105,10 +107,11 @@
     writer.write(UInt64(UInt16(count)))
   }
 
-  /// How many records follow in `reader`; `nil` where the body does not hold them.
+  /// How many records follow in `reader`; `nil` where the body does not hold them, or where a field
+  /// that must be zero is not.
   public static func decodeStart(_ reader: inout WireReader) -> Int? {
-    guard let word = reader.read(UInt64.self) else { return nil }
-    let count = Int(word & 0xFFFF)
+    guard let word = reader.read(UInt64.self), word >> 16 == 0 else { return nil }
+    let count = Int(word)
     return reader.count >= count * DecisionRecord.byteCount ? count : nil
   }
 }

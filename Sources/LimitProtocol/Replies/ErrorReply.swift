@@ -7,7 +7,7 @@ public struct ErrorReply: Hashable, Sendable {
   /// What is wrong, for people.
   public var text: String
 
-  /// Texts are cut to this many bytes.
+  /// Texts are cut to this many bytes, or up to three fewer so that no character's bytes part.
   static let textBytesMax = 240
   static let overheadByteCount = 12
   /// No error reply is longer.
@@ -22,8 +22,11 @@ public struct ErrorReply: Hashable, Sendable {
 
   public init(_ body: UnsafeRawBufferPointer) throws(ProtocolError) {
     var reader = WireReader(body)
-    guard let code = reader.read(UInt32.self) else { throw .short("an error reply") }
-    self.code = UInt16(truncatingIfNeeded: code)
+    guard let code = reader.read(UInt16.self), let zero = reader.read(UInt16.self) else {
+      throw .short("an error reply")
+    }
+    guard zero == 0 else { throw .notZero("an error reply") }
+    self.code = code
     text = String(decoding: reader.readRest(), as: UTF8.self)
   }
 
@@ -31,8 +34,9 @@ public struct ErrorReply: Hashable, Sendable {
   public func encode(id: UInt32, into writer: inout WireWriter) {
     var text = text
     text.withUTF8 { utf8 in
-      let bytes = UnsafeRawBufferPointer(
-        UnsafeBufferPointer(rebasing: utf8.prefix(Self.textBytesMax)))
+      var end = min(utf8.count, Self.textBytesMax)
+      while end < utf8.count, UTF8.isContinuation(utf8[end]) { end -= 1 }
+      let bytes = UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: utf8[..<end]))
       let length = Self.overheadByteCount + bytes.count
       FrameHeader(length: length, operation: Operation.error, id: id).encode(into: &writer)
       writer.write(UInt32(code))

@@ -43,6 +43,7 @@ public struct HelloReply: Hashable, Sendable {
       let keyBytesMax = reader.read(UInt16.self), let handlesMax = reader.read(UInt16.self),
       let permitsMax = reader.read(UInt16.self), let roles = reader.read(UInt32.self)
     else { throw ProtocolError(.malformed, "the reply to hello is not limitd's") }
+    guard roles <= 0xFF else { throw .notZero("the reply to hello") }
     self.init(
       version: ProtocolVersion(major: major, minor: minor), capabilities: capabilities,
       frameBytesMax: frameBytesMax, batchItemsMax: batchItemsMax, keyBytesMax: keyBytesMax,

@@ -25,10 +25,19 @@ public struct HelloRequest: Hashable, Sendable {
     }
     version = ProtocolVersion(major: major, minor: minor)
     let name = reader.readRest()
-    guard name.count <= Self.clientNameBytesMax else {
-      throw ProtocolError(.malformed, "a client's name has at most 64 bytes")
+    guard name.count <= Self.clientNameBytesMax,
+      let clientName = String(validating: name, as: UTF8.self)
+    else { throw Self.unreadableName(version) }
+    self.clientName = clientName
+  }
+
+  /// What follows the version may mean something else in another one, so that is what to tell then.
+  @inline(never) private static func unreadableName(_ version: ProtocolVersion) -> ProtocolError {
+    guard ProtocolVersion.current.serves(version) else {
+      return ProtocolError(
+        .unsupportedVersion, "this daemon speaks protocol \(ProtocolVersion.current)")
     }
-    clientName = String(decoding: name, as: UTF8.self)
+    return ProtocolError(.malformed, "a client's name has at most 64 bytes, in UTF-8")
   }
 
   public var byteCount: Int { FrameHeader.byteCount + 8 + clientName.utf8.count }

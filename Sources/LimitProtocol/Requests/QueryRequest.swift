@@ -116,6 +116,12 @@ extension ProtocolError {
     ProtocolError(.malformed, "\(what) has bytes behind its last field")
   }
 
+  /// Bytes that should be UTF-8 and are not.
+  @inline(never)
+  static func notText(_ what: String) -> ProtocolError {
+    ProtocolError(.malformed, "\(what) is not UTF-8")
+  }
+
   @inline(never)
   static func notZero(_ what: String) -> ProtocolError {
     ProtocolError(.malformed, "\(what): a field that must be zero is not")

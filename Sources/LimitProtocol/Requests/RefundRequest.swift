@@ -115,6 +115,11 @@ public enum NumberRequest {
 
 /// A frame without a body: ping, and the replies to ping, release, refund and set-clock.
 public enum EmptyFrame {
+  /// Checks the body of a ping. Replies may have bytes of a later version, which clients ignore.
+  public static func decode(_ body: UnsafeRawBufferPointer) throws(ProtocolError) {
+    guard body.isEmpty else { throw .long("the body") }
+  }
+
   public static func encode(_ operation: UInt8, id: UInt32, into writer: inout WireWriter) {
     FrameHeader(length: FrameHeader.byteCount, operation: operation, id: id).encode(into: &writer)
   }

@@ -32,8 +32,10 @@
     self.init(word: word)
   }
 
+  /// - Precondition: the length fits its 24 bits; a longer one would change the operation.
   @inlinable @inline(__always) var word: UInt64 {
-    UInt64(length) | UInt64(operation) << 24 | UInt64(id) << 32
+    precondition(0...Self.lengthMax ~= length, "a frame is shorter than 2^24 bytes")
+    return UInt64(truncatingIfNeeded: length) | UInt64(operation) << 24 | UInt64(id) << 32
   }
 
   @inlinable @inline(__always) public func encode(into writer: inout WireWriter) {

@@ -39,7 +39,7 @@
 
   @inlinable @inline(__always)
   public mutating func write(bytes: UnsafeRawBufferPointer) {
-    guard let source = bytes.baseAddress else { return }
+    guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
     advance(by: bytes.count).copyMemory(from: source, byteCount: bytes.count)
   }
 

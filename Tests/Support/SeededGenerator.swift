@@ -1,14 +1,15 @@
-// Randomness that a failed test can repeat: it prints its seed, and LIMITD_TEST_SEED sets it.
+// Randomness that a failed test can repeat: it prints its seed, and LIMITD_TEST_SEED sets it. For
+// every test target.
 
 import Foundation
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
+@frozen public struct SeededGenerator: RandomNumberGenerator, Sendable {
+  @usableFromInline var state: UInt64
 
-  init(seed: UInt64) { state = seed }
+  @inlinable public init(seed: UInt64) { state = seed }
 
-  mutating func next() -> UInt64 {
+  @inlinable public mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var mixed = state
     mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -16,20 +17,21 @@ struct SeededGenerator: RandomNumberGenerator {
     return mixed ^ (mixed >> 31)
   }
 
-  mutating func chance(_ numerator: UInt64, in denominator: UInt64) -> Bool {
+  /// True in `numerator` of `denominator` calls.
+  @inlinable public mutating func chance(_ numerator: UInt64, in denominator: UInt64) -> Bool {
     next() % denominator < numerator
   }
 }
 
 /// The seed of this run: LIMITD_TEST_SEED, or a fresh one.
-let testSeed: UInt64 = {
+public let testSeed: UInt64 = {
   let given = ProcessInfo.processInfo.environment["LIMITD_TEST_SEED"].flatMap { UInt64($0) }
   return given ?? UInt64.random(in: 1...(.max))
 }()
 
 /// Long tests divide their steps by this: a sanitizer makes every access some twenty times slower.
 #if SANITIZED
-let scale = 10
+public let scale = 10
 #else
-let scale = 1
+public let scale = 1
 #endif
