@@ -20,12 +20,14 @@ let package = Package(
   products: [
     .executable(name: "limitd", targets: ["limitd"]),
     .executable(name: "limitctl", targets: ["limitctl"]),
+    .library(name: "LimitClient", targets: ["LimitClient"]),
     .library(name: "LimitEngine", targets: ["LimitEngine"]),
     .library(name: "LimitPolicy", targets: ["LimitPolicy"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
   ],
   targets: [
@@ -47,6 +49,10 @@ let package = Package(
 
     // Frames to values and back. No I/O, no clock, no Foundation.
     .target(name: "LimitProtocol", swiftSettings: strict),
+
+    // What services talk to the daemon with: blocking and async clients.
+    .target(
+      name: "LimitClient", dependencies: ["CLinux", "LimitProtocol"], swiftSettings: strict),
 
     // Event loops, sessions, admission of connections. Serves the engine on a Unix socket.
     .target(
@@ -73,8 +79,9 @@ let package = Package(
     .executableTarget(
       name: "limitctl",
       dependencies: [
-        "LimitEngine", "LimitPolicy",
+        "CLinux", "LimitClient", "LimitEngine", "LimitPolicy", "LimitProtocol",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
       swiftSettings: strict
     ),

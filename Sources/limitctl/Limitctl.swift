@@ -7,8 +7,14 @@ import ArgumentParser
     commandName: "limitctl",
     abstract: "Tries and manages limitd, the rate limiter for every tenant on a host.",
     subcommands: [
-      Config.self,
+      Check.self,
+      Peek.self,
+      Refund.self,
+      Hold.self,
+      Ping.self,
+      Bench.self,
       Replay.self,
+      Config.self,
     ]
   )
 }

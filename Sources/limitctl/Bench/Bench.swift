@@ -1,6 +1,7 @@
 // `limitctl bench`: a load generator that says honestly how fast the daemon is.
 
 import ArgumentParser
+import LimitEngine
 import LimitPolicy
 
 struct Bench: ParsableCommand {
@@ -52,9 +53,10 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let plan = try plan()
+    let configuration = try daemon.configuration
     var result = CommandResult()
     do throws(BenchError) {
-      var run = try BenchRun(plan, try daemon.configurationOrDefault())
+      var run = try BenchRun(plan, configuration)
       let outcome = try run.run()
       result.output = daemon.json ? outcome.json : outcome.text(Terminal.standardOutput())
     } catch {

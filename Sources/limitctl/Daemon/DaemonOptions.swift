@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import LimitClient
+import LimitEngine
 import LimitPolicy
 
 /// Where the daemon is, and how to print.

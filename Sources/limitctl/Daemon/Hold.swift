@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import LimitClient
+import LimitEngine
 import LimitPolicy
 
 struct Hold: ParsableCommand {
@@ -65,7 +66,7 @@ struct Hold: ParsableCommand {
   /// Asks until a limit admits, the time is up, or waiting cannot help.
   private func acquire(
     _ client: BlockingLimitClient, cost: UInt64, until deadline: ContinuousClock.Instant
-  ) throws(ClientError) -> Acquisition {
+  ) throws(ClientError) -> LimitAcquisition {
     while true {
       let acquisition = try client.acquire(
         tenant: query.tenant, policy: query.policy, key: query.key, cost: cost)

@@ -1,6 +1,7 @@
 // A line on standard error that shows how far a run is. Only for a person who waits: it is drawn
 // where standard error is a terminal and the decisions do not scroll by on one.
 
+import CLinux
 import Glibc
 
 /// Draws progress at most ten times a second. One thread uses it.

@@ -1,0 +1,63 @@
+// When to try to connect again. No clock of its own: time is an argument. One owner at a time.
+
+/// Attempts to connect, each further failure twice as far apart, less a random part of up to a half
+/// so that many clients do not come back in step.
+struct BackOff {
+  private let first: Duration
+  private let max: Duration
+  private var failures = 0
+  private var notBefore = Moment.distantPast
+  private var failure: ClientError?
+
+  init(first: Duration, max: Duration) {
+    self.first = first
+    self.max = max
+  }
+
+  /// - Throws: the last failure, while it is too early for another attempt.
+  func check(at now: Moment) throws(ClientError) {
+    if let failure, now < notBefore { throw failure }
+  }
+
+  mutating func failed(
+    _ error: ClientError, at now: Moment, using generator: inout some RandomNumberGenerator
+  ) {
+    // Beyond 2^20 times the first any maximum is reached.
+    let whole = min(max, first * (1 << min(failures, 20)))
+    failures += 1
+    failure = error
+    notBefore = now.advanced(by: whole * Double.random(in: 0.5...1, using: &generator))
+  }
+
+  mutating func failed(_ error: ClientError, at now: Moment) {
+    var generator = SystemRandomNumberGenerator()
+    failed(error, at: now, using: &generator)
+  }
+
+  mutating func succeeded() {
+    failures = 0
+    failure = nil
+  }
+}
+
+/// Notices a daemon that has stopped answering although its connection stands. One owner at a time.
+struct SilenceWatch {
+  /// A connection that has answered nothing for this long, while calls on it timed out, is given
+  /// up; its permits go back with it.
+  static let silenceMax = Duration.seconds(5)
+
+  private var since: Moment?
+
+  /// Something was received.
+  mutating func heard() { since = nil }
+
+  /// A call timed out.
+  /// - Returns: whether to give the connection up.
+  mutating func timedOut(at now: Moment) -> Bool {
+    guard let since else {
+      since = now
+      return false
+    }
+    return now >= since.advanced(by: Self.silenceMax)
+  }
+}

@@ -1,0 +1,72 @@
+// Where the daemon is and how long to wait for it. A value: any thread may use it.
+
+internal import Glibc
+internal import LimitProtocol
+
+/// What a caller of check, acquire or batch gets when the daemon did not answer.
+public enum WhenAway: Sendable, Hashable {
+  /// The error that says why.
+  case `throw`
+  /// A decision that allows, with reason `daemonAway`. Nothing was charged that could be refunded,
+  /// and no permit is held.
+  case allow
+  /// A decision that denies, with reason `daemonAway`.
+  case deny
+}
+
+/// How a client reaches the daemon.
+public struct ClientConfiguration: Sendable, Hashable {
+  /// The daemon's Unix socket, at most 107 bytes. Default: the environment's `LIMITD_SOCKET`, else
+  /// `/run/limitd/limitd.sock`.
+  public var socketPath: String
+  /// For the daemon's log. What is beyond 64 bytes is cut off.
+  public var clientName: String
+  /// The most that connecting, with its hello, may take. Default: 1 s.
+  public var connectTimeout: Duration
+  /// The most that a call may take once it has a connection. Default: 250 ms. A call that has to
+  /// connect first takes at most `connectTimeout` more.
+  public var callTimeout: Duration
+  /// What a caller of check, acquire or batch gets when the daemon did not answer.
+  public var whenAway: WhenAway
+  /// How long calls fail at once after a first failed attempt to connect. Doubles with each further
+  /// one, less a random part of up to a half. Default: 10 ms.
+  public var backOffFirst: Duration
+  /// The longest back-off. Default: 1 s.
+  public var backOffMax: Duration
+  /// Connections that a client keeps, at least 1. Default: 1. Of a blocking client each serves one
+  /// thread at a time; of an async one each serves any number of tasks.
+  public var connectionCount: Int
+
+  /// A configuration with the defaults above where nothing else is said. O(1), reads the
+  /// environment.
+  public init(
+    socketPath: String? = nil, clientName: String = "swift", connectTimeout: Duration = .seconds(1),
+    callTimeout: Duration = .milliseconds(250), whenAway: WhenAway = .throw,
+    backOffFirst: Duration = .milliseconds(10), backOffMax: Duration = .seconds(1),
+    connectionCount: Int = 1
+  ) {
+    self.socketPath = socketPath ?? Self.socketPathDefault
+    self.clientName = clientName
+    self.connectTimeout = connectTimeout
+    self.callTimeout = callTimeout
+    self.whenAway = whenAway
+    self.backOffFirst = backOffFirst
+    self.backOffMax = backOffMax
+    self.connectionCount = connectionCount
+  }
+
+  /// The environment's `LIMITD_SOCKET`, or `/run/limitd/limitd.sock` where it is not set or empty.
+  public static var socketPathDefault: String {
+    guard let path = getenv("LIMITD_SOCKET"), path.pointee != 0 else {
+      return "/run/limitd/limitd.sock"
+    }
+    return String(cString: path)
+  }
+
+  /// The client's name, cut at a character to what the protocol takes.
+  var clientNameCut: String {
+    var name = clientName
+    while name.utf8.count > HelloRequest.clientNameBytesMax { name.removeLast() }
+    return name
+  }
+}
