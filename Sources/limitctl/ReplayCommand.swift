@@ -5,6 +5,7 @@
 
 import ArgumentParser
 import Glibc
+import LimitClient
 import LimitEngine
 import LimitPolicy
 
@@ -16,7 +17,8 @@ struct Replay: ParsableCommand {
       traces are one, in the order given; '-' is standard input. docs/REPLAY.md tells more.
 
       Exit codes: 0 done; 1 a malformed row, or a file that cannot be read or written; \
-      64 a wrong command line; 78 an invalid policy file.
+      3 with --live, the daemon cannot be reached; 64 a wrong command line; 78 an invalid policy \
+      file.
       """
   )
 
@@ -89,11 +91,33 @@ struct Replay: ParsableCommand {
   @Option(help: ArgumentHelp("Room for this many buckets of single keys.", valueName: "n"))
   var keySlots = 1 << 20
 
+  @Flag(help: "Ask the daemon instead of an engine of one's own; its policy file is --config's.")
+  var live = false
+
+  @Option(
+    help: ArgumentHelp(
+      "With --live: the daemon's socket. Default: LIMITD_SOCKET, else /run/limitd/limitd.sock.",
+      valueName: "path"), completion: .file())
+  var socket: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --live: how many times as fast as the trace. Default: as fast as possible.",
+      valueName: "x"))
+  var speed: Double?
+
+  @Flag(
+    help: ArgumentHelp(
+      "With --live: set the clock of a daemon started with --trace-clock to the trace's.",
+      visibility: .hidden))
+  var traceClock = false
+
   @Argument(help: ArgumentHelp("The traces; '-' is standard input.", valueName: "trace"))
   var traces: [String]
 
   mutating func run() throws {
     let options = try makeOptions()
+    let liveOptions = try makeLiveOptions()
     let policies = try ([config] + (compare.map { [$0] } ?? [])).map { try Self.load($0) }
     let scrolls = options.format == .csv && isatty(STDOUT_FILENO) == 1
     let progress = ProgressBar(
@@ -101,14 +125,15 @@ struct Replay: ParsableCommand {
       traces: options.traces
     )
     var output = Output(to: STDOUT_FILENO)
-    var run = ReplayRun(
-      options,
-      policies: policies,
-      terminal: .standardOutput(),
-      progress: progress,
-      tell: Self.complain
-    )
     do throws(ReplayError) {
+      var run = ReplayRun(
+        options,
+        policies: policies,
+        terminal: .standardOutput(),
+        progress: progress,
+        live: try Self.connect(liveOptions, policies[0]),
+        tell: Self.complain
+      )
       try run.run(to: &output)
     } catch {
       switch error {
@@ -116,6 +141,9 @@ struct Replay: ParsableCommand {
       case .output(let error) where error.isBrokenPipe: break
       case .output(let error):
         Self.complain("the output cannot be written: \(systemError(error.number))")
+      case .live(let error):
+        Self.complain("\(error)")
+        throw ExitCode(error.exitCode)
       }
       throw ExitCode.failure
     }
@@ -145,6 +173,35 @@ struct Replay: ParsableCommand {
     options.reorder = try reorderNanoseconds()
     options.input = input == .csv ? try makeCSVInput() : try makeCombinedInput()
     return options
+  }
+
+  private func makeLiveOptions() throws -> LiveOptions? {
+    guard live else {
+      guard socket == nil, speed == nil, !traceClock else {
+        throw ValidationError("--socket and --speed go with --live.")
+      }
+      return nil
+    }
+    if compare != nil { throw ValidationError("--live and --compare exclude each other.") }
+    if let speed, !(speed > 0 && speed.isFinite) {
+      throw ValidationError("--speed is a number above 0.")
+    }
+    if socket == "" { throw ValidationError("--socket needs a path.") }
+    return LiveOptions(
+      configuration: ClientConfiguration(
+        socketPath: socket, clientName: "limitctl replay", callTimeout: .seconds(10)),
+      speed: speed, setsClock: traceClock)
+  }
+
+  private static func connect(_ options: LiveOptions?, _ policies: PolicySet) throws(ReplayError)
+    -> LiveDecider?
+  {
+    guard let options else { return nil }
+    do throws(LiveError) {
+      return try LiveDecider(options, policies: policies)
+    } catch {
+      throw .live(error)
+    }
   }
 
   private func reorderNanoseconds() throws -> UInt64 {

@@ -57,6 +57,23 @@ public struct Decision: Hashable, Sendable, BitwiseCopyable {
   /// `place` where no limit decided.
   public static var noPlace: UInt8 { .max }
 
+  public init(
+    outcome: Outcome, reason: Reason, flags: Flags, limit: LimitIndex, place: UInt8,
+    capacity: UInt64, remaining: UInt64, retryAfter: Nanoseconds, resetAfter: Nanoseconds,
+    receipt: Receipt
+  ) {
+    self.outcome = outcome
+    self.reason = reason
+    self.flags = flags
+    self.limit = limit
+    self.place = place
+    self.capacity = capacity
+    self.remaining = remaining
+    self.retryAfter = retryAfter
+    self.resetAfter = resetAfter
+    self.receipt = receipt
+  }
+
   /// A decision that no limit took part in.
   static func withoutLimit(_ outcome: Outcome, _ reason: Reason, at now: Instant) -> Decision {
     Decision(

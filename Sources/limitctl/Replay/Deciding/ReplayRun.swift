@@ -11,6 +11,7 @@ import LimitEngine
 enum ReplayError: Error {
   case trace(TraceError)
   case output(OutputError)
+  case live(LiveError)
 }
 
 /// Runs traces through one policy set, or through two side by side.
@@ -20,6 +21,8 @@ struct ReplayRun: ~Copyable {
 
   let options: ReplayOptions
   private(set) var sides: [ReplaySide]
+  /// Decides in place of the first side.
+  private var live: LiveDecider?
   private(set) var badRows = 0
   private var directory: PolicyDirectory
   private var buffer: ReorderBuffer
@@ -35,6 +38,7 @@ struct ReplayRun: ~Copyable {
     policies: [PolicySet],
     terminal: Terminal = Terminal(),
     progress: ProgressBar = .off,
+    live: consuming LiveDecider? = nil,
     tell: @escaping (String) -> Void
   ) {
     precondition((1...2).contains(policies.count), "a run has one policy set or two")
@@ -42,6 +46,7 @@ struct ReplayRun: ~Copyable {
     self.terminal = terminal
     self.progress = progress
     self.tell = tell
+    self.live = live
     sides = policies.map { ReplaySide($0, keySlots: options.keySlots) }
     let files = [options.config, options.other ?? ""]
     directory = PolicyDirectory(zip(files, policies).map { (file: $0, policies: $1) })
@@ -67,9 +72,11 @@ struct ReplayRun: ~Copyable {
       for path in options.traces { try replay(path, to: &output) }
       buffer.drain()
       try release(to: &output)
+      try finishLive(&output)
     } catch {
       progress.clear()
-      if case .trace = error { try Self.flush(&output) }
+      if case .output = error { throw error }
+      try Self.flush(&output)
       throw error
     }
     progress.clear()
@@ -163,13 +170,54 @@ struct ReplayRun: ~Copyable {
     _ row: borrowing TraceRow,
     to output: inout Output
   ) throws(ReplayError) {
+    guard live == nil else { return try askLive(row, &output) }
     let decision = sides[0].decide(row, policy: directory.index(row.policy, side: 0))
     if sides.count > 1 {
       _ = sides[1].decide(row, policy: directory.index(row.policy, side: 1))
     }
+    try write(decision, of: row, to: &output)
+  }
+
+  private func write(
+    _ decision: borrowing Decision, of row: borrowing TraceRow, to output: inout Output
+  ) throws(ReplayError) {
     guard options.format == .csv else { return }
     DecisionWriter.write(decision, of: row, limitNames: sides[0].limitNames, to: &output)
     do { try output.flushIfLarge() } catch { throw .output(error) }
+  }
+
+  // MARK: Live
+
+  private mutating func askLive(_ row: borrowing TraceRow, _ output: inout Output)
+    throws(ReplayError)
+  {
+    let policy = directory.index(row.policy, side: 0)
+    var decided: [(TraceRow, Decision)] = []
+    do throws(LiveError) {
+      try live?.submit(row, policy: policy) { decided.append(($0, $1)) }
+    } catch {
+      throw .live(error)
+    }
+    try record(decided, &output)
+  }
+
+  private mutating func finishLive(_ output: inout Output) throws(ReplayError) {
+    var decided: [(TraceRow, Decision)] = []
+    do throws(LiveError) {
+      try live?.finish { decided.append(($0, $1)) }
+    } catch {
+      throw .live(error)
+    }
+    try record(decided, &output)
+  }
+
+  private mutating func record(_ decided: [(TraceRow, Decision)], _ output: inout Output)
+    throws(ReplayError)
+  {
+    for (row, decision) in decided {
+      sides[0].count(decision, of: row, policy: directory.index(row.policy, side: 0))
+      try write(decision, of: row, to: &output)
+    }
   }
 
   private static func flush(_ output: inout Output) throws(ReplayError) {

@@ -39,16 +39,27 @@ struct ReplaySide {
 
   /// Decides a row at its own time, and counts it.
   mutating func decide(_ row: borrowing TraceRow, policy: PolicyIndex) -> Decision {
-    let (tenant, key) = row.text.withUnsafeBytes { text in
-      let tenant = policies.tenant(named: UnsafeRawBufferPointer(rebasing: text[row.tenantRange]))
-      let key = UnsafeRawBufferPointer(rebasing: text[row.keyRange])
-      return (tenant, tenant.fingerprint(ofKey: key))
-    }
+    let (tenant, key) = subject(of: row)
     let query = Query(tenant: tenant, policy: policy, key: key, cost: row.cost)
     let decision = engine.check(query, under: policies, at: Instant(nanoseconds: row.time))
     if decision.flags.contains(.overflow) { makeRoom(at: row.time) }
     tally.count(decision, of: row, tenant: tenant, key: key, policy: policy)
     return decision
+  }
+
+  /// Counts a row that somebody else decided.
+  mutating func count(_ decision: borrowing Decision, of row: borrowing TraceRow, policy: PolicyIndex)
+  {
+    let (tenant, key) = subject(of: row)
+    tally.count(decision, of: row, tenant: tenant, key: key, policy: policy)
+  }
+
+  private func subject(of row: borrowing TraceRow) -> (Tenant, Fingerprint) {
+    row.text.withUnsafeBytes { text in
+      let tenant = policies.tenant(named: UnsafeRawBufferPointer(rebasing: text[row.tenantRange]))
+      let key = UnsafeRawBufferPointer(rebasing: text[row.keyRange])
+      return (tenant, tenant.fingerprint(ofKey: key))
+    }
   }
 
   /// Frees dead buckets after one found no room. When depends on the trace alone, so that the
