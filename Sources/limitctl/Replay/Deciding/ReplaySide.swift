@@ -48,8 +48,9 @@ struct ReplaySide {
   }
 
   /// Counts a row that somebody else decided.
-  mutating func count(_ decision: borrowing Decision, of row: borrowing TraceRow, policy: PolicyIndex)
-  {
+  mutating func count(
+    _ decision: borrowing Decision, of row: borrowing TraceRow, policy: PolicyIndex
+  ) {
     let (tenant, key) = subject(of: row)
     tally.count(decision, of: row, tenant: tenant, key: key, policy: policy)
   }
