@@ -7,8 +7,8 @@ import struct
 import sys
 
 OPERATIONS = {1: "hello", 2: "ping", 3: "bind", 4: "check", 5: "peek", 6: "acquire", 7: "release",
-              8: "refund", 9: "batch", 0x44: "check_by_name", 0x45: "peek_by_name",
-              0x46: "acquire_by_name", 0x48: "refund_by_name", 0x7E: "set_clock"}
+              8: "settle", 9: "batch", 0x44: "check_by_name", 0x45: "peek_by_name",
+              0x46: "acquire_by_name", 0x48: "settle_by_name", 0x7E: "set_clock"}
 HELLO = b"LMTD" + struct.pack("<HH", 1, 0) + b"python"
 NUMBERS = {name: number for number, name in OPERATIONS.items()}
 
@@ -23,23 +23,24 @@ def header(data):
 
 
 def decode_receipt(data):
-    tag, decided_at, charged, _, escalated = struct.unpack("<IQHHI", data)
-    return {"tag": tag, "decided_at": decided_at, "charged": charged, "escalated": escalated}
+    return dict(zip(("tag", "decided_at", "charged", "shadow", "escalated", "mac"),
+                    struct.unpack("<IQHHIQ", data)))
 
 
 def decode_decision(data):
     outcome, reason, flags, limit = struct.unpack_from("<4B", data)
-    numbers = struct.unpack_from("<4Q", data, 24)
+    numbers = struct.unpack_from("<4Q", data, 32)
     return {"outcome": outcome, "reason": reason, "flags": flags, "limit": limit,
-            "receipt": decode_receipt(data[4:24]),
+            "receipt": decode_receipt(data[4:32]),
             **dict(zip(("capacity", "remaining", "retry_after", "reset_after"), numbers))}
 
 
 def decode_query(name, body):
     word, rest = struct.unpack_from("<Q", body)[0], body[8:]
     fields = {"cost": word >> 16}
-    if name.startswith("refund"):
-        fields["receipt"], rest = decode_receipt(rest[:20]), rest[20:]
+    if name.startswith("settle"):
+        fields["actual"] = struct.unpack_from("<Q", rest)[0]
+        fields["receipt"], rest = decode_receipt(rest[8:36]), rest[36:]
     if not name.endswith("by_name"):
         return {**fields, "handle": word & 0xFFFF, "key_hex": rest.hex()}
     tenant, policy = word & 0xFF, word >> 8 & 0xFF
@@ -82,7 +83,8 @@ def decode_reply(data):
     length, operation, request_id = header(data)
     body, fields = data[8:length], {"length": length, "operation": operation, "id": request_id}
     if operation == 0xFF:
-        return {**fields, "code": struct.unpack_from("<H", body)[0], "text": body[4:].decode()}
+        return {**fields, **dict(zip(("code", "detail"), struct.unpack_from("<HH", body))),
+                "text": body[4:].decode()}
     name = OPERATIONS[operation - 0x80]
     if name == "hello":
         names = ("major", "minor", "capabilities", "frame_bytes_max", "batch_items_max",
@@ -100,12 +102,12 @@ def decode_reply(data):
         return {**fields, "handle": handle, "tag": tag, "limits": limits}
     if name == "batch":
         count = struct.unpack_from("<H", body)[0]
-        items = [decode_decision(body[8 + 56 * i:64 + 56 * i]) for i in range(count)]
+        items = [decode_decision(body[8 + 64 * i:72 + 64 * i]) for i in range(count)]
         return {**fields, "items": items}
     if name.split("_")[0] in ("check", "peek", "acquire"):
         fields.update(decode_decision(body))
         if name.startswith("acquire"):
-            fields["permit"] = struct.unpack_from("<Q", body, 56)[0]
+            fields["permit"] = struct.unpack_from("<Q", body, 64)[0]
     return fields
 
 

@@ -14,10 +14,9 @@ public struct ProtocolVersion: Hashable, Sendable, BitwiseCopyable, CustomString
   /// What this module speaks.
   public static let current = ProtocolVersion(major: 1, minor: 0)
 
-  /// Whether a daemon of this version can serve a client written for `client`.
-  public func serves(_ client: ProtocolVersion) -> Bool {
-    client.major == major && client.minor <= minor
-  }
+  /// Whether a daemon of this version can serve a client written for `client`: any minor version of
+  /// the same major one, since what a later minor adds is answered as unknown.
+  public func serves(_ client: ProtocolVersion) -> Bool { client.major == major }
 
   public var description: String { "\(major).\(minor)" }
 }
@@ -31,12 +30,12 @@ public enum Operation: UInt8, Sendable, CaseIterable {
   case peek = 0x05
   case acquire = 0x06
   case release = 0x07
-  case refund = 0x08
+  case settle = 0x08
   case batch = 0x09
   case checkByName = 0x44
   case peekByName = 0x45
   case acquireByName = 0x46
-  case refundByName = 0x48
+  case settleByName = 0x48
   case setClock = 0x7E
 
   /// Added to a request's number in its reply.
@@ -89,11 +88,21 @@ public enum ErrorCode: UInt16, Sendable, BitwiseCopyable, CaseIterable {
 /// A request that cannot be answered: the code, and a sentence for people.
 public struct ProtocolError: Error, Hashable, Sendable {
   public var code: ErrorCode
+  /// Of `unsupportedVersion`, the newest major version that is spoken here; else 0.
+  public var detail: UInt16 = 0
   public var text: String
 
   public init(_ code: ErrorCode, _ text: String) {
     self.code = code
     self.text = text
+  }
+
+  /// The answer to a hello of a version that is not served.
+  @inline(never) public static var unsupportedVersion: ProtocolError {
+    let current = ProtocolVersion.current
+    var error = ProtocolError(.unsupportedVersion, "this daemon speaks protocol \(current)")
+    error.detail = current.major
+    return error
   }
 }
 
@@ -104,7 +113,8 @@ public struct ProtocolError: Error, Hashable, Sendable {
 
   /// Check, peek, acquire, release, batch.
   @inlinable public static var query: PeerRoles { PeerRoles(rawValue: 1) }
-  @inlinable public static var refund: PeerRoles { PeerRoles(rawValue: 2) }
+  /// Settle, which includes refunds.
+  @inlinable public static var settle: PeerRoles { PeerRoles(rawValue: 2) }
   @inlinable public static var observe: PeerRoles { PeerRoles(rawValue: 4) }
   @inlinable public static var administer: PeerRoles { PeerRoles(rawValue: 8) }
 }

@@ -26,14 +26,14 @@ import Testing
     #expect(
       said("[{user: [], roles: query, tenants: t}]") == [
         "26: daemon, access: user must be a name or a number, found a list",
-        "37: daemon, access: roles must be a list of query, refund, observe and administer, found "
+        "37: daemon, access: roles must be a list of query, settle, observe and administer, found "
           + "'query'",
         "53: daemon, access: tenants must be a list of tenants such as [acme], found 't'",
       ]
     )
     #expect(
       said("[{user: u, roles: [[]], tenants: [~]}]") == [
-        "37: daemon, access: role must be query, refund, observe or administer, found a list",
+        "37: daemon, access: role must be query, settle, observe or administer, found a list",
         "52: daemon, access: expected the name of a tenant, found nothing",
       ]
     )
@@ -74,10 +74,10 @@ import Testing
   @Test func rolesAreKnownAndListedOnce() {
     #expect(
       said("[{user: u, roles: []}, {user: u, roles: [query, querry, root, query]}]") == [
-        "36: daemon, access: roles is empty; list at least one of query, refund, observe and "
+        "36: daemon, access: roles is empty; list at least one of query, settle, observe and "
           + "administer",
         "66: daemon, access: unknown role 'querry'; did you mean 'query'?",
-        "74: daemon, access: unknown role 'root'; write query, refund, observe or administer",
+        "74: daemon, access: unknown role 'root'; write query, settle, observe or administer",
         "80: daemon, access: the rule lists the role 'query' twice; list it once",
       ]
     )
@@ -85,12 +85,12 @@ import Testing
 
   @Test func tenantsAreNamesListedOnce() {
     #expect(
-      said("[{user: u, roles: [refund], tenants: []}]") == [
+      said("[{user: u, roles: [settle], tenants: []}]") == [
         "55: daemon, access: tenants is empty; list at least one, or leave it out for every tenant"
       ]
     )
     #expect(
-      said("[{user: u, roles: [refund], tenants: [t, t, '*', 'a b', '']}]") == [
+      said("[{user: u, roles: [settle], tenants: [t, t, '*', 'a b', '']}]") == [
         "59: daemon, access: the rule lists the tenant 't' twice; list it once",
         "62: daemon, access: '*' names no tenant; leave tenants out for a rule about every tenant",
         "67: the tenant 'a b' is not a name; use 1 to 255 bytes without spaces and control "

@@ -36,10 +36,10 @@ let daemonExample =
         permits: 11
       access:
         - {group: www-data, roles: [query]}
-        - {user: billing, roles: [query, refund], tenants: [t]}
+        - {user: billing, roles: [query, settle], tenants: [t]}
         - {user: 1000, roles: [observe, administer]}
         - group: 4294967294
-          roles: [refund, observe, administer, query]
+          roles: [settle, observe, administer, query]
 
     """
 
@@ -109,7 +109,7 @@ let daemonExample =
       .init(subject: .group("www-data"), roles: .query, tenants: nil, line: 30, column: 15),
       .init(
         subject: .user("billing"),
-        roles: [.query, .refund],
+        roles: [.query, .settle],
         tenants: ["t"],
         line: 31,
         column: 14
@@ -123,7 +123,7 @@ let daemonExample =
       ),
       .init(
         subject: .groupID(4_294_967_294),
-        roles: [.query, .refund, .observe, .administer],
+        roles: [.query, .settle, .observe, .administer],
         tenants: nil,
         line: 33,
         column: 14

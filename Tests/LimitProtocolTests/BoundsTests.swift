@@ -30,7 +30,7 @@ import Testing
   @Test("A hello of another version may be longer, and learns which version is spoken")
   func laterHello() throws {
     let long = [UInt8](repeating: 0xFF, count: 100)
-    for version: [UInt8] in [[2, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]] {
+    for version: [UInt8] in [[2, 0, 0, 0], [2, 0, 1, 0], [0, 0, 0, 0]] {
       let body = Array("LMTD".utf8) + version + long
       #expect(try Self.refusal(.hello, body) == .unsupportedVersion)
     }
@@ -44,11 +44,11 @@ import Testing
       let lengths = [UInt8(tenant), UInt8(policy)]
       let text = [UInt8](repeating: 0x61, count: tenant + policy)
       let cost = [UInt8](repeating: 0xFF, count: 6)
-      let receipt = [UInt8](repeating: 0, count: 20)
+      let receipt = [UInt8](repeating: 0, count: 8 + 28)
       let expected: ErrorCode? = isTaken ? nil : .malformed
       #expect(try Self.refusal(.bind, [0, 0] + lengths + text) == expected)
       #expect(try Self.refusal(.checkByName, lengths + cost + text) == expected)
-      #expect(try Self.refusal(.refundByName, lengths + cost + receipt + text) == expected)
+      #expect(try Self.refusal(.settleByName, lengths + cost + receipt + text) == expected)
       guard isTaken else { continue }
       #expect(try Self.refusal(.bind, [0, 0] + lengths + text.dropLast()) == .malformed)
       #expect(try Self.refusal(.bind, [0, 0] + lengths + text + [0]) == .malformed)

@@ -196,8 +196,10 @@ final class Link {
   {
     receipt.key.withBytes { key in
       withNames(receipt.tenant, receipt.policy) { names in
-        let frame = RefundRequest(subject: names, cost: units, receipt: receipt.wire, key: key)
-        request(.refundByName, byteCount: frame.byteCount, for: place) { id, writer in
+        let frame = SettleRequest(
+          subject: names, cost: receipt.cost, actual: receipt.cost - units, receipt: receipt.wire,
+          key: key)
+        request(.settleByName, byteCount: frame.byteCount, for: place) { id, writer in
           frame.encode(id: id, into: &writer)
         }
       }
@@ -353,7 +355,7 @@ final class Link {
       let (record, permit) = calls[place].unnamed
     else { return }
     // The handle serves again once the daemon knows its names.
-    if binding.limits != nil, record.reason != 2 { binding.isByName = false }
+    if binding.limits != nil, record.reason.rawValue != 2 { binding.isByName = false }
     let receipt =
       record.receipt.charged == 0
       ? Receipt.nothing

@@ -7,7 +7,7 @@ public import LimitProtocol
 public enum PipelinedReply {
   /// To check and peek; to acquire, with the permit, 0 where none was given.
   case decision(id: UInt32, DecisionRecord, permit: UInt64)
-  /// To ping, release, refund and set-clock, by handle or by name.
+  /// To ping, release, settle and set-clock, by handle or by name.
   case empty(id: UInt32, operation: Operation)
   /// To bind.
   case bound(id: UInt32, BindReply)
@@ -49,7 +49,7 @@ public enum PipelinedReply {
         self = .batch(id: id, BatchDecisions(reader, count: count))
       case .bind: self = .bound(id: id, try BindReply(body))
       case .hello: self = .hello(id: id, try HelloReply(body))
-      case .ping, .release, .refund, .refundByName, .setClock:
+      case .ping, .release, .settle, .settleByName, .setClock:
         self = .empty(id: id, operation: operation)
       }
     } catch { throw .protocolViolation(error.text) }
@@ -79,7 +79,7 @@ public struct BatchDecisions: Sequence, IteratorProtocol {
   }
 
   /// The next decision, nil at the end; also where one is malformed, so compare `count` with 0. An
-  /// item that was not decided has outcome `DecisionRecord.notDecided`. O(1), no allocation.
+  /// item that was not decided has outcome `DecisionOutcome.notDecided`. O(1), no allocation.
   public mutating func next() -> DecisionRecord? {
     guard count > 0, let record = DecisionRecord(&reader) else { return nil }
     count -= 1

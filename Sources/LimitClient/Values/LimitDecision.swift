@@ -92,16 +92,17 @@ extension LimitDecision {
   init(
     _ record: DecisionRecord, limits: [LimitDescription]?, receipt: Receipt
   ) throws(ClientError) {
-    guard let outcome = Outcome(rawValue: record.outcome) else {
-      throw .protocolViolation("a decision has outcome \(record.outcome)")
+    guard let outcome = Outcome(rawValue: record.outcome.rawValue) else {
+      throw .protocolViolation("a decision has outcome \(record.outcome.rawValue)")
     }
     let place = Int(record.place)
     let limit = limits.flatMap { place < $0.count ? $0[place] : nil }
     self.init(
-      outcome: outcome, reason: try Reason(wire: record.reason),
-      flags: Flags(rawValue: record.flags & 7), limit: limit?.name, limitUnit: limit?.unit,
+      outcome: outcome, reason: try Reason(wire: record.reason.rawValue),
+      flags: Flags(rawValue: record.flags.rawValue & 7), limit: limit?.name, limitUnit: limit?.unit,
       capacity: record.capacity, remaining: record.remaining,
-      retryAfterNanoseconds: record.retryAfter, resetAfterNanoseconds: record.resetAfter,
+      retryAfterNanoseconds: record.retryAfter == DecisionRecord.noWait ? 0 : record.retryAfter,
+      resetAfterNanoseconds: record.resetAfter,
       receipt: receipt)
   }
 }
@@ -109,7 +110,7 @@ extension LimitDecision {
 extension LimitDecision.Reason {
   init(wire: UInt8) throws(ClientError) {
     switch wire {
-    case 0: self = .limit
+    case 0, 3: self = .limit
     case 1: self = .blocked
     case 2: self = .unknownTenant
     default: throw .protocolViolation("a decision has reason \(wire)")

@@ -14,7 +14,9 @@ extension Receipt {
     append(wire.tag)
     append(wire.decidedAt)
     append(wire.charged)
+    append(wire.shadow)
     append(wire.escalated)
+    append(wire.mac)
     append(cost)
     append(UInt8(tenant.utf8.count))
     append(UInt8(policy.utf8.count))
@@ -36,7 +38,8 @@ extension Receipt {
     let receipt = bytes.withBytes { bytes -> Receipt? in
       var reader = WireReader(bytes)
       guard let tag = reader.read(UInt32.self), let decidedAt = reader.read(UInt64.self),
-        let charged = reader.read(UInt16.self), let escalated = reader.read(UInt32.self),
+        let charged = reader.read(UInt16.self), let shadow = reader.read(UInt16.self),
+        let escalated = reader.read(UInt32.self), let mac = reader.read(UInt64.self),
         let cost = reader.read(UInt64.self), cost <= QueryRequest.costMax,
         let tenantLength = reader.read(UInt8.self), let policyLength = reader.read(UInt8.self),
         let tenant = reader.readBytes(Int(tenantLength)).flatMap(Self.name),
@@ -44,7 +47,9 @@ extension Receipt {
       else { return nil }
       return Receipt(
         tenant: tenant, policy: policy, key: StoredKey(copying: reader.readRest()), cost: cost,
-        wire: WireReceipt(tag: tag, decidedAt: decidedAt, charged: charged, escalated: escalated))
+        wire: WireReceipt(
+          tag: tag, decidedAt: decidedAt, charged: charged, shadow: shadow, escalated: escalated,
+          mac: mac))
     }
     guard let receipt, (try? Bounds.check(tenant: receipt.tenant, policy: receipt.policy)) != nil
     else { return nil }

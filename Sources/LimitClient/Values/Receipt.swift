@@ -20,7 +20,7 @@ public struct Receipt: Sendable, Hashable {
 
   static let nothing = Receipt(
     tenant: "", policy: "", key: .text(""), cost: 0,
-    wire: WireReceipt(tag: 0, decidedAt: 0, charged: 0, escalated: 0))
+    wire: .nothing)
 }
 
 /// A key that is kept.

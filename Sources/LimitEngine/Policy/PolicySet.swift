@@ -63,7 +63,7 @@ public final class PolicySet: @unchecked Sendable {
       builder.tenants.lazy.map { name, treatment in
         Tenant(
           fingerprint: tenantKey.fingerprint(of: name), standing: treatment.standing,
-          edition: edition, row: UInt32(treatment.row.index))
+          isNamed: true, edition: edition, row: UInt32(treatment.row.index))
       }, count: builder.tenants.count)
   }
 
@@ -92,11 +92,12 @@ public final class PolicySet: @unchecked Sendable {
     let fingerprint = SipHash.hash(name, key: tenantHashKey)
     if let tenant = tenants.find(fingerprint) { return tenant }
     guard let anyTenant else {
-      return Tenant(fingerprint: fingerprint, standing: .unknown, edition: edition, row: 0)
+      return Tenant(
+        fingerprint: fingerprint, standing: .unknown, isNamed: false, edition: edition, row: 0)
     }
     return Tenant(
-      fingerprint: fingerprint, standing: anyTenant.standing, edition: edition,
-      row: UInt32(anyTenant.row.index))
+      fingerprint: fingerprint, standing: anyTenant.standing, isNamed: false,
+      edition: edition, row: UInt32(anyTenant.row.index))
   }
 
   /// The tenant of that name, named in the set or not.

@@ -66,6 +66,8 @@ public struct Tenant: Hashable, Sendable, BitwiseCopyable {
   /// Stands for the tenant's name, under the installation's secret.
   public let fingerprint: Fingerprint
   public let standing: Standing
+  /// Whether the policy set names it, or has it under `"*"`.
+  public let isNamed: Bool
   /// The policy set that it was looked up in.
   let edition: UInt16
   /// Which settings apply to it there.

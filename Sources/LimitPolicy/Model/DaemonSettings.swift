@@ -78,7 +78,7 @@ public struct DaemonSettings: Equatable, Sendable {
     /// Ask for decisions.
     public static let query = Roles(rawValue: 1)
     /// Give back what a decision took.
-    public static let refund = Roles(rawValue: 2)
+    public static let settle = Roles(rawValue: 2)
     /// Read figures and states.
     public static let observe = Roles(rawValue: 4)
     /// Reload, drain and reset.
@@ -142,7 +142,7 @@ public struct DaemonSettings: Equatable, Sendable {
   public var table = Table()
   public var limits = Limits()
   /// Who may do what, at most `accessRulesMax` rules. `nil`, the default: whoever may open the
-  /// socket may query and refund. Empty: nobody but root may do anything.
+  /// socket may query and settle. Empty: nobody but root may do anything.
   public var access: [AccessRule]? = nil
 
   /// The defaults.

@@ -1,5 +1,7 @@
 // The rules of access in the section `daemon`: who may ask the daemon what.
 
+import LimitEngine
+
 /// The keys of a rule.
 private enum AccessKey: String, CaseIterable {
   case user, group, roles, tenants
@@ -111,7 +113,7 @@ extension PolicyReader {
     }
     let isName =
       (1...255).contains(text.utf8.count) && !text.hasPrefix("-")
-      && !text.unicodeScalars.contains { isControl($0) || $0 == ":" || $0 == "/" }
+      && !text.unicodeScalars.contains { $0.isInvisibleControl || $0 == ":" || $0 == "/" }
     if isName { return .name(text) }
     error(
       entry.value.position,
@@ -217,7 +219,7 @@ extension DaemonSettings.Roles {
   /// Every role, with its name in policy files.
   fileprivate static var named: [(String, Self)] {
     [
-      ("query", .query), ("refund", .refund), ("observe", .observe), ("administer", .administer),
+      ("query", .query), ("settle", .settle), ("observe", .observe), ("administer", .administer),
     ]
   }
 }

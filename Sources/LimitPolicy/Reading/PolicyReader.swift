@@ -196,10 +196,8 @@ struct PolicyReader {
 
   /// Checks the name of a tenant.
   mutating func checkTenantName(_ name: String, at key: YAMLNode) -> Bool {
-    let isPrintable =
-      name.utf8.allSatisfy { 0x21...0x7E ~= $0 }
-      || name.unicodeScalars.allSatisfy { !isControl($0) && !$0.properties.isWhitespace }
-    if isPrintable, (1...255).contains(name.utf8.count) { return true }
+    var utf8 = name
+    if utf8.withUTF8({ TenantName.isValid(UnsafeRawBufferPointer($0)) }) { return true }
     error(
       key.position,
       "the tenant \(quoted(name)) is not a name; use 1 to 255 bytes without spaces and control "

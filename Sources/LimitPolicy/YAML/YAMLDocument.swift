@@ -9,6 +9,8 @@
 // Immutable once composed. 20 bytes per node, so that a file of 100,000 tenants stays in tens of
 // megabytes.
 
+import LimitEngine
+
 /// A composed document.
 final class YAMLDocument {
   enum Kind: UInt8 { case scalar, sequence, mapping, alias }
@@ -119,14 +121,6 @@ struct YAMLNode {
 func quoted(_ text: String) -> String {
   let isLong = text.unicodeScalars.count > 64
   let shown = text.unicodeScalars.prefix(isLong ? 60 : 64)
-  return "'" + shown.map { isControl($0) ? $0.escaped(asASCII: true) : String($0) }.joined()
+  return "'" + shown.map { $0.isInvisibleControl ? $0.escaped(asASCII: true) : String($0) }.joined()
     + (isLong ? "…'" : "'")
-}
-
-/// Control characters, and the invisible ones that change the direction or the breaks of a line.
-func isControl(_ scalar: Unicode.Scalar) -> Bool {
-  switch scalar.properties.generalCategory {
-  case .control, .format, .lineSeparator, .paragraphSeparator: true
-  default: false
-  }
 }

@@ -1,30 +1,31 @@
-// A decision on the wire: 56 bytes, alone behind a header or many in the reply to a batch.
+// A decision on the wire: 64 bytes, alone behind a header or many in the reply to a batch.
 
 /// The answer to one query.
 @frozen public struct DecisionRecord: Hashable, Sendable, BitwiseCopyable {
-  /// 0 allow, 1 deny, 2 never; 255, in a batch, not decided.
-  public var outcome: UInt8
-  /// 0 a limit, 1 blocked, 2 unknown tenant; with outcome 255 an `ErrorCode`.
-  public var reason: UInt8
-  /// 1 soft threshold, 2 shadow denied, 4 overflow.
-  public var flags: UInt8
+  public var outcome: DecisionOutcome
+  /// Of an item that was not decided, the code of an error: see `error`.
+  public var reason: DecisionReason
+  public var flags: DecisionFlags
   /// The place in its policy of the limit that decided; `noPlace` where none did.
   public var place: UInt8
   public var receipt: WireReceipt
   /// What that limit holds when full, in its unit.
   public var capacity: UInt64
   public var remaining: UInt64
-  /// Nanoseconds.
+  /// Nanoseconds; `noWait` where no wait helps, or nobody can know of one.
   public var retryAfter: UInt64
   /// Nanoseconds.
   public var resetAfter: UInt64
 
-  @inlinable public static var byteCount: Int { 56 }
+  @inlinable public static var byteCount: Int { 64 }
   @inlinable public static var noPlace: UInt8 { 255 }
-  @inlinable public static var notDecided: UInt8 { 255 }
+  /// Of `retryAfter`: the tenant is blocked or unknown, the cost is beyond the limit, or a
+  /// concurrency limit is full.
+  @inlinable public static var noWait: UInt64 { .max }
 
   @inlinable @inline(__always) public init(
-    outcome: UInt8, reason: UInt8, flags: UInt8, place: UInt8, receipt: WireReceipt,
+    outcome: DecisionOutcome, reason: DecisionReason, flags: DecisionFlags, place: UInt8,
+    receipt: WireReceipt,
     capacity: UInt64, remaining: UInt64, retryAfter: UInt64, resetAfter: UInt64
   ) {
     self.outcome = outcome
@@ -41,13 +42,16 @@
   /// An item of a batch that could not be decided.
   public init(notDecided code: ErrorCode) {
     self.init(
-      outcome: Self.notDecided, reason: UInt8(code.rawValue), flags: 0, place: 0,
-      receipt: WireReceipt(tag: 0, decidedAt: 0, charged: 0, escalated: 0), capacity: 0,
-      remaining: 0, retryAfter: 0, resetAfter: 0)
+      outcome: .notDecided, reason: DecisionReason(rawValue: UInt8(code.rawValue)), flags: [],
+      place: 0, receipt: .nothing, capacity: 0, remaining: 0, retryAfter: 0, resetAfter: 0)
   }
 
-  /// The record at the front of `reader`; `nil` where it ends before, or where the receipt's zero is
-  /// not.
+  /// Why an item of a batch was not decided; `nil` where it was, or for a code of a later version.
+  public var error: ErrorCode? {
+    outcome == .notDecided ? ErrorCode(rawValue: UInt16(reason.rawValue)) : nil
+  }
+
+  /// The record at the front of `reader`; `nil` where it ends before.
   @inlinable @inline(__always) public init?(_ reader: inout WireReader) {
     guard reader.count >= Self.byteCount, let head = reader.read(UInt32.self),
       let receipt = WireReceipt(&reader), let capacity = reader.read(UInt64.self),
@@ -55,26 +59,30 @@
       let resetAfter = reader.read(UInt64.self)
     else { return nil }
     self.init(
-      outcome: UInt8(truncatingIfNeeded: head), reason: UInt8(truncatingIfNeeded: head >> 8),
-      flags: UInt8(truncatingIfNeeded: head >> 16), place: UInt8(truncatingIfNeeded: head >> 24),
-      receipt: receipt, capacity: capacity, remaining: remaining, retryAfter: retryAfter,
+      outcome: DecisionOutcome(rawValue: UInt8(truncatingIfNeeded: head)),
+      reason: DecisionReason(rawValue: UInt8(truncatingIfNeeded: head >> 8)),
+      flags: DecisionFlags(rawValue: UInt8(truncatingIfNeeded: head >> 16)),
+      place: UInt8(truncatingIfNeeded: head >> 24), receipt: receipt, capacity: capacity,
+      remaining: remaining, retryAfter: retryAfter,
       resetAfter: resetAfter)
   }
 
   @inlinable @inline(__always) public func encode(into writer: inout WireWriter) {
     // One check of the room for all fields: a batch writes hundreds of these.
     let memory = writer.advance(by: Self.byteCount)
-    let head = UInt32(outcome) | UInt32(reason) << 8 | UInt32(flags) << 16 | UInt32(place) << 24
+    let head =
+      UInt32(outcome.rawValue) | UInt32(reason.rawValue) << 8 | UInt32(flags.rawValue) << 16
+      | UInt32(place) << 24
     memory.storeBytes(of: head.littleEndian, as: UInt32.self)
     receipt.store(at: memory + 4)
-    (memory + 24).storeBytes(of: capacity.littleEndian, as: UInt64.self)
-    (memory + 32).storeBytes(of: remaining.littleEndian, as: UInt64.self)
-    (memory + 40).storeBytes(of: retryAfter.littleEndian, as: UInt64.self)
-    (memory + 48).storeBytes(of: resetAfter.littleEndian, as: UInt64.self)
+    (memory + 32).storeBytes(of: capacity.littleEndian, as: UInt64.self)
+    (memory + 40).storeBytes(of: remaining.littleEndian, as: UInt64.self)
+    (memory + 48).storeBytes(of: retryAfter.littleEndian, as: UInt64.self)
+    (memory + 56).storeBytes(of: resetAfter.littleEndian, as: UInt64.self)
   }
 }
 
-/// The replies to check and peek (64 bytes) and to acquire (72).
+/// The replies to check and peek (72 bytes) and to acquire (80).
 @frozen public enum DecisionReply {
   @inlinable public static var byteCount: Int { FrameHeader.byteCount + DecisionRecord.byteCount }
   @inlinable public static var acquireByteCount: Int { byteCount + 8 }

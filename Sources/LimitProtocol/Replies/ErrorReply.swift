@@ -4,6 +4,8 @@
 public struct ErrorReply: Hashable, Sendable {
   /// An `ErrorCode`, or one of a later version.
   public var code: UInt16
+  /// Of *unsupported version*, the newest major version that is spoken; else 0.
+  public var detail: UInt16
   /// What is wrong, for people.
   public var text: String
 
@@ -13,20 +15,23 @@ public struct ErrorReply: Hashable, Sendable {
   /// No error reply is longer.
   public static let byteCountMax = overheadByteCount + textBytesMax
 
-  public init(code: UInt16, text: String) {
+  public init(code: UInt16, detail: UInt16 = 0, text: String) {
     self.code = code
+    self.detail = detail
     self.text = text
   }
 
-  public init(_ error: ProtocolError) { self.init(code: error.code.rawValue, text: error.text) }
+  public init(_ error: ProtocolError) {
+    self.init(code: error.code.rawValue, detail: error.detail, text: error.text)
+  }
 
   public init(_ body: UnsafeRawBufferPointer) throws(ProtocolError) {
     var reader = WireReader(body)
-    guard let code = reader.read(UInt16.self), let zero = reader.read(UInt16.self) else {
+    guard let code = reader.read(UInt16.self), let detail = reader.read(UInt16.self) else {
       throw .short("an error reply")
     }
-    guard zero == 0 else { throw .notZero("an error reply") }
     self.code = code
+    self.detail = detail
     text = String(decoding: reader.readRest(), as: UTF8.self)
   }
 
@@ -39,7 +44,8 @@ public struct ErrorReply: Hashable, Sendable {
       let bytes = UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: utf8[..<end]))
       let length = Self.overheadByteCount + bytes.count
       FrameHeader(length: length, operation: Operation.error, id: id).encode(into: &writer)
-      writer.write(UInt32(code))
+      writer.write(code)
+      writer.write(detail)
       writer.write(bytes: bytes)
     }
   }

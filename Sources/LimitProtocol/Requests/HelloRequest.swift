@@ -33,10 +33,7 @@ public struct HelloRequest: Hashable, Sendable {
 
   /// What follows the version may mean something else in another one, so that is what to tell then.
   @inline(never) private static func unreadableName(_ version: ProtocolVersion) -> ProtocolError {
-    guard ProtocolVersion.current.serves(version) else {
-      return ProtocolError(
-        .unsupportedVersion, "this daemon speaks protocol \(ProtocolVersion.current)")
-    }
+    guard ProtocolVersion.current.serves(version) else { return .unsupportedVersion }
     return ProtocolError(.malformed, "a client's name has at most 64 bytes, in UTF-8")
   }
 

@@ -38,7 +38,7 @@ struct Access: Sendable {
     let tenants: [Fingerprint]?
   }
 
-  /// `nil`: whoever may open the socket may query and refund.
+  /// `nil`: whoever may open the socket may query and settle.
   private let rules: [Rule]?
   /// The daemon's own user, who like root may do everything.
   private let ownUserID: UInt32
@@ -84,9 +84,9 @@ struct Access: Sendable {
   /// What a peer may do: what all rules that match it allow, together. O(rules × groups).
   func resolve(_ peer: Peer) -> PeerAccess {
     if peer.userID == 0 || peer.userID == ownUserID {
-      return PeerAccess(everywhere: [.query, .refund, .observe, .administer])
+      return PeerAccess(everywhere: [.query, .settle, .observe, .administer])
     }
-    guard let rules else { return PeerAccess(everywhere: [.query, .refund]) }
+    guard let rules else { return PeerAccess(everywhere: [.query, .settle]) }
     var access = PeerAccess()
     for rule in rules {
       let isMet =

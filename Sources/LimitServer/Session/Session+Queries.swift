@@ -140,12 +140,16 @@ extension DecisionRecord {
   /// The engine's decision as it goes on the wire.
   @inline(__always) init(_ decision: Decision, tag: UInt32) {
     self.init(
-      outcome: decision.outcome.rawValue, reason: decision.reason.rawValue,
-      flags: decision.flags.rawValue, place: decision.place,
+      outcome: DecisionOutcome(rawValue: decision.outcome.rawValue),
+      reason: DecisionReason(rawValue: decision.reason.rawValue),
+      flags: DecisionFlags(rawValue: decision.flags.rawValue), place: decision.place,
       receipt: WireReceipt(
         tag: tag, decidedAt: decision.receipt.decidedAt.nanoseconds,
-        charged: decision.receipt.charged, escalated: decision.receipt.escalated),
+        charged: decision.receipt.charged, shadow: 0, escalated: decision.receipt.escalated,
+        mac: 0),
       capacity: decision.capacity, remaining: decision.remaining,
-      retryAfter: decision.retryAfter.count, resetAfter: decision.resetAfter.count)
+      retryAfter: decision.outcome != .allow && decision.retryAfter == .zero
+        ? DecisionRecord.noWait : decision.retryAfter.count,
+      resetAfter: decision.resetAfter.count)
   }
 }

@@ -1,4 +1,4 @@
-// Everything but checks by handle: hello, bind, the other queries, refunds, releases.
+// Everything but checks by handle: hello, bind, the other queries, settling, releases.
 
 import LimitEngine
 import LimitProtocol
@@ -64,9 +64,9 @@ extension Session {
         throw ProtocolError(.unknownPermit, "this connection does not hold that permit")
       }
       work.engine.release(permit)
-    case .refund, .refundByName:
-      let request = try RefundRequest(body, isByName: operation == .refundByName)
-      try refund(request, at: now, in: work)
+    case .settle, .settleByName:
+      let request = try SettleRequest(body, isByName: operation == .settleByName)
+      try settle(request, at: now, in: work)
     case .setClock:
       guard work.limits.isClockSettable else { throw .unknownOperation(header) }
       let nanoseconds = try NumberRequest.decode(body)
@@ -87,14 +87,11 @@ extension Session {
     guard phase == .awaitingHello else {
       throw ProtocolError(.malformed, "this connection has had its hello")
     }
-    guard ProtocolVersion.current.serves(hello.version) else {
-      throw ProtocolError(
-        .unsupportedVersion, "this daemon speaks protocol \(ProtocolVersion.current)")
-    }
+    guard ProtocolVersion.current.serves(hello.version) else { throw .unsupportedVersion }
     phase = .ready
     let limits = work.limits
     HelloReply(
-      version: hello.version,
+      version: .current,
       capabilities: limits.isClockSettable ? HelloReply.canSetClock : 0,
       frameBytesMax: UInt32(limits.frameBytes), batchItemsMax: UInt16(limits.batchItems),
       keyBytesMax: UInt16(limits.keyBytes), handlesMax: UInt16(limits.handles),
@@ -109,7 +106,7 @@ extension Session {
     _ request: BindRequest, id: UInt32, into output: inout WireWriter, in work: borrowing Workplace
   ) throws(ProtocolError) {
     let policies = work.rulebook.policies
-    let tenant = policies.tenant(named: request.tenant)
+    let tenant = try policies.tenant(called: request.tenant)
     guard !access.roles(for: tenant).isEmpty else { throw .notPermitted }
     guard tenant.standing != .unknown else {
       throw ProtocolError(.unknownTenant, "no tenant of that name, and no rule for others")
@@ -163,7 +160,7 @@ extension Session {
       preconditionFailure("handles are resolved by their binding")
     }
     let policies = work.rulebook.policies
-    let tenant = policies.tenant(named: tenantName)
+    let tenant = try policies.tenant(called: tenantName)
     guard access.roles(for: tenant).contains(role) else { throw .notPermitted }
     guard let policy = policies.policy(named: policyName) else { throw .unknownPolicy }
     return Target(tenant: tenant, policy: policy, tag: policies.tag(of: policy))
@@ -179,18 +176,19 @@ extension Session {
     fill(binding, policies.tenant(named: names.tenant), policy, under: work.rulebook)
   }
 
-  // MARK: Refund
+  // MARK: Settle
 
-  private func refund(_ request: RefundRequest, at now: Instant, in work: borrowing Workplace)
+  private func settle(_ request: SettleRequest, at now: Instant, in work: borrowing Workplace)
     throws(ProtocolError)
   {
     guard request.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
-    let target = try resolve(request.subject, for: .refund, in: work)
+    let target = try resolve(request.subject, for: .settle, in: work)
     let policies = work.rulebook.policies
     let now = clock ?? now
     let limitCount = policies.limitCount(of: target.policy)
     guard request.receipt.tag == target.tag,
       request.receipt.charged >> limitCount == 0,
+      request.actual <= request.cost,
       request.receipt.escalated >> (2 * UInt32(limitCount)) == 0,
       request.receipt.decidedAt <= now.nanoseconds
     else {
@@ -201,13 +199,29 @@ extension Session {
       tenant: target.tenant, policy: target.policy,
       key: target.tenant.fingerprint(ofKey: request.key), cost: request.cost)
     let receipt = Receipt(
-      decidedAt: Instant(nanoseconds: request.receipt.decidedAt), cost: request.cost,
+      decidedAt: Instant(nanoseconds: request.receipt.decidedAt),
+      cost: request.cost - request.actual,
       charged: request.receipt.charged, escalated: request.receipt.escalated)
     work.engine.refund(query, receipt, under: policies, at: now)
   }
 }
 
+extension PolicySet {
+  /// The tenant that a peer names. What the file names is a name already; what it does not must be
+  /// one that it could.
+  fileprivate func tenant(called name: UnsafeRawBufferPointer) throws(ProtocolError) -> Tenant {
+    let tenant = tenant(named: name)
+    guard tenant.isNamed || TenantName.isValid(name) else { throw .notAName }
+    return tenant
+  }
+}
+
 extension ProtocolError {
+  @inline(never) fileprivate static var notAName: ProtocolError {
+    ProtocolError(
+      .malformed, "a tenant's name is UTF-8 without white space and control characters")
+  }
+
   @inline(never) fileprivate static func unknownHandle(_ handle: UInt16) -> ProtocolError {
     ProtocolError(.unknownHandle, "handle \(handle) is not bound on this connection")
   }

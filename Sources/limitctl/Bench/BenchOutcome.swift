@@ -32,16 +32,16 @@ struct BenchOutcome {
       guard body.count >= DecisionRecord.byteCount else {
         throw .refused("the daemon sent a decision that is too short")
       }
-      if isCounting { count(outcome: body[0]) }
+      if isCounting { count(outcome: DecisionOutcome(rawValue: body[0])) }
     case Operation.batch.replyNumber:
       var reader = WireReader(body)
       guard BatchReply.decodeStart(&reader) != nil else {
         throw .refused("the daemon sent a batch that is too short")
       }
       while let record = DecisionRecord(&reader) {
-        guard record.outcome != DecisionRecord.notDecided else {
-          let code = ErrorCode(rawValue: UInt16(record.reason))
-          throw .refused("limitd refused: \(code?.name ?? "error \(record.reason)")")
+        guard record.outcome != .notDecided else {
+          let name = record.error?.name ?? "error \(record.reason.rawValue)"
+          throw .refused("limitd refused: \(name)")
         }
         if isCounting { count(outcome: record.outcome) }
       }
@@ -53,8 +53,8 @@ struct BenchOutcome {
     }
   }
 
-  private mutating func count(outcome: UInt8) {
-    if outcome == 0 { allowed += 1 } else { denied += 1 }
+  private mutating func count(outcome: DecisionOutcome) {
+    if outcome == .allow { allowed += 1 } else { denied += 1 }
   }
 
   // MARK: Output

@@ -67,7 +67,7 @@ struct Ping: ParsableCommand {
 extension PeerRoles {
   fileprivate var names: [String] {
     let all: [(PeerRoles, String)] = [
-      (.query, "query"), (.refund, "refund"), (.observe, "observe"), (.administer, "administer"),
+      (.query, "query"), (.settle, "settle"), (.observe, "observe"), (.administer, "administer"),
     ]
     return all.filter { contains($0.0) }.map(\.1)
   }

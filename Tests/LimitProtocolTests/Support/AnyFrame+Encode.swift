@@ -25,10 +25,11 @@ extension AnyFrame {
         let query = QueryRequest(subject: subject, cost: cost, key: key)
         return written(query.byteCount) { query.encode(operation!, id: id, into: &$0) }
       }
-    case .refund(let subject, let cost, let receipt, let key):
+    case .settle(let subject, let cost, let actual, let receipt, let key):
       return withSubject(subject, key) { subject, key in
-        let refund = RefundRequest(subject: subject, cost: cost, receipt: receipt, key: key)
-        return written(refund.byteCount) { refund.encode(id: id, into: &$0) }
+        let settle = SettleRequest(
+          subject: subject, cost: cost, actual: actual, receipt: receipt, key: key)
+        return written(settle.byteCount) { settle.encode(id: id, into: &$0) }
       }
     case .batch(let items): return encoded(items)
     case .helloReply(let reply): return written(reply.byteCount) { reply.encode(id: id, into: &$0) }

@@ -29,10 +29,10 @@ extension Body {
       self = .query(
         try fields.subject(operation), cost: try fields.number("cost"), key: try fields.key())
     case .release: self = .number(try fields.wide("permit"))
-    case .refund, .refundByName:
-      self = .refund(
-        try fields.subject(operation), cost: try fields.number("cost"), try fields.receipt(),
-        key: try fields.key())
+    case .settle, .settleByName:
+      self = .settle(
+        try fields.subject(operation), cost: try fields.number("cost"),
+        actual: try fields.number("actual"), try fields.receipt(), key: try fields.key())
     case .batch:
       self = .batch(
         try fields.list("items").map {
@@ -69,7 +69,10 @@ extension Body {
     case 0x86, 0xC6: self = .decision(try fields.record(), permit: try fields.wide("permit"))
     case 0x89: self = .batchReply(try fields.list("items").map { try $0.record() })
     case 0xFF:
-      self = .error(ErrorReply(code: try fields.number("code"), text: try fields.text("text")))
+      self = .error(
+        ErrorReply(
+          code: try fields.number("code"), detail: try fields.number("detail"),
+          text: try fields.text("text")))
     default: throw JSON.Mismatch(field: "operation")
     }
   }
@@ -91,12 +94,15 @@ extension JSON {
     let receipt = try field("receipt")
     return WireReceipt(
       tag: try receipt.number("tag"), decidedAt: try receipt.wide("decided_at"),
-      charged: try receipt.number("charged"), escalated: try receipt.number("escalated"))
+      charged: try receipt.number("charged"), shadow: try receipt.number("shadow"),
+      escalated: try receipt.number("escalated"), mac: try receipt.wide("mac"))
   }
 
   fileprivate func record() throws -> DecisionRecord {
     DecisionRecord(
-      outcome: try number("outcome"), reason: try number("reason"), flags: try number("flags"),
+      outcome: DecisionOutcome(rawValue: try number("outcome")),
+      reason: DecisionReason(rawValue: try number("reason")),
+      flags: DecisionFlags(rawValue: try number("flags")),
       place: try number("limit"), receipt: try receipt(), capacity: try wide("capacity"),
       remaining: try wide("remaining"), retryAfter: try wide("retry_after"),
       resetAfter: try wide("reset_after"))

@@ -22,7 +22,8 @@ extension AnyFrame {
 
   static func randomError(_ random: inout SeededGenerator) -> AnyFrame {
     let code = UInt16(truncatingIfNeeded: random.field(below: 16))
-    let reply = ErrorReply(code: code, text: random.text(0...240))
+    let detail = UInt16(truncatingIfNeeded: random.field(below: 16))
+    let reply = ErrorReply(code: code, detail: detail, text: random.text(0...240))
     return AnyFrame(
       operation: Operation.error, id: UInt32(truncatingIfNeeded: random.next()), body: .error(reply)
     )
@@ -43,9 +44,10 @@ extension AnyFrame {
       return .query(
         random.subject(operation), cost: random.field(below: 48), key: random.bytes(0...1024))
     case .release, .setClock: return .number(random.field(below: 62))
-    case .refund, .refundByName:
-      return .refund(
-        random.subject(operation), cost: random.field(below: 48), random.receipt(),
+    case .settle, .settleByName:
+      return .settle(
+        random.subject(operation), cost: random.field(below: 48), actual: random.field(below: 48),
+        random.receipt(),
         key: random.bytes(0...1024))
     case .batch:
       let items = (0..<Int.random(in: 1...40, using: &random)).map { _ in
@@ -73,7 +75,7 @@ extension AnyFrame {
       }
       return .bindReply(
         BindReply(handle: random.short(), tag: UInt32(random.field(below: 32)), limits: limits))
-    case .ping, .release, .refund, .refundByName, .setClock: return .empty
+    case .ping, .release, .settle, .settleByName, .setClock: return .empty
     case .check, .peek, .checkByName, .peekByName:
       return .decision(random.record(), permit: nil)
     case .acquire, .acquireByName:
@@ -129,12 +131,13 @@ extension SeededGenerator {
   fileprivate mutating func receipt() -> WireReceipt {
     WireReceipt(
       tag: UInt32(field(below: 32)), decidedAt: field(below: 62), charged: short(),
-      escalated: UInt32(field(below: 32)))
+      shadow: short(), escalated: UInt32(field(below: 32)), mac: field(below: 64))
   }
 
   fileprivate mutating func record() -> DecisionRecord {
     DecisionRecord(
-      outcome: byte(), reason: byte(), flags: byte(), place: byte(), receipt: receipt(),
+      outcome: DecisionOutcome(rawValue: byte()), reason: DecisionReason(rawValue: byte()),
+      flags: DecisionFlags(rawValue: byte()), place: byte(), receipt: receipt(),
       capacity: field(below: 64), remaining: field(below: 64), retryAfter: field(below: 64),
       resetAfter: field(below: 64))
   }

@@ -36,7 +36,7 @@ enum Body: Equatable {
   case hello(HelloRequest)
   case bind(handle: UInt16, tenant: [UInt8], policy: [UInt8])
   case query(Subject, cost: UInt64, key: [UInt8])
-  case refund(Subject, cost: UInt64, WireReceipt, key: [UInt8])
+  case settle(Subject, cost: UInt64, actual: UInt64, WireReceipt, key: [UInt8])
   case batch([Item])
   case helloReply(HelloReply)
   case bindReply(BindReply)
@@ -85,10 +85,11 @@ extension Body {
     case .check, .peek, .acquire: self.init(try QueryRequest(byHandle: bytes))
     case .checkByName, .peekByName, .acquireByName: self.init(try QueryRequest(byName: bytes))
     case .release, .setClock: self = .number(try NumberRequest.decode(bytes))
-    case .refund, .refundByName:
-      let refund = try RefundRequest(bytes, isByName: operation == .refundByName)
-      self = .refund(
-        Subject(refund.subject), cost: refund.cost, refund.receipt, key: Array(refund.key))
+    case .settle, .settleByName:
+      let settle = try SettleRequest(bytes, isByName: operation == .settleByName)
+      self = .settle(
+        Subject(settle.subject), cost: settle.cost, actual: settle.actual, settle.receipt,
+        key: Array(settle.key))
     case .batch:
       var batch = try BatchRequest(bytes)
       var items: [Item] = []
@@ -115,7 +116,7 @@ extension Body {
     switch operation {
     case .hello: self = .helloReply(try HelloReply(bytes))
     case .bind: self = .bindReply(try BindReply(bytes))
-    case .ping, .release, .refund, .refundByName, .setClock: self = .empty
+    case .ping, .release, .settle, .settleByName, .setClock: self = .empty
     case .check, .peek, .checkByName, .peekByName:
       guard let record = DecisionRecord(&reader) else { return nil }
       self = .decision(record, permit: nil)

@@ -152,12 +152,13 @@ struct LiveDecider: ~Copyable {
     let limits = policies.policy(named: name).map { policies.limits(of: $0) } ?? []
     let place = Int(record.place)
     return Decision(
-      outcome: Decision.Outcome(rawValue: record.outcome) ?? .deny,
-      reason: Decision.Reason(rawValue: record.reason) ?? .limit,
-      flags: Decision.Flags(rawValue: record.flags),
+      outcome: Decision.Outcome(rawValue: record.outcome.rawValue) ?? .deny,
+      reason: Decision.Reason(rawValue: record.reason.rawValue) ?? .limit,
+      flags: Decision.Flags(rawValue: record.flags.rawValue),
       limit: place < limits.count ? limits[place] : .none, place: record.place,
       capacity: record.capacity, remaining: record.remaining,
-      retryAfter: Nanoseconds(record.retryAfter), resetAfter: Nanoseconds(record.resetAfter),
+      retryAfter: Nanoseconds(record.retryAfter == DecisionRecord.noWait ? 0 : record.retryAfter),
+      resetAfter: Nanoseconds(record.resetAfter),
       receipt: Receipt(
         decidedAt: Instant(nanoseconds: min(record.receipt.decidedAt, Instant.max.nanoseconds)),
         cost: row.cost, charged: record.receipt.charged, escalated: record.receipt.escalated))
