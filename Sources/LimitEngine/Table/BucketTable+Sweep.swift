@@ -38,12 +38,12 @@ extension BucketTable {
   }
 
   /// Replaces a `previous` that counts no more by one that counts nothing, so that its tick does
-  /// not grow old until it seems to lie ahead.
+  /// not grow old until it seems to be this window's.
   private func renewPrevious(of slot: Slot, current word: StateWord) {
-    guard let previous = slot.loadPrevious(while: word), previous.isWindow,
-      previous.tick.distance(after: word.tick) < 0
+    guard !word.isFrozen, let previous = slot.loadPrevious(while: word), previous.isWindow,
+      previous.tick != word.tick
     else { return }
     // If it fails, another thread has published, which renews it as well.
-    _ = slot.exchangePrevious(previous, with: .window(expiry: word.tick, count: 0))
+    _ = slot.exchangePrevious(previous, with: .window(word.head, expiry: word.tick, count: 0))
   }
 }
