@@ -36,7 +36,8 @@ import Testing
     let bucket = StateWord.head(of: .tokenBucket, parity: 0)
     let window = StateWord.head(of: .slidingWindow, parity: 0)
     let words: [(StateWord, live: Bool, pending: Bool, claimed: Bool, window: Bool)] = [
-      (.empty, false, false, false, false), (.tokenBucket(bucket, tat: 0), true, false, false, false),
+      (.empty, false, false, false, false),
+      (.tokenBucket(bucket, tat: 0), true, false, false, false),
       (.tokenBucket(bucket | 1, tat: .max), true, false, false, false),
       (.window(window, expiry: late, count: 0), true, false, false, true),
       (.window(window | 1, expiry: late, count: StateWord.countMax), true, false, false, true),

@@ -139,7 +139,9 @@ extension RealThreads {
       switch event.call {
       case .check(let cost):
         let after = left - Int(cost)
-        if after < 0 { return event.outcome == .deny && event.remaining == max(0, left) ? left : nil }
+        if after < 0 {
+          return event.outcome == .deny && event.remaining == max(0, left) ? left : nil
+        }
         return event.outcome == .allow && event.remaining == after ? after : nil
       case .peek(let cost):
         let outcome: Decision.Outcome = Int(cost) > left ? .deny : .allow

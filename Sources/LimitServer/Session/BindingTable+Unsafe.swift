@@ -10,7 +10,6 @@ struct Binding: BitwiseCopyable {
   /// The rulebook that the fields besides the names were looked up in; 0 where the handle is not
   /// bound, or its policy is not in that rulebook.
   var generation: UInt32
-  var tag: UInt32
   var policy: PolicyIndex
   var roles: PeerRoles
   fileprivate var tenantLength: UInt8

@@ -33,8 +33,7 @@ extension Session {
       cost: cost)
     work.engine.prefetch(query, under: work.policies)
     group.append(
-      PendingQuery(
-        query: query, id: id, tag: target.tag, kind: kind, reply: reply))
+      PendingQuery(query: query, id: id, kind: kind, reply: reply))
   }
 
   /// Decides the gathered queries in order, and writes their replies.
@@ -69,7 +68,7 @@ extension Session {
         acquire(query, pending, at: now, into: &output, in: work)
         continue
       }
-      let record = DecisionRecord(decision, tag: pending.pointee.tag)
+      let record = DecisionRecord(decision)
       if pending.pointee.kind == .batchItem {
         record.encode(into: &output)
       } else {
@@ -90,7 +89,7 @@ extension Session {
     var number: UInt64 = 0
     if let permit = acquisition.takePermit() { number = permits.insert(permit) }
     DecisionReply.encode(
-      DecisionRecord(acquisition.decision, tag: pending.pointee.tag), permit: number,
+      DecisionRecord(acquisition.decision), permit: number,
       operation: pending.pointee.reply, id: pending.pointee.id, into: &output)
   }
 
@@ -126,7 +125,7 @@ extension Session {
 extension PendingQuery {
   /// An item of a batch that keeps its place without being decided.
   fileprivate static func notDecided(_ error: ErrorCode) -> PendingQuery {
-    PendingQuery(query: nil, id: 0, tag: 0, kind: .batchItem, reply: 0, error: error)
+    PendingQuery(query: nil, id: 0, kind: .batchItem, reply: 0, error: error)
   }
 }
 
@@ -138,18 +137,16 @@ extension ProtocolError {
 
 extension DecisionRecord {
   /// The engine's decision as it goes on the wire.
-  @inline(__always) init(_ decision: Decision, tag: UInt32) {
+  @inline(__always) init(_ decision: Decision) {
+    let receipt = decision.receipt
     self.init(
       outcome: DecisionOutcome(rawValue: decision.outcome.rawValue),
       reason: DecisionReason(rawValue: decision.reason.rawValue),
       flags: DecisionFlags(rawValue: decision.flags.rawValue), place: decision.place,
       receipt: WireReceipt(
-        tag: tag, decidedAt: decision.receipt.decidedAt.nanoseconds,
-        charged: decision.receipt.charged, shadow: 0, escalated: decision.receipt.escalated,
-        mac: 0),
+        tag: receipt.tag, decidedAt: receipt.decidedAt.nanoseconds, charged: receipt.charged,
+        shadow: receipt.shadow, escalated: receipt.escalated, mac: receipt.mac),
       capacity: decision.capacity, remaining: decision.remaining,
-      retryAfter: decision.outcome != .allow && decision.retryAfter == .zero
-        ? DecisionRecord.noWait : decision.retryAfter.count,
-      resetAfter: decision.resetAfter.count)
+      retryAfter: decision.retryAfter.count, resetAfter: decision.resetAfter.count)
   }
 }

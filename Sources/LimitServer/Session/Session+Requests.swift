@@ -8,7 +8,6 @@ extension Session {
   struct Target {
     var tenant: Tenant
     var policy: PolicyIndex
-    var tag: UInt32
   }
 
   /// Serves a frame that is no check by handle.
@@ -132,7 +131,6 @@ extension Session {
   ) {
     binding.pointee.tenant = tenant
     binding.pointee.policy = policy
-    binding.pointee.tag = rulebook.policies.tag(of: policy)
     binding.pointee.roles = access.roles(for: tenant)
     binding.pointee.generation = rulebook.generation
   }
@@ -149,8 +147,7 @@ extension Session {
       try bindAnew(binding, handle, in: work)
     }
     guard binding.pointee.roles.contains(role) else { throw .notPermitted }
-    return Target(
-      tenant: binding.pointee.tenant, policy: binding.pointee.policy, tag: binding.pointee.tag)
+    return Target(tenant: binding.pointee.tenant, policy: binding.pointee.policy)
   }
 
   @inline(never) private func resolveNames(
@@ -163,7 +160,7 @@ extension Session {
     let tenant = try policies.tenant(called: tenantName)
     guard access.roles(for: tenant).contains(role) else { throw .notPermitted }
     guard let policy = policies.policy(named: policyName) else { throw .unknownPolicy }
-    return Target(tenant: tenant, policy: policy, tag: policies.tag(of: policy))
+    return Target(tenant: tenant, policy: policy)
   }
 
   /// Looks a handle's names up in the rulebook in force.
@@ -183,26 +180,26 @@ extension Session {
   {
     guard request.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
     let target = try resolve(request.subject, for: .settle, in: work)
-    let policies = work.rulebook.policies
-    let now = clock ?? now
-    let limitCount = policies.limitCount(of: target.policy)
-    guard request.receipt.tag == target.tag,
-      request.receipt.charged >> limitCount == 0,
-      request.actual <= request.cost,
-      request.receipt.escalated >> (2 * UInt32(limitCount)) == 0,
-      request.receipt.decidedAt <= now.nanoseconds
-    else {
-      throw ProtocolError(
-        .staleReceipt, "the policy has other limits now, or the receipt is not one")
-    }
     let query = Query(
       tenant: target.tenant, policy: target.policy,
       key: target.tenant.fingerprint(ofKey: request.key), cost: request.cost)
-    let receipt = Receipt(
-      decidedAt: Instant(nanoseconds: request.receipt.decidedAt),
-      cost: request.cost - request.actual,
-      charged: request.receipt.charged, escalated: request.receipt.escalated)
-    work.engine.refund(query, receipt, under: policies, at: now)
+    guard let receipt = Receipt(request.receipt, cost: request.cost) else { throw .staleReceipt }
+    switch work.engine.settle(
+      query, receipt, actual: request.actual, under: work.policies, at: clock ?? now)
+    {
+    case .settled: break
+    case .stale: throw .staleReceipt
+    }
+  }
+}
+
+extension Receipt {
+  /// The receipt as it came back; `nil` where its time is none of the engine's.
+  fileprivate init?(_ wire: WireReceipt, cost: UInt64) {
+    guard wire.decidedAt <= Instant.max.nanoseconds else { return nil }
+    self.init(
+      tag: wire.tag, decidedAt: Instant(nanoseconds: wire.decidedAt), cost: cost,
+      charged: wire.charged, shadow: wire.shadow, escalated: wire.escalated, mac: wire.mac)
   }
 }
 
@@ -217,6 +214,11 @@ extension PolicySet {
 }
 
 extension ProtocolError {
+  fileprivate static var staleReceipt: ProtocolError {
+    ProtocolError(
+      .staleReceipt, "not a receipt of this tenant and key, or the policy has other limits now")
+  }
+
   @inline(never) fileprivate static var notAName: ProtocolError {
     ProtocolError(
       .malformed, "a tenant's name is UTF-8 without white space and control characters")
