@@ -50,6 +50,9 @@ let package = Package(
     // Frames to values and back. No I/O, no clock, no Foundation.
     .target(name: "LimitProtocol", swiftSettings: strict),
 
+    // What Linux offers, in Swift: descriptors, errors, clocks, epoll, threads, locks.
+    .target(name: "LimitSystem", dependencies: ["CLinux"], swiftSettings: strict),
+
     // What services talk to the daemon with: blocking and async clients.
     .target(
       name: "LimitClient", dependencies: ["CLinux", "LimitProtocol"], swiftSettings: strict),
@@ -58,7 +61,7 @@ let package = Package(
     .target(
       name: "LimitServer",
       dependencies: [
-        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol",
+        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitSystem",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict

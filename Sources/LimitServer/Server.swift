@@ -7,6 +7,7 @@ import CLinux
 import Glibc
 public import LimitEngine
 public import LimitPolicy
+import LimitSystem
 public import Logging
 import Synchronization
 
@@ -98,12 +99,12 @@ public struct Server: ~Copyable {
           handle, census: census, deadlines: EventLoop.Deadlines(settings.limits),
           spin: settings.spin.count, queueBytes: settings.limits.queueBytes, work: work())
         loops.append(handle)
-        threads.append(Thread(named: "limitd-loop-\(number)") { loop.run() })
+        try threads.append(Thread(named: "limitd-loop-\(number)") { loop.run() })
       }
       let control = try AcceptorControl()
       var accepting = try Acceptor(
         listener, control: control, loops: loops, census: census, log: log)
-      let acceptor = Thread(named: "limitd-accept") { accepting.run() }
+      let acceptor = try Thread(named: "limitd-accept") { accepting.run() }
       return (loops, threads, control, acceptor)
     } catch {
       end(loops, threads)
@@ -137,7 +138,7 @@ public struct Server: ~Copyable {
     let decisionCount = self.decisionCount
     guard decisionCount != sweptAt else { return }
     sweptAt = decisionCount
-    engine.sweep(at: bootClock())
+    engine.sweep(at: Instant.now())
   }
 
   /// Processors that this process may use, 1 ... 64: how many loops are of use.

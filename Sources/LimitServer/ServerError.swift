@@ -1,5 +1,7 @@
 // Why a server does not start, or does not take a new configuration.
 
+public import LimitSystem
+
 /// An operating failure, in words for the person who can put it right.
 public enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
   /// A name in the configuration file that this host does not know.

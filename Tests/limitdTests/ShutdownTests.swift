@@ -27,23 +27,6 @@ extension DaemonTests {
       #expect(try daemon.waitForEnd().code == 0)
     }
 
-    @Test("A flood of connects does not hold up the end")
-    func connectFlood() throws {
-      let daemon = try TestDaemon()
-      let door = daemon.door
-      let end = try withBackground(4) { background, _ in
-        while !background.isOver {
-          if let peer = try? door.silentPeer(timeoutSeconds: 1) { peer.close() }
-          background.didRound()
-        }
-      } during: { background in
-        try wait(for: "the flood") { background.roundCount > 1000 }
-        return try daemon.stop()
-      }
-      #expect(end.code == 0)
-      #expect(end.seconds < Self.endSecondsMax, "it took \(end.seconds) s")
-    }
-
     @Test("A peer that reads nothing does not hold up the end")
     func stalledPeers() throws {
       let daemon = try TestDaemon { $0.settings = "  limits: {stall-timeout: 10m}" }

@@ -67,6 +67,7 @@ extern int pthread_setname_np(unsigned long thread, const char *name);
 static const uint32_t limitd_epoll_in = EPOLLIN;
 static const uint32_t limitd_epoll_out = EPOLLOUT;
 static const uint32_t limitd_epoll_hang_up = EPOLLHUP;
+static const uint32_t limitd_epoll_edge = EPOLLET;
 static const uint32_t limitd_epoll_error = EPOLLERR;
 static const uint32_t limitd_epoll_peer_closed = EPOLLRDHUP;
 

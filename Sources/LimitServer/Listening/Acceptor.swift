@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import LimitProtocol
+import LimitSystem
 import Logging
 import Synchronization
 

@@ -1,5 +1,7 @@
 // How many connections there are, in all and per user.
 
+import LimitSystem
+
 /// Counts connections against their limits. Any thread; once per connection, not per query.
 final class Census: Sendable {
   private struct Counts {

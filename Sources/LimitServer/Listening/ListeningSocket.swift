@@ -4,6 +4,7 @@
 import CLinux
 import Glibc
 import LimitPolicy
+import LimitSystem
 
 /// A listening socket and its file. The file goes with its owner.
 ///
@@ -88,7 +89,7 @@ struct ListeningSocket: ~Copyable {
     let probe = Glibc.socket(AF_UNIX, Int32(socketType), 0)
     guard probe >= 0 else { return false }
     defer { close(probe) }
-    let status = withAddress(of: path) { connect(probe, $0, $1) }
+    let status = SocketAddress.with(path: path) { connect(probe, $0, $1) }
     return status == 0 || errno == EAGAIN
   }
 
@@ -99,7 +100,7 @@ struct ListeningSocket: ~Copyable {
   {
     let path = settings.path
     let mask = umask(0o177)
-    let status = withAddress(of: path) { bind(socket, $0, $1) }
+    let status = SocketAddress.with(path: path) { bind(socket, $0, $1) }
     let failure = SystemError.last()
     umask(mask)
     guard status == 0 else { throw .system(doing: "make the socket \(path)", failure) }
@@ -123,27 +124,5 @@ struct ListeningSocket: ~Copyable {
     var made = stat()
     lstat(path, &made)
     return (UInt64(made.st_dev), UInt64(made.st_ino))
-  }
-}
-
-/// Calls `body` with the address of a path. Errno is `ENAMETOOLONG` where it has no room for it.
-func withAddress(
-  of path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
-) -> Int32 {
-  var address = sockaddr_un()
-  address.sun_family = sa_family_t(AF_UNIX)
-  let isCopied = withUnsafeMutableBytes(of: &address.sun_path) { room in
-    guard path.utf8.count < room.count else { return false }
-    room.copyBytes(from: path.utf8)
-    return true
-  }
-  guard isCopied else {
-    errno = ENAMETOOLONG
-    return -1
-  }
-  return withUnsafePointer(to: &address) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-      body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
-    }
   }
 }

@@ -1,9 +1,8 @@
 // One connection: a socket, its session, and what waits to be read or written.
 
-import CLinux
-import Glibc
 import LimitEngine
 import LimitProtocol
+import LimitSystem
 
 /// A connection of one event loop. One thread uses it.
 struct Connection: ~Copyable {
@@ -27,35 +26,5 @@ struct Connection: ~Copyable {
   init(_ socket: consuming Descriptor, _ session: consuming Session) {
     self.socket = socket
     self.session = session
-  }
-}
-
-/// What became of a read or a write on a socket.
-enum Transfer {
-  /// That many bytes; on a read, more may be there.
-  case bytes(Int)
-  case wouldBlock
-  /// The peer is gone, or writes no more.
-  case ended
-}
-
-extension Descriptor {
-  @inline(__always) borrowing func receive(into memory: UnsafeMutableRawBufferPointer) -> Transfer {
-    while true {
-      let count = recv(number, memory.baseAddress, memory.count, 0)
-      if count > 0 { return .bytes(count) }
-      if count == 0 { return .ended }
-      if errno == EINTR { continue }
-      return errno == EAGAIN ? .wouldBlock : .ended
-    }
-  }
-
-  @inline(__always) borrowing func transmit(_ bytes: UnsafeRawBufferPointer) -> Transfer {
-    while true {
-      let count = send(number, bytes.baseAddress, bytes.count, limitd_send_without_signal)
-      if count >= 0 { return .bytes(count) }
-      if errno == EINTR { continue }
-      return errno == EAGAIN ? .wouldBlock : .ended
-    }
   }
 }

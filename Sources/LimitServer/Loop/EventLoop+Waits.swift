@@ -3,6 +3,7 @@
 import Glibc
 import LimitEngine
 import LimitProtocol
+import LimitSystem
 import Synchronization
 
 extension EventLoop {
@@ -38,7 +39,7 @@ extension EventLoop {
     switch connection.pointee.socket.transmit(connection.pointee.unsent.bytes) {
     case .bytes(let count):
       connection.pointee.unsent.removeFirst(count)
-      begin(.stall, connection, at: bootClock())
+      begin(.stall, connection, at: Instant.now())
       return true
     case .wouldBlock: return true
     case .ended: return false
@@ -89,7 +90,7 @@ extension EventLoop {
 
   /// Ends the connections that have had their time. Looks at most every `lookMilliseconds`.
   mutating func endOverdueWaits() {
-    let now = bootClock().nanoseconds
+    let now = Clock.bootNanoseconds()
     guard now >= lookedAt + UInt64(Self.lookMilliseconds) * 1_000_000 else { return }
     lookedAt = now
     let isOver = drainDeadline.map { now >= $0 } ?? false
@@ -118,7 +119,7 @@ extension EventLoop {
   /// Stops listening to the peers. What they have sent is read and answered; then each connection
   /// reads an end, and closes.
   mutating func drain() {
-    drainDeadline = bootClock().nanoseconds + deadlines.drain
+    drainDeadline = Clock.bootNanoseconds() + deadlines.drain
     for token in connections.tokens {
       if let connection = connections[token] { drain(connection) }
     }

@@ -11,6 +11,7 @@ import CLinux
 import Glibc
 import LimitEngine
 import LimitProtocol
+import LimitSystem
 import Synchronization
 
 /// An event loop. Made and run on its own thread.
@@ -96,11 +97,11 @@ struct EventLoop: ~Copyable {
   /// Waits for events: at once where there are some, or after polling for `spin`.
   private mutating func sleep() -> Int {
     if spin > 0 {
-      let start = bootClock().nanoseconds
+      let start = Clock.bootNanoseconds()
       repeat {
         let count = poller.wait(milliseconds: 0)
         if count > 0 { return count }
-      } while bootClock().nanoseconds < start + spin
+      } while Clock.bootNanoseconds() < start + spin
     }
     return poller.wait(
       milliseconds: waitCount > 0 || drainDeadline != nil ? Self.lookMilliseconds : -1)
@@ -122,7 +123,7 @@ struct EventLoop: ~Copyable {
     let token = connections.insert(Connection(socket, Session(peer: peer, in: work)))
     guard (try? poller.add(number, .input, token: token)) != nil else { return end(token) }
     guard let connection = connections[token] else { return }
-    begin(.hello, connection, at: bootClock())
+    begin(.hello, connection, at: Instant.now())
     if drainDeadline != nil { drain(connection) }
   }
 
@@ -138,7 +139,7 @@ struct EventLoop: ~Copyable {
         return
       }
       // Its requests have waited for this.
-      begin(.nothing, connection, at: bootClock())
+      begin(.nothing, connection, at: Instant.now())
       guard respond(to: connection, count: stage(connection)) else { return end(token) }
     } else {
       guard read(connection) else { return end(token) }
@@ -179,7 +180,7 @@ struct EventLoop: ~Copyable {
   @inline(__always) private mutating func respond(
     to connection: UnsafeMutablePointer<Connection>, count: Int
   ) -> Bool {
-    let now = bootClock()
+    let now = Instant.now()
     var consumed = 0
     var pause = Session.Pause.output
     while pause == .output, connection.pointee.unsent.isEmpty {

@@ -1,5 +1,6 @@
 // An event loop as other threads see it: a mailbox, and counters.
 
+import LimitSystem
 import Synchronization
 
 /// Shared between an event loop and whoever gives it work. Any thread.

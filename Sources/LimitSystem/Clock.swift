@@ -1,0 +1,22 @@
+// Readings of the kernel's clocks. Any thread.
+
+import Glibc
+
+/// A clock of the kernel, read through the vDSO.
+package enum Clock {
+  /// Nanoseconds since boot, time asleep included (CLOCK_BOOTTIME). A stepped wall clock does not
+  /// move it, and it goes on through restarts of the daemon.
+  package static func bootNanoseconds() -> UInt64 {
+    read(CLOCK_BOOTTIME)
+  }
+
+  /// Nanoseconds since the epoch, as the wall clock has it (CLOCK_REALTIME).
+  package static func wallNanoseconds() -> UInt64 { read(CLOCK_REALTIME) }
+
+  static func read(_ clock: clockid_t) -> UInt64 {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    return UInt64(bitPattern: Int64(time.tv_sec)) &* 1_000_000_000
+      &+ UInt64(bitPattern: Int64(time.tv_nsec))
+  }
+}
