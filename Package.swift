@@ -78,11 +78,24 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // What programs for people share: the terminal, tables, numbers, JSON, results. No Foundation.
+    .target(name: "LimitConsole", dependencies: ["CLinux"], swiftSettings: strict),
+
+    // A trace in, a report out.
+    .target(
+      name: "LimitReplay",
+      dependencies: [
+        "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
+      ],
+      swiftSettings: strict
+    ),
+
     // The command line: one file per command.
     .executableTarget(
       name: "limitctl",
       dependencies: [
-        "CLinux", "LimitClient", "LimitEngine", "LimitPolicy", "LimitProtocol",
+        "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
+        "LimitReplay",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
@@ -131,8 +144,13 @@ let package = Package(
       swiftSettings: strict
     ),
     .testTarget(
+      name: "LimitReplayTests",
+      dependencies: ["LimitReplay", "LimitConsole", "LimitEngine", "TestSupport"],
+      swiftSettings: strict
+    ),
+    .testTarget(
       name: "limitctlTests",
-      dependencies: ["limitctl", "LimitPolicy", "LimitEngine"],
+      dependencies: ["limitctl", "LimitConsole", "LimitPolicy", "LimitEngine"],
       swiftSettings: strict
     ),
   ],
