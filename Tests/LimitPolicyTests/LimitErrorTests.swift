@@ -251,7 +251,7 @@ import Testing
   @Test func aBucketThatTakesTooLongToFillIsReported() {
     #expect(
       limitDiagnostics("algorithm: token-bucket, rate: 1/d, burst: 6_672") == [
-        "p.yaml:2:65: limit 'a': burst 6_672 at 1/d takes longer than 2^59 ns (18 years) to "
+        "p.yaml:2:65: limit 'a': burst 6672 at 1/d takes longer than 2^59 ns (18 years) to "
           + "fill; lower the burst or raise the rate"
       ]
     )

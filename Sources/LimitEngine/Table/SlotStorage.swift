@@ -21,7 +21,7 @@ typealias Word = Atomic<UInt64>
 /// | `tag` | 0–62: 63 bits of the owner's hash, 0 for none; 63: the bucket's mark (slot 0 only): set once this bucket has turned a bucket away, never cleared | the claimer; the mark: any inserter | nothing: a match is confirmed by reading it again after `current` |
 /// | `current` | `StateWord`: empty, live, claimed, pending | chargers (live → live), inserters (empty or dead → claimed → pending → live), sweeper (dead → claimed → empty), rivals (pending → empty) | the other three words of the slot |
 /// | `previous` | `StateWord`: a window once one was rolled on; before, and in every slot that is empty, claimed or pending, a floor: the instant before which the slot's past owners lie | rollers; the claimer; the sweeper | for windows: the count that `current` may be swung away from |
-/// | `owner` | `Owner` | the claimer; refunders raise its `tallest` | nothing |
+/// | `owner` | `Owner` | the claimer; whoever lowers a word raises its `tallest` | nothing |
 ///
 /// Invariant: at most one live slot in a table carries a given tag among that tag's candidates.
 struct Slot: Equatable {
@@ -85,7 +85,7 @@ extension Slot {
 ///     63 ─────── 34  33 ── 24  23 ───── 0
 ///     tallest word   limit     tenant
 ///
-/// A refund lowers a token bucket's word, so the last word need not be the tallest: `tallest` is at
+/// Giving units back lowers a token bucket's word, so the last word need not be the tallest: `tallest` is at
 /// least every word that was lowered, in 2^33 ns (8.6 s), rounded up. A slot is reused only after
 /// that, too; otherwise a word that a stalled thread still expects could come again.
 struct Owner: Equatable {
