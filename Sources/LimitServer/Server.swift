@@ -57,10 +57,7 @@ public struct Server: ~Copyable {
   public init(_ file: PolicyFile, _ options: ServerOptions, log: Logger) throws(ServerError) {
     let rulebook = try Rulebook(file, hashKey: options.hashKey)
     let listener = try ListeningSocket(file.daemon.socket)
-    let engine = Engine(
-      Engine.Configuration(file.daemon.table),
-      keyMemory: TableMemory.allocate(slots: file.daemon.table.keySlots),
-      release: TableMemory.release)
+    let engine = Self.engine(file.daemon.table, hashKey: options.hashKey)
     let limits = file.daemon.limits
     let census = Census(
       connectionsMax: limits.connections, connectionsPerUserMax: limits.connectionsPerUser)
@@ -79,6 +76,21 @@ public struct Server: ~Copyable {
     loopThreads = parts.threads
     acceptorControl = parts.control
     acceptor = parts.acceptor
+  }
+
+  /// An engine in memory of its own kind, which ends with the process.
+  private static func engine(_ table: DaemonSettings.Table, hashKey: HashKey) -> Engine {
+    let configuration = Engine.Configuration(table)
+    let memory = TableMemory.allocate(byteCount: Engine.byteCount(configuration))
+    let now = Instant.now()
+    let region = EngineRegion(
+      formatting: memory, for: configuration, hashKey: hashKey, at: now,
+      release: TableMemory.release)
+    do {
+      return try Engine(configuration, in: region, at: now)
+    } catch {
+      preconditionFailure("a fresh region is always taken: \(error)")
+    }
   }
 
   private typealias Parts = (

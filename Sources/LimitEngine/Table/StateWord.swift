@@ -184,6 +184,11 @@ struct StateWord: Equatable {
   /// The same window, frozen.
   var frozen: StateWord { StateWord(rawValue: rawValue | Self.frozenBit) }
 
+  /// A concurrency limit's word, or that of a slot that is being filled.
+  var isConcurrencyKind: Bool { rawValue & Self.kindMask == Self.concurrencyKind }
+
+  var isConcurrency: Bool { isConcurrencyKind && isLive }
+
   /// A window's expiry, or the tick since which a concurrency bucket has been there.
   @inline(__always) var tick: Tick { Tick(value: rawValue >> Self.countBits) }
 

@@ -1,4 +1,4 @@
-// Memory for the table of key buckets: in huge pages where the kernel has them.
+// Memory for the engine's region: in huge pages where the kernel has them.
 //
 // A decision on one key of many reads one place of a large table. With 4 KiB pages that costs a
 // walk through the page tables besides the read.
@@ -8,19 +8,16 @@ import Glibc
 package enum TableMemory {
   /// Huge pages come in 2 MiB, from addresses that are a multiple of that.
   private static let hugePageBytes = 1 << 21
-  /// Of one slot of the engine's table.
-  private static let slotBytes = 32
 
-  /// Zeroed memory for a table, all of it there: no decision waits for a page.
+  /// Zeroed memory, all of it there: no decision waits for a page.
   ///
   /// - Precondition: the machine has the memory.
-  package static func allocate(slots: Int) -> UnsafeMutableRawBufferPointer {
-    let byteCount = (slots + 3) / 4 * 4 * slotBytes
+  package static func allocate(byteCount: Int) -> UnsafeMutableRawBufferPointer {
     let mapped = mappedBytes(byteCount)
     let memory = mmap(
       nil, mapped + hugePageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let memory, memory != MAP_FAILED else {
-      preconditionFailure("no memory for a table of \(slots) slots")
+      preconditionFailure("no memory for tables of \(byteCount) bytes")
     }
     // Keep the aligned part alone.
     let skipped = -Int(bitPattern: memory) & (hugePageBytes - 1)
