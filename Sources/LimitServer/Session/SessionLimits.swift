@@ -6,15 +6,13 @@ import LimitProtocol
 /// Numbers a session checks against; `daemon.limits` in the configuration.
 struct SessionLimits: Sendable, BitwiseCopyable {
   /// Longest request frame, in bytes.
-  var frameBytes = 65_536
-  var batchItems = 1024
-  var keyBytes = 1024
-  var handles = 1024
-  var permits = 1024
+  var frameBytes: Int
+  var batchItems: Int
+  var keyBytes: Int
+  var handles: Int
+  var permits: Int
   /// Whether clients may set the clock that their requests are decided by. For tests only.
-  var isClockSettable = false
-
-  init() {}
+  var isClockSettable: Bool
 
   init(_ limits: DaemonSettings.Limits, isClockSettable: Bool) {
     frameBytes = limits.frameBytes
@@ -23,11 +21,5 @@ struct SessionLimits: Sendable, BitwiseCopyable {
     handles = limits.handles
     permits = limits.permits
     self.isClockSettable = isClockSettable
-  }
-
-  /// Bytes that a writer must have room for before a session is given input: the longest reply,
-  /// behind a full group of others.
-  var outputBytesMin: Int {
-    max(BatchReply.byteCount(batchItems), QueryGroup.outputBytes) + Session.replyBytesMax
   }
 }
