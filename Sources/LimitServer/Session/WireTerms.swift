@@ -9,11 +9,10 @@ extension DecisionRecord {
   /// The engine's decision as it goes on the wire. Raw values are the same on both sides.
   @inline(__always) init(_ decision: Decision) {
     self.init(
-      outcome: DecisionOutcome(rawValue: decision.outcome.rawValue),
-      reason: DecisionReason(rawValue: decision.reason.rawValue),
-      flags: DecisionFlags(rawValue: decision.flags.rawValue), place: decision.place,
-      receipt: WireReceipt(decision.receipt),
-      capacity: decision.capacity, remaining: decision.remaining,
+      outcome: DecisionOutcome(decision.outcome), reason: DecisionReason(decision.reason),
+      flags: DecisionFlags(decision.flags), place: decision.place,
+      receipt: WireReceipt(decision.receipt), capacity: decision.capacity,
+      remaining: decision.remaining,
       retryAfter: decision.retryAfter.count, resetAfter: decision.resetAfter.count)
   }
 }
