@@ -34,11 +34,17 @@ struct BucketID: Equatable {
 /// How a table counts what lives in it.
 struct TableCounters {
   let shards: Shards
-  /// Counts live buckets per tenant; only the table of key buckets has one.
+  let scope: Scope
+  /// Who may have how much of it; not for the table of global buckets.
+  let shares: Shares?
+  /// Counts live buckets per tenant; not for the table of global buckets.
   let directory: TenantDirectory?
   /// Where the next piecemeal sweep begins: counts buckets, wraps. Written by sweepers; publishes
   /// nothing.
   let hand: UnsafeMutablePointer<Word>
+  /// Before which instant, in ns, no decision sweeps for itself (`sweepForRoom`). Written by those
+  /// who did; publishes nothing.
+  let rest: UnsafeMutablePointer<Word>
   /// The region's horizon (`RegionHeader`): read by sweeps, to know when they are over.
   let horizon: UnsafeMutablePointer<Word>
 }
@@ -62,6 +68,7 @@ struct BucketTable: @unchecked Sendable {
   }
 
   var shards: Shards { counters.pointee.shards }
+  var shares: Shares? { counters.pointee.shares }
   var directory: TenantDirectory? { counters.pointee.directory }
 
   var slotCount: Int { Int(bucketCount) * Slot.perBucket }
