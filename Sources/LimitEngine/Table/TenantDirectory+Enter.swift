@@ -30,7 +30,7 @@ extension TenantDirectory {
     for _ in 0..<64 {
       switch find(id) {
       case .known(let place):
-        if let arrival = count(arrivalAt: place, id, isKey: isKey) { return arrival }
+        if let arrival = count(arrivalAt: place, id, isOwn: false, isKey: isKey) { return arrival }
       case .pending(let place):
         settle(place, tenant)
       case .free(let place):
@@ -45,8 +45,9 @@ extension TenantDirectory {
           if isGuest { giveGuestPlace() }
           continue
         }
-        guard let arrival = count(arrivalAt: place, id, isKey: isKey) else {
-          end(place, word)
+        guard let arrival = count(arrivalAt: place, id, isOwn: true, isKey: isKey) else {
+          // Where it cannot be ended, another thread has settled it, and nobody counts there.
+          if !end(place, word) { close(place) }
           continue
         }
         if settle(place, tenant) { return arrival }
@@ -69,13 +70,17 @@ extension TenantDirectory {
   }
 
   /// Counts a bucket where the tenant was seen; `nil` if it is there no more.
-  private func count(arrivalAt place: Int, _ id: UInt64, isKey: Bool) -> Arrival? {
+  ///
+  /// - Parameter isOwn: whether this thread is entering the tenant there. Only it counts where that is
+  ///   not settled yet: a place that was freed and is being entered anew may come to nothing.
+  private func count(arrivalAt place: Int, _ id: UInt64, isOwn: Bool, isKey: Bool) -> Arrival? {
     let one = Self.oneBucket + (isKey ? Self.oneKey : 0)
     // Acquire: pairs with the release of a closer, so that the identity below is at least as new.
     let count = count(place).pointee.wrappingAdd(one, ordering: .acquiringAndReleasing).newValue
     let number = TenantNumber(rawValue: UInt32(place))
-    guard count & Self.closed == 0,
-      Self.id(ofIdentity: identity(place).pointee.load(ordering: .relaxed)) == id
+    let seen = identity(place).pointee.load(ordering: .relaxed)
+    guard count & Self.closed == 0, Self.id(ofIdentity: seen) == id,
+      isOwn || seen & Self.pending == 0
     else {
       depart(number, isKey: isKey)
       return nil
@@ -132,25 +137,30 @@ extension TenantDirectory {
     return isEnded
   }
 
-  /// Frees a place that nothing counts in.
+  /// Frees a place that nothing counts in. A further turn means that another thread settled a tenant
+  /// there meanwhile, for whom nobody counts any more.
   private func close(_ place: Int) {
-    guard
-      count(place).pointee.compareExchange(
-        expected: 0, desired: Self.closed, ordering: .acquiringAndReleasing
-      ).exchanged
-    else { return }
-    // Nobody settles, names or counts here until this is over; a pending one will not either.
-    let seen = identity(place).pointee.load(ordering: .relaxed)
-    if seen != 0, seen & Self.pending == 0,
-      identity(place).pointee.compareExchange(
-        expected: seen, desired: 0, ordering: .acquiringAndReleasing
-      ).exchanged, seen & Self.named == 0
-    {
-      giveGuestPlace()
-    }
-    // Release: who counts here from now on sees the identity. Who counted meanwhile takes it back,
-    // and closes the place anew if need be.
-    count(place).pointee.wrappingSubtract(Self.closed, ordering: .acquiringAndReleasing)
+    repeat {
+      guard
+        count(place).pointee.compareExchange(
+          expected: 0, desired: Self.closed, ordering: .acquiringAndReleasing
+        ).exchanged
+      else { return }
+      let seen = identity(place).pointee.load(ordering: .relaxed)
+      if Self.isSettled(seen),
+        identity(place).pointee.compareExchange(
+          expected: seen, desired: 0, ordering: .acquiringAndReleasing
+        ).exchanged, seen & Self.named == 0
+      {
+        giveGuestPlace()
+      }
+      // Release: who counts here from now on sees the identity. Who counted meanwhile takes it back,
+      // and closes the place anew if need be.
+      let left = count(place).pointee.wrappingSubtract(
+        Self.closed, ordering: .acquiringAndReleasing
+      ).newValue
+      if left != 0 { return }
+    } while Self.isSettled(identity(place).pointee.load(ordering: .acquiring))
   }
 
   // MARK: Naming

@@ -88,6 +88,8 @@ struct TenantDirectory: @unchecked Sendable {
 
   static func id(ofIdentity word: UInt64) -> UInt64 { word & idMask }
 
+  static func isSettled(_ word: UInt64) -> Bool { word != 0 && word & pending == 0 }
+
   /// The first place of one of the four sets of a tenant.
   func firstPlace(of id: UInt64, set number: Int) -> Int {
     let turn = UInt64(truncatingIfNeeded: 16 * number)
