@@ -57,6 +57,11 @@ extension Engine {
       let (tenant, isGuest) = (query.tenant.fingerprint, !query.tenant.isNamed)
       if !table.mayReserve(for: tenant, isGuest: isGuest) {
         table.sweepForRoom(tenant, isGuest: isGuest, at: now)
+        if isGuest && !directory.hasPlace(for: tenant) {
+          // Tenants that are gone may hold their places by buckets in the other table.
+          self.table(Scope.tenant.rawValue - scope).pointee
+            .sweepForRoom(tenant, isGuest: isGuest, at: now)
+        }
       }
       let id = Self.identity(rule, query, level: level)
       if !table.hasRoom(id, for: tenant, isGuest: isGuest, at: now) {

@@ -149,8 +149,8 @@ extension Slot {
   /// a charge of a token bucket, or within one window, leaves the slot's other words alone.
   func image() -> Image? {
     for _ in 0..<8 {
-      // Relaxed: compared below.
-      let tag = self.tag.pointee.load(ordering: .relaxed) & ~Slot.mark
+      // Acquire: as in `BucketTable.find`; compared with itself below.
+      let tag = self.tag.pointee.load(ordering: .acquiring) & ~Slot.mark
       let current = loadCurrent()
       guard current.isLive, !current.isConcurrency else { return nil }
       // Relaxed, between the acquires of `current` and of `previous`: `owner` and `tag` change only

@@ -71,10 +71,10 @@ extension BucketTable {
   /// used up.
   ///
   /// Looks at enough of the table to meet one of as many dead buckets as the bound has in it, all
-  /// but surely: 32 divided by the part of the table that the bound is. That is 128 buckets for a
-  /// bound of a quarter, and 84,000 (0.7 ms) for 100 keys in a million slots. So that nobody keeps a
-  /// thread busy with it, others and itself rest after a long search: a quarter of its time if it
-  /// found something, eight times if it did not.
+  /// but surely: 32 slots for each that there are in the table to one within the bound. That is 128
+  /// buckets for a bound of a quarter, and 84,000 (0.7 ms) for 100 keys in a million slots. So that
+  /// nobody keeps a thread busy with it, all rest after a long search: as long as it took if it found
+  /// something in its second half, eight times that if it found nothing.
   func sweepForRoom(_ tenant: Fingerprint, isGuest: Bool, at now: Instant) {
     let rest = counters.pointee.rest
     // Relaxed: when to look next, no more. Moved far ahead, by another clock, it counts for nothing.
@@ -84,7 +84,7 @@ extension BucketTable {
     }
     let sweep = Sweep(at: now, horizon: counters.pointee.horizon.pointee.load(ordering: .relaxed))
     let bound = max(1, bindingBound(for: tenant, isGuest: isGuest))
-    let most = min(bucketCount, max(128, 32 * (UInt64(slotCount) / bound)))
+    let most = min(bucketCount, max(128, 8 * (UInt64(slotCount) / bound)))
     var looked: UInt64 = 0
     var freed = 0
     var isFound = false
@@ -98,9 +98,9 @@ extension BucketTable {
       looked += 32
       isFound = freed > before && mayReserve(for: tenant, isGuest: isGuest)
     }
-    guard looked > 1_024 else { return }
+    guard looked > 1_024, !isFound || 2 * looked > most else { return }
     let time = looked * Self.nanosecondsPerBucket
-    rest.pointee.store(now.nanoseconds + (isFound ? time / 4 : 8 * time), ordering: .relaxed)
+    rest.pointee.store(now.nanoseconds + (isFound ? time : 8 * time), ordering: .relaxed)
   }
 
   /// What sweeping takes, about.

@@ -132,9 +132,12 @@ struct BucketTable: @unchecked Sendable {
     var hits: UInt32 = 0
     var lane: UInt32 = 0
     while lane < Slot.perBucket {
-      // Relaxed: only a hint, `confirm` decides. Doubling drops the mark.
+      // Acquire: pairs with `replaceTag`, so that the state that `confirm` reads is at least as new
+      // as the claim that came before the tag. Relaxed, it might be the one before, read early: a
+      // charge by it would fail, but a denial by another bucket's state would stand. Doubling drops
+      // the mark.
       let difference =
-        ((first.base + Int(truncatingIfNeeded: lane)).pointee.load(ordering: .relaxed) ^ id.tag)
+        ((first.base + Int(truncatingIfNeeded: lane)).pointee.load(ordering: .acquiring) ^ id.tag)
         &* 2
       hits |= (difference == 0 ? 1 : 0) << lane
       lane &+= 1

@@ -139,6 +139,11 @@ struct TenantDirectory: @unchecked Sendable {
     }
   }
 
+  /// Whether a guest has a place or may take one. Writes nothing.
+  func hasPlace(for tenant: Fingerprint) -> Bool {
+    hasRoom(for: tenant, isGuest: true, isKey: false)
+  }
+
   /// How many key buckets the tenant has live.
   func liveCount(of tenant: Fingerprint) -> Int {
     if case .known(let place) = find(Self.id(tenant)) { return keys(at: place) }
