@@ -24,11 +24,18 @@ let package = Package(
     .library(name: "LimitEngine", targets: ["LimitEngine"]),
     .library(name: "LimitPolicy", targets: ["LimitPolicy"]),
   ],
+  traits: [
+    .trait(name: "Daemon", description: "What limitd and limitctl are built of."),
+    .trait(name: "SwiftLog", description: "LimitClient: an observer that writes to swift-log."),
+    .trait(name: "ServiceLifecycle", description: "LimitClient: the async client is a Service."),
+    .default(enabledTraits: ["Daemon", "SwiftLog", "ServiceLifecycle"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     // Headers only: compiler intrinsics that the standard library does not offer.
@@ -40,7 +47,7 @@ let package = Package(
     // YAML to a validated policy set, with positions in every error.
     .target(
       name: "LimitPolicy",
-      dependencies: ["LimitEngine", .product(name: "Yams", package: "Yams")],
+      dependencies: ["LimitEngine", .product(name: "Yams", package: "Yams", condition: .when(traits: ["Daemon"]))],
       swiftSettings: strict
     ),
 
@@ -55,14 +62,23 @@ let package = Package(
 
     // What services talk to the daemon with: blocking and async clients.
     .target(
-      name: "LimitClient", dependencies: ["CLinux", "LimitProtocol"], swiftSettings: strict),
+      name: "LimitClient",
+      dependencies: [
+        "CLinux", "LimitProtocol", "LimitSystem",
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["SwiftLog"])),
+        .product(
+          name: "ServiceLifecycle", package: "swift-service-lifecycle",
+          condition: .when(traits: ["ServiceLifecycle"])),
+      ],
+      swiftSettings: strict
+    ),
 
     // Event loops, sessions, admission of connections. Serves the engine on a Unix socket.
     .target(
       name: "LimitServer",
       dependencies: [
         "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitSystem",
-        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Daemon"])),
       ],
       swiftSettings: strict
     ),
@@ -72,8 +88,8 @@ let package = Package(
       name: "limitd",
       dependencies: [
         "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitServer",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: .when(traits: ["Daemon"])),
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Daemon"])),
       ],
       swiftSettings: strict
     ),
@@ -83,8 +99,8 @@ let package = Package(
       name: "limitctl",
       dependencies: [
         "CLinux", "LimitClient", "LimitEngine", "LimitPolicy", "LimitProtocol",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Histogram", package: "hdrhistogram-swift"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: .when(traits: ["Daemon"])),
+        .product(name: "Histogram", package: "hdrhistogram-swift", condition: .when(traits: ["Daemon"])),
       ],
       swiftSettings: strict
     ),
