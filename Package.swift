@@ -15,19 +15,27 @@ if Context.environment["LIMITD_WARNINGS_AS_ERRORS"] == "1" {
   strict.append(.unsafeFlags(["-warnings-as-errors"]))
 }
 
+/// A product that only the daemon's side needs: a user of LimitClient, who turns the trait off,
+/// resolves no package for it.
+func daemonSide(_ product: String, _ package: String) -> Target.Dependency {
+  .product(name: product, package: package, condition: .when(traits: ["Daemon"]))
+}
+
 let package = Package(
   name: "limitd",
   products: [
     .executable(name: "limitd", targets: ["limitd"]),
     .executable(name: "limitctl", targets: ["limitctl"]),
     .library(name: "LimitClient", targets: ["LimitClient"]),
+    .library(name: "LimitProtocol", targets: ["LimitProtocol"]),
     .library(name: "LimitEngine", targets: ["LimitEngine"]),
     .library(name: "LimitPolicy", targets: ["LimitPolicy"]),
   ],
+  // `traits: []` leaves the client alone, which needs no package.
   traits: [
     .trait(name: "Daemon", description: "What limitd and limitctl are built of."),
-    .trait(name: "SwiftLog", description: "LimitClient: an observer that writes to swift-log."),
-    .trait(name: "ServiceLifecycle", description: "LimitClient: the async client is a Service."),
+    .trait(name: "SwiftLog", description: "LimitClient has an observer that writes to swift-log."),
+    .trait(name: "ServiceLifecycle", description: "LimitClient's async client is a Service."),
     .default(enabledTraits: ["Daemon", "SwiftLog", "ServiceLifecycle"]),
   ],
   dependencies: [
@@ -47,7 +55,7 @@ let package = Package(
     // YAML to a validated policy set, with positions in every error.
     .target(
       name: "LimitPolicy",
-      dependencies: ["LimitEngine", .product(name: "Yams", package: "Yams", condition: .when(traits: ["Daemon"]))],
+      dependencies: ["LimitEngine", daemonSide("Yams", "Yams")],
       swiftSettings: strict
     ),
 
@@ -78,7 +86,7 @@ let package = Package(
       name: "LimitServer",
       dependencies: [
         "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitSystem",
-        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Daemon"])),
+        daemonSide("Logging", "swift-log"),
       ],
       swiftSettings: strict
     ),
@@ -88,8 +96,20 @@ let package = Package(
       name: "limitd",
       dependencies: [
         "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitServer",
-        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: .when(traits: ["Daemon"])),
-        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Daemon"])),
+        daemonSide("ArgumentParser", "swift-argument-parser"),
+        daemonSide("Logging", "swift-log"),
+      ],
+      swiftSettings: strict
+    ),
+
+    // What programs for people share: the terminal, tables, numbers, JSON, results. No Foundation.
+    .target(name: "LimitConsole", dependencies: ["CLinux"], swiftSettings: strict),
+
+    // A trace in, a report out.
+    .target(
+      name: "LimitReplay",
+      dependencies: [
+        "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
       ],
       swiftSettings: strict
     ),
@@ -98,9 +118,10 @@ let package = Package(
     .executableTarget(
       name: "limitctl",
       dependencies: [
-        "CLinux", "LimitClient", "LimitEngine", "LimitPolicy", "LimitProtocol",
-        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: .when(traits: ["Daemon"])),
-        .product(name: "Histogram", package: "hdrhistogram-swift", condition: .when(traits: ["Daemon"])),
+        "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
+        "LimitReplay",
+        daemonSide("ArgumentParser", "swift-argument-parser"),
+        daemonSide("Histogram", "hdrhistogram-swift"),
       ],
       swiftSettings: strict
     ),
@@ -135,8 +156,13 @@ let package = Package(
       swiftSettings: strict
     ),
     .testTarget(
+      name: "LimitReplayTests",
+      dependencies: ["LimitReplay", "LimitConsole", "LimitEngine", "TestSupport"],
+      swiftSettings: strict
+    ),
+    .testTarget(
       name: "limitctlTests",
-      dependencies: ["limitctl", "LimitPolicy", "LimitEngine"],
+      dependencies: ["limitctl", "LimitConsole", "LimitPolicy", "LimitEngine"],
       swiftSettings: strict
     ),
   ],

@@ -1,6 +1,7 @@
 // `limitctl config check` and `limitctl config explain`, as their users see them.
 
 import Glibc
+import LimitConsole
 import LimitPolicy
 import Testing
 

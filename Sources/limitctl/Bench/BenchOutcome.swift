@@ -1,6 +1,7 @@
 // What a bench found, for people and for programs.
 
 import Histogram
+import LimitConsole
 import LimitProtocol
 
 /// Counts and latencies of one run.

@@ -8,6 +8,7 @@ import CLinux
 import Glibc
 import Histogram
 import LimitClient
+import LimitConsole
 import LimitProtocol
 
 /// Why a bench cannot go on.

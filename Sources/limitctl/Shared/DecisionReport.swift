@@ -1,0 +1,98 @@
+// A decision for people and, with --json, for programs.
+
+import LimitClient
+import LimitConsole
+
+/// What `check` and `peek` print. The JSON's members are part of the interface.
+struct DecisionReport {
+  let decision: LimitDecision
+  let query: QueryOptions
+  let cost: UInt64
+  var terminal = Terminal()
+
+  var outcome: String {
+    switch decision.outcome {
+    case .allow: "allow"
+    case .deny: "deny"
+    case .never: "never"
+    }
+  }
+
+  private var reason: String {
+    switch decision.reason {
+    case .limit: "limit"
+    case .blocked: "blocked"
+    case .unknownTenant: "unknown-tenant"
+    case .daemonAway: "daemon-away"
+    }
+  }
+
+  private var flags: [String] {
+    let names: [(LimitDecision.Flags, String)] = [
+      (.softThreshold, "soft"), (.shadowDenied, "shadow"), (.overflow, "overflow"),
+    ]
+    return names.filter { decision.flags.contains($0.0) }.map(\.1)
+  }
+
+  /// Times in seconds.
+  var json: String {
+    JSONValue.object([
+      ("decision", .string(outcome)),
+      ("reason", .string(reason)),
+      ("limit", decision.limit.map { .string($0) } ?? .null),
+      ("unit", decision.limitUnit.map { .string($0) } ?? .null),
+      ("capacity", .wideNumber(UInt128(decision.capacity))),
+      ("remaining", .wideNumber(UInt128(decision.remaining))),
+      ("retry_after", .seconds(decision.retryAfterNanoseconds)),
+      ("reset_after", .seconds(decision.resetAfterNanoseconds)),
+      ("flags", .array(flags.map { .string($0) })),
+      ("receipt", decision.receipt.isEmpty ? .null : .string(decision.receipt.text)),
+    ]).text + "\n"
+  }
+
+  var text: String {
+    let style: Style =
+      switch decision.outcome {
+      case .allow: .admitted
+      case .deny: .refused
+      case .never: .never
+      }
+    var lines = [terminal.styled(outcome, style) + why]
+    func line(_ name: String, _ value: String) {
+      lines.append("  \(name)\(String(repeating: " ", count: 10 - name.count))\(value)")
+    }
+    if let limit = decision.limit {
+      let unit = decision.limitUnit ?? ""
+      line("limit", limit)
+      line("remaining", "\(grouped(decision.remaining)) of \(grouped(decision.capacity)) \(unit)")
+      if decision.outcome == .deny { line("retry", retry) }
+      line("reset", durationText(decision.resetAfterNanoseconds))
+    }
+    if decision.flags.contains(.softThreshold) { line("soft", "past a soft threshold") }
+    if decision.flags.contains(.shadowDenied) { line("shadow", "a shadow limit would have denied") }
+    if decision.flags.contains(.overflow) { line("overflow", "charged to a wider bucket") }
+    if !decision.receipt.isEmpty { line("receipt", decision.receipt.text) }
+    return lines.map { "\($0)\n" }.joined()
+  }
+
+  private var retry: String {
+    decision.retryAfterNanoseconds == 0
+      ? "when a permit is released" : "in \(durationText(decision.retryAfterNanoseconds))"
+  }
+
+  /// What is behind the outcome, where no limit is.
+  private var why: String {
+    switch (decision.outcome, decision.reason) {
+    case (_, .blocked): ": the tenant is blocked"
+    case (_, .unknownTenant): ": the tenant is unknown"
+    case (.never, _): ": a cost of \(grouped(cost)) is more than the limit ever holds"
+    default: ""
+    }
+  }
+
+  /// As `json` says or not, with the exit code of the outcome.
+  func result(asJSON json: Bool) -> CommandResult {
+    CommandResult(
+      output: json ? self.json : text, exitCode: decision.isAllowed ? 0 : DaemonExit.denied)
+  }
+}

@@ -1,0 +1,156 @@
+// Runs as a whole: order, several files, malformed rows, comparison.
+
+import LimitConsole
+import LimitEngine
+import TestSupport
+import Testing
+
+@testable import LimitReplay
+
+private let header = "time,tenant,policy,key,cost\n"
+
+@Suite struct RunTests {
+  private let policies = policySet(tokenBucket(1, per: .second, burst: 2))
+
+  @Test func theSameInputPrintsTheSameOutput() throws {
+    var trace = header
+    var generator = SeededGenerator(seed: 17)
+    for number in 0..<5000 {
+      let tenant = Int.random(in: 0..<50, using: &generator)
+      let cost = Int.random(in: 0...3, using: &generator)
+      trace += "\(number / 10).\(number % 10),t\(tenant),p,k\(cost),\(cost)\n"
+    }
+    for format in [ReplayOptions.Format.csv, .json, .report] {
+      let first = try replay([trace], under: policies) { $0.format = format }
+      let second = try replay([trace], under: policies) { $0.format = format }
+      #expect(first.output == second.output)
+      #expect(!first.output.isEmpty)
+    }
+  }
+
+  @Test func severalFilesAreOneTrace() throws {
+    let whole = try replay([header + "1,t,p,,2\n1.5,t,p,,1\n2,t,p,,1\n"], under: policies)
+    let parts = try replay(
+      [header + "1,t,p,,2\n1.5,t,p,,1\n", header + "2,t,p,,1\n"],
+      under: policies
+    )
+    #expect(parts.output == whole.output)
+    #expect(parts.rows.count == 3)
+  }
+
+  @Test func timeMustNotGoBack() throws {
+    let result = try replay([header + "5,t,p,,1\n5,t,p,,1\n1.8,t,p,,1\n"], under: policies)
+    #expect(
+      result.error
+        == .malformed(
+          file: "t1",
+          line: 4,
+          what: "the time goes back by 3.2 s; rows come in order of time, "
+            + "or sort them with --reorder DURATION"
+        )
+    )
+    let across = try replay(
+      [header + "5,t,p,,1\n", header + "4,t,p,,1\n"],
+      under: policies
+    )
+    guard case .malformed("t2", 2, _) = across.error else {
+      Issue.record("time goes back from file to file: \(String(describing: across.error))")
+      return
+    }
+  }
+
+  @Test func reorderedRowsComeOutInOrderOfTime() throws {
+    let shuffled = header + "10,t,p,a,1\n8,t,p,b,1\n10,t,p,c,1\n9,t,p,d,1\n30,t,p,e,1\n"
+    let result = try replay([shuffled], under: policies) { $0.reorder = 5_000_000_000 }
+    let sorted = try replay(
+      [header + "8,t,p,b,1\n9,t,p,d,1\n10,t,p,a,1\n10,t,p,c,1\n30,t,p,e,1\n"],
+      under: policies
+    )
+    #expect(result.error == nil)
+    #expect(result.output == sorted.output)
+  }
+
+  @Test func aMalformedRowEndsTheRunAfterTheRowsBeforeIt() throws {
+    let result = try replay([header + "1,t,p,,1\nx,t,p,,1\n2,t,p,,1\n"], under: policies)
+    #expect(result.rows.count == 1)
+    #expect(
+      result.error
+        == .malformed(
+          file: "t1",
+          line: 3,
+          what: "cannot read the time 'x'; \(TraceTime.expectation)"
+        )
+    )
+  }
+
+  @Test func anUnknownPolicyIsAMalformedRow() throws {
+    let result = try replay([header + "1,t,q,,1\n"], under: policies)
+    #expect(
+      result.error
+        == .malformed(file: "t1", line: 2, what: "no policy 'q' in policy.yaml, which has 'p'")
+    )
+    let compared = try replay(
+      [header + "1,t,gateway,,1\n"],
+      under: examplePolicySet(),
+      policies
+    ) { $0.format = .report }
+    #expect(
+      compared.error
+        == .malformed(
+          file: "t1",
+          line: 2,
+          what: "no policy 'gateway' in other.yaml, which has 'p'"
+        )
+    )
+  }
+
+  @Test func malformedRowsAreCountedAndSkippedWhenAsked() throws {
+    var trace = header + "1,t,p,,1\n"
+    for _ in 0..<7 { trace += "x,t,p,,1\n" }
+    trace += "2,t,p,,1\n0,t,p,,1\n3,t,p,,1\n"
+    let result = try replay([trace], under: policies) { $0.skipsBadRows = true }
+    #expect(result.error == nil)
+    #expect(result.rows.count == 3)
+    #expect(result.told.count == 7)
+    #expect(result.told[0].hasPrefix("t1:3: cannot read the time 'x'"))
+    #expect(result.told[5...] == ["… and 3 more", "8 malformed rows skipped"])
+    let report = try replay([trace], under: policies) { options in
+      options.skipsBadRows = true
+      options.format = .report
+    }
+    #expect(report.output.contains("8 malformed rows skipped."))
+  }
+
+  @Test func aBadHeaderIsNoRowToSkip() throws {
+    let result = try replay(["when,tenant,policy\n1,t,p\n"], under: policies) {
+      $0.skipsBadRows = true
+    }
+    guard case .unreadable = result.error else {
+      Issue.record("\(String(describing: result.error))")
+      return
+    }
+  }
+
+  @Test func softThresholdsAndShadowsAreCounted() throws {
+    let soft = policySet(slidingWindow(10, .minute), soft: 8)
+    let trace = header + "1,t,p,,7\n1,t,p,,1\n1,t,p,,2\n"
+    let json = try replay([trace], under: soft) { $0.format = .json }
+    #expect(json.output.contains("\"soft_threshold\": 2"))
+    let shadow = policySet(tokenBucket(1, per: .second, burst: 2), mode: .shadow)
+    let shadowed = try replay([header + "1,t,p,,2\n1,t,p,,1\n"], under: shadow) {
+      $0.format = .json
+    }
+    #expect(shadowed.output.contains("\"admitted\": 2"))
+    #expect(shadowed.output.contains("\"shadow_denied\": 1"))
+  }
+
+  @Test func bothSidesOfAComparisonSeeTheSameRows() throws {
+    let other = policySet(tokenBucket(1, per: .second, burst: 1))
+    let trace = header + "1,t,p,,1\n1,t,p,,1\n1,u,p,,1\n1,w,p,,3\n"
+    let result = try replay([trace], under: policies, other) { $0.format = .report }
+    #expect(result.output.contains("under B: 0 better off, 1 worse off, 2 as before"))
+    #expect(result.output.contains(/t +2 +2 +1 +−1 +worse off/))
+    let back = try replay([trace], under: other, policies) { $0.format = .report }
+    #expect(back.output.contains(/t +2 +1 +2 +\+1 +better off/))
+  }
+}
