@@ -140,6 +140,12 @@ let package = Package(
     // What several test targets use.
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
 
+    // The real daemon as a child process, and clients that send whatever bytes. Tests only.
+    .target(name: "CHostile", path: "Tests/CHostile"),
+    .target(
+      name: "DaemonSupport", dependencies: ["CHostile"], path: "Tests/DaemonSupport",
+      swiftSettings: strict),
+
     .testTarget(
       name: "LimitEngineTests",
       dependencies: ["LimitEngine", "CAllocationCounter", "TestSupport"],
@@ -153,6 +159,12 @@ let package = Package(
     .testTarget(
       name: "LimitPolicyTests",
       dependencies: ["LimitPolicy", "LimitEngine"],
+      swiftSettings: strict
+    ),
+    // The real daemon over real sockets.
+    .testTarget(
+      name: "limitdTests",
+      dependencies: ["limitd", "DaemonSupport", "TestSupport"],
       swiftSettings: strict
     ),
     .testTarget(
