@@ -134,11 +134,26 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // `make bench`: calls per second through the client.
+    .executableTarget(
+      name: "ClientBenchmark",
+      dependencies: ["CAllocationCounter", "LimitClient", "LimitProtocol"],
+      path: "Benchmarks/ClientBenchmark",
+      swiftSettings: strict
+    ),
+
+    // What docs/CLIENT.md shows.
+    .executableTarget(
+      name: "ClientExample", dependencies: ["LimitClient"], path: "examples/client",
+      swiftSettings: strict),
+
     // Counts heap allocations per thread by standing in front of malloc. Tests only.
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
 
     // What several test targets use.
-    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["LimitProtocol"], path: "Tests/Support",
+      swiftSettings: strict),
 
     // The real daemon as a child process, and clients that send whatever bytes. Tests only.
     .target(name: "CHostile", path: "Tests/CHostile"),
@@ -154,6 +169,15 @@ let package = Package(
     .testTarget(
       name: "LimitProtocolTests",
       dependencies: ["LimitProtocol", "TestSupport"],
+      swiftSettings: strict
+    ),
+    // Clients against a server that lies, against the real daemon, and joined with its sessions.
+    .testTarget(
+      name: "LimitClientTests",
+      dependencies: [
+        "LimitClient", "LimitProtocol", "LimitEngine", "LimitPolicy", "LimitServer", "limitd",
+        "ClientExample", "CAllocationCounter", "DaemonSupport", "TestSupport",
+      ],
       swiftSettings: strict
     ),
     .testTarget(

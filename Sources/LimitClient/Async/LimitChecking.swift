@@ -3,10 +3,12 @@
 /// Decides. `AsyncLimitClient` asks the daemon; a test has its own.
 public protocol LimitChecking: Sendable {
   /// Asks and, where it is allowed, charges.
-  func check(_ query: LimitQuery, _ options: CallOptions) async throws(LimitClientError) -> LimitDecision
+  func check(_ query: LimitQuery, _ options: CallOptions) async throws(LimitClientError)
+    -> LimitDecision
 
   /// What `check` would say, with the figures before any charge.
-  func peek(_ query: LimitQuery, _ options: CallOptions) async throws(LimitClientError) -> LimitDecision
+  func peek(_ query: LimitQuery, _ options: CallOptions) async throws(LimitClientError)
+    -> LimitDecision
 
   /// As `check`, and holds a permit of the policy's concurrency limits.
   func acquire(_ query: LimitQuery, _ options: CallOptions) async throws(LimitClientError)
@@ -85,7 +87,9 @@ extension LimitChecking {
   { try await settle(receipt, actual: actual, CallOptions(timeout: timeout)) }
 
   /// Gives back what a decision took: settles it to nothing.
-  public func refund(_ receipt: LimitReceipt, timeout: Duration? = nil) async throws(LimitClientError) {
+  public func refund(_ receipt: LimitReceipt, timeout: Duration? = nil)
+    async throws(LimitClientError)
+  {
     try await settle(receipt, actual: 0, CallOptions(timeout: timeout))
   }
 

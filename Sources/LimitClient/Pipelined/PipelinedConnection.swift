@@ -81,7 +81,8 @@ public final class PipelinedConnection {
     handle: UInt16, tenant: String, policy: String, timeout: Duration = .seconds(1)
   ) throws(LimitClientError) -> BindReply {
     guard outstanding == 0 else {
-      throw .invalidArgument("bind waits for its own reply only, and \(outstanding) are on their way")
+      throw .invalidArgument(
+        "bind waits for its own reply only, and \(outstanding) are on their way")
     }
     try Bounds.check(tenant: tenant, policy: policy)
     let deadline = Moment.after(timeout)

@@ -70,7 +70,9 @@ struct BatchRun {
     collector = BatchCollector(count: items.count)
   }
 
-  var isDone: Bool { next == items.count && collector.outstanding == 0 }
+  var isDone: Bool {
+    next == items.count && collector.outstanding == 0 && (collector.unsent == nil || !mayAskAgain)
+  }
 
   /// Queues more, where there is a connection.
   ///

@@ -58,13 +58,11 @@ extension Channel {
       queue(task)
       return run
     }
+    // Before anything is sent: answers may come while it is.
+    run.collector.task = task
+    expire(by: task.deadline)
     send()
-    if run.isDone {
-      tell(.task(task), .progress)
-    } else {
-      run.collector.task = task
-      schedule(task.deadline)
-    }
+    if run.isDone, let task = run.collector.task.take() { tell(.task(task), .progress) }
     return run
   }
 

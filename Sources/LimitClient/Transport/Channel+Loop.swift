@@ -77,14 +77,13 @@ extension Channel {
 
   private func continueByLoop() {
     let now = Moment.now
-    let next = isLoopDriven ? expire(at: now) : .distantFuture
-    isRung = false
+    if isLoopDriven, now >= nextExpiry { nextExpiry = expire(at: now) }
     let wait = turn(at: now)
     guard isLoopDriven else {
       isLed = false
       return leave()
     }
-    schedule(min(next, wait.until))
+    schedule(min(nextExpiry, wait.until))
     guard let socket = wait.socket, let loop else { return }
     let events: Poller.Events = wait.forWriting ? [.input, .output] : .input
     if watched == nil {

@@ -15,7 +15,7 @@ extension Channel {
       return tell(.task(task), .answer(.failure(error)))
     }
     send()
-    schedule(task.deadline)
+    expire(by: task.deadline)
   }
 
   /// Whether a task was cancelled before it came here, or comes too late.
@@ -34,7 +34,7 @@ extension Channel {
   /// Queues a task until there is a connection.
   func queue(_ task: TaskWaiter) {
     readiness.append(.task(task))
-    schedule(task.deadline)
+    expire(by: task.deadline)
     ring()
   }
 
@@ -78,6 +78,12 @@ extension Channel {
     lock()
     cancelled.remove(number)
     unlock()
+  }
+
+  /// A call has this deadline.
+  func expire(by deadline: Moment) {
+    nextExpiry = min(nextExpiry, deadline)
+    schedule(deadline)
   }
 
   /// Ends the calls whose time is up.

@@ -76,6 +76,8 @@ final class Channel: @unchecked Sendable {
   var watched: Poller.Events?
   var watchedEpoch: UInt64 = 0
   var isRung = false
+  /// No call's deadline is before this.
+  var nextExpiry = Moment.distantFuture
   /// The loop was asked to call by then.
   var scheduled = Moment.distantFuture
 
@@ -326,9 +328,8 @@ final class Channel: @unchecked Sendable {
     if !isSending { outgoing.consume(outgoing.count) }
     let wasGreeted = session.hello != nil
     session.end(error, answer)
+    if wasGreeted, isProven { tellAway(error) } else { attemptFailed(error) }
     if session.permitCount > 0 { note(.lost(session.permitCount)) }
-    guard wasGreeted, isProven else { return attemptFailed(error) }
-    tellAway(error)
   }
 
   /// Takes what a leader received on `socket`.

@@ -64,8 +64,8 @@ final class IOLoop: @unchecked Sendable {
   }
 
   /// Watches a channel's socket. It must not be watched yet.
-  func watch(_ socket: ClientSocket, _ events: Poller.Events, _ place: Int, epoch: UInt64) throws(
-    SystemError)
+  func watch(_ socket: ClientSocket, _ events: Poller.Events, _ place: Int, epoch: UInt64)
+    throws(SystemError)
   {
     try poller.add(socket.number, events, token: Self.token(place, epoch))
   }

@@ -11,8 +11,9 @@ enum Waiter {
   case batch(BatchCollector, Range<Int>)
 }
 
-/// What a waiter is told.
-enum Word {
+/// What a waiter is told. Values but for the answer to a batch frame, which no waiter gets to see:
+/// its collector has read it then.
+enum Word: @unchecked Sendable {
   case answer(Answer)
   /// The connection has been greeted, or could be tried again: ask.
   case ready

@@ -1,6 +1,6 @@
 // The answer to a query, with what a reply's headers need. A value: any thread may use it.
 
-public import LimitProtocol
+internal import LimitProtocol
 
 /// The answer to one query.
 public struct LimitDecision: Sendable, Hashable {
@@ -31,7 +31,18 @@ public struct LimitDecision: Sendable, Hashable {
     public static let daemonAway = Reason(0x100)
   }
 
-  public typealias Flags = DecisionFlags
+  /// What else is worth knowing. Flags may be added.
+  public struct Flags: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Past a soft threshold.
+    public static let softThreshold = Flags(rawValue: 1)
+    /// A shadow limit would have denied.
+    public static let shadowDenied = Flags(rawValue: 2)
+    /// Charged to a wider bucket, for want of one of its own.
+    public static let overflow = Flags(rawValue: 4)
+  }
 
   public var outcome: Outcome
   public var reason: Reason
@@ -106,7 +117,8 @@ extension LimitDecision {
     self.init(
       // The session lets nothing else through.
       Outcome(rawValue: record.outcome.rawValue) ?? .deny,
-      reason: Reason(wire: record.reason.rawValue), flags: record.flags, limit: limit?.name,
+      reason: Reason(wire: record.reason.rawValue), flags: Flags(rawValue: record.flags.rawValue),
+      limit: limit?.name,
       limitUnit: limit?.unit, capacity: record.capacity, remaining: record.remaining,
       retryAfterNanoseconds: record.retryAfter == DecisionRecord.noWait ? nil : record.retryAfter,
       resetAfterNanoseconds: record.resetAfter,
