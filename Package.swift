@@ -4,16 +4,18 @@
 
 import PackageDescription
 
-/// What every Swift target of ours is compiled with. `make test` and CI also turn warnings into
-/// errors; a user who builds with a newer compiler is not stopped by a new warning.
+/// What every Swift target of ours is compiled with. The Makefile also turns warnings into errors,
+/// with the compilers whose warnings we know: nobody is stopped by a newer compiler's new warning.
 var strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
+#if !compiler(>=6.4)
 if Context.environment["LIMITD_WARNINGS_AS_ERRORS"] == "1" {
   strict.append(.unsafeFlags(["-warnings-as-errors"]))
 }
+#endif
 
 /// A product that only the daemon's side needs: a user of LimitClient, who turns the trait off,
 /// resolves no package for it.
@@ -81,11 +83,20 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // What is in force: rules, access, and who decides by them.
+    .target(
+      name: "LimitRuntime", dependencies: ["LimitEngine", "LimitPolicy", "LimitSystem"],
+      swiftSettings: strict),
+
+    // What outlives the daemon, and the memory of its tables.
+    .target(
+      name: "LimitStore", dependencies: ["LimitEngine", "LimitSystem"], swiftSettings: strict),
+
     // Event loops, sessions, admission of connections. Serves the engine on a Unix socket.
     .target(
       name: "LimitServer",
       dependencies: [
-        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitSystem",
+        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitSystem",
         daemonSide("Logging", "swift-log"),
       ],
       swiftSettings: strict
@@ -95,7 +106,8 @@ let package = Package(
     .executableTarget(
       name: "limitd",
       dependencies: [
-        "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitServer",
+        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer",
+        "LimitStore", "LimitSystem",
         daemonSide("ArgumentParser", "swift-argument-parser"),
         daemonSide("Logging", "swift-log"),
       ],
@@ -171,12 +183,19 @@ let package = Package(
       dependencies: ["LimitProtocol", "TestSupport"],
       swiftSettings: strict
     ),
+    .testTarget(
+      name: "LimitServerTests",
+      dependencies: [
+        "LimitServer", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "TestSupport",
+      ],
+      swiftSettings: strict
+    ),
     // Clients against a server that lies, against the real daemon, and joined with its sessions.
     .testTarget(
       name: "LimitClientTests",
       dependencies: [
-        "LimitClient", "LimitProtocol", "LimitEngine", "LimitPolicy", "LimitServer", "limitd",
-        "ClientExample", "CAllocationCounter", "DaemonSupport", "TestSupport",
+        "LimitClient", "LimitProtocol", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitServer",
+        "limitd", "ClientExample", "CAllocationCounter", "DaemonSupport", "TestSupport",
       ],
       swiftSettings: strict
     ),

@@ -83,96 +83,6 @@ extension DaemonTests {
       #expect(try batch[0].get().limit == "little")
     }
 
-    @Test func aHundredThreadsInAHurryLoseNoPermit() throws {
-      let daemon = try TestDaemon { options in
-        options.policy = """
-          limits:
-            held: {algorithm: concurrency, limit: 8, scope: tenant}
-          policies: {held: [held]}
-          tenants: {"*": {}}
-          """
-      }
-      let client = client(daemon)
-      for timeout in [Duration.milliseconds(250), .milliseconds(25), .milliseconds(2)] {
-        onThreads(128) { _ in
-          for _ in 0..<20 {
-            if let acquisition = try? client.acquire(
-              tenant: "acme", policy: "held", timeout: timeout)
-            {
-              acquisition.permit?.release()
-            }
-          }
-        }
-        // What came too late goes back by itself.
-        try wait(for: "all permits") {
-          try client.peek(tenant: "acme", policy: "held").remaining == 8
-        }
-      }
-    }
-
-    @Test func aPauseOfTheDaemonLosesNoPermit() throws {
-      let daemon = try TestDaemon()
-      let client = client(daemon)
-      var permits = [try client.acquire(tenant: "acme", policy: "held").permit]
-      daemon.signal(SIGSTOP)
-      // One is released, and another asked for, while nobody answers.
-      permits[0]?.release()
-      for _ in 0..<20 {
-        #expect(
-          failure { () throws(LimitClientError) in
-            try client.acquire(tenant: "acme", policy: "held", timeout: .milliseconds(30))
-          }?.code == .timedOut)
-      }
-      daemon.signal(SIGCONT)
-      permits = []
-      try wait(for: "all permits") {
-        try client.peek(tenant: "acme", policy: "held").remaining == 2
-      }
-    }
-
-    @Test func aPermitIsHeldUntilItIsReleasedOrItsDaemonEnds() throws {
-      let daemon = try TestDaemon()
-      let observer = RecordingObserver()
-      let client = client(daemon, observer: observer)
-      let first = try #require(try client.acquire(tenant: "acme", policy: "held").permit)
-      let second = try #require(try client.acquire(tenant: "acme", policy: "held").permit)
-      #expect(first.isHeld && second.isHeld)
-      let full = try client.acquire(tenant: "acme", policy: "held")
-      #expect(full.decision.outcome == .deny && full.decision.retryAfter == nil)
-      do {
-        defer { first.release() }
-        #expect(first.isHeld)
-      }
-      #expect(!first.isHeld && second.isHeld)
-      #expect(try client.peek(tenant: "acme", policy: "held").remaining == 1)
-      daemon.kill()
-      // Told though nobody asks.
-      try wait(for: "the loss to be told") { observer.words.contains("lost 1") }
-      #expect(!second.isHeld)
-      try daemon.start()
-      #expect(try client.check(tenant: "acme", policy: "few").isAllowed)
-      // Released late: it harms nobody.
-      second.release()
-      #expect(observer.words == ["away connectionLost", "lost 1", "back"])
-    }
-
-    @Test func workUnderAPermitGivesItBackHoweverItEnds() throws {
-      struct Failure: Error {}
-      let daemon = try TestDaemon()
-      let client = client(daemon)
-      let outcome = try client.withPermit(tenant: "acme", policy: "held") { acquisition in
-        #expect(acquisition.permit?.isHeld == true)
-        return try client.peek(tenant: "acme", policy: "held").remaining
-      }
-      #expect(outcome.value == 1)
-      #expect(throws: Failure.self) {
-        _ = try client.withPermit(tenant: "acme", policy: "held") { _ in throw Failure() }
-      }
-      #expect(try client.peek(tenant: "acme", policy: "held").remaining == 2)
-      let refused = try client.withPermit(tenant: "banned", policy: "held") { _ in 1 }
-      #expect(refused.value == nil)
-    }
-
     @Test func settleCorrectsADecisionAndRefundTakesItBack() throws {
       let daemon = try TestDaemon()
       let client = client(daemon)
@@ -258,70 +168,8 @@ extension DaemonTests {
       #expect(remaining == 10_000_000_000 - UInt64(allowed.value))
     }
 
-    @Test func aBatchDecidesEachForItselfInOrder() throws {
-      let daemon = try TestDaemon()
-      let client = client(daemon)
-      var queries = (0..<7).map { _ in LimitQuery(tenant: "acme", policy: "few", key: "b") }
-      queries.append(LimitQuery(tenant: "acme", policy: "none", key: "b"))
-      queries.append(LimitQuery(tenant: "", policy: "few", key: "b"))
-      queries.append(
-        LimitQuery(tenant: "acme", policy: "few", key: LimitKey(bytes: [1, 2]), cost: 9))
-      queries.append(
-        LimitQuery(
-          tenant: "acme", policy: "few", key: LimitKey(bytes: Array(repeating: 1, count: 2000))))
-      for round in 0..<2 {
-        let results = client.batch(queries)
-        let outcomes = try results[0..<7].map { try $0.get().outcome }
-        let allowed = round == 0 ? 5 : 0
-        #expect(outcomes == (0..<7).map { $0 < allowed ? .allow : .deny })
-        #expect(try results[0..<7].allSatisfy { try $0.get().limit == "few" })
-        #expect(
-          failure { () throws(LimitClientError) in try results[7].get() }?.daemonError
-            == .unknownPolicy)
-        #expect(
-          failure { () throws(LimitClientError) in try results[8].get() }?.code == .invalidArgument)
-        #expect(try results[9].get().outcome == .never)
-        #expect(
-          failure { () throws(LimitClientError) in try results[10].get() }?.code == .invalidArgument
-        )
-      }
-    }
-
-    @Test func aBatchOfManyTenantsIsDecidedWhole() throws {
-      let daemon = try TestDaemon { $0.settings = "  limits: {handles: 8}" }
-      let client = client(daemon)
-      let queries = (0..<20_000).map { LimitQuery(tenant: "t-\($0 % 50)", policy: "many") }
-      let results = client.batch(queries)
-      #expect(try results.allSatisfy { try $0.get().isAllowed })
-      for tenant in 0..<50 {
-        let decision = try client.peek(tenant: "t-\(tenant)", policy: "many")
-        #expect(decision.remaining == 10_000_000_000 - 400)
-      }
-    }
-
-    @Test func aBatchReturnsAtItsDeadlineAndSaysWhatMayHaveBeenDecided() throws {
-      let daemon = try TestDaemon()
-      let client = client(daemon)
-      _ = try client.check(tenant: "acme", policy: "many")
-      daemon.signal(SIGSTOP)
-      let queries = (0..<400_000).map { _ in LimitQuery(tenant: "acme", policy: "many") }
-      let start = clockSeconds()
-      let results = client.batch(queries, CallOptions(timeout: .milliseconds(250)))
-      // Generous: the deadline is 250 ms, and nothing but the loop over the results follows it.
-      #expect(clockSeconds() - start < 10)
-      daemon.signal(SIGCONT)
-      var perhaps = 0
-      for result in results {
-        let error = failure { () throws(LimitClientError) in try result.get() }
-        #expect(error?.code == .timedOut)
-        if error?.mayHaveBeenDecided == true { perhaps += 1 }
-      }
-      // Most were never sent, and the caller knows it.
-      #expect(perhaps > 0 && perhaps < 100_000)
-    }
-
     @Test func aFullDaemonMeansAwayToEveryCall() throws {
-      let daemon = try TestDaemon { $0.settings = "  limits: {connections-per-uid: 1}" }
+      let daemon = try TestDaemon { $0.settings = "  limits: {connections: 1}" }
       let holder = client(daemon)
       // The connection that saw the daemon start may still count.
       try wait(for: "the only connection") { (try? holder.ping()) != nil }
@@ -361,27 +209,5 @@ extension DaemonTests {
       }
     }
 
-    @Test func aForkedProcessIsToldToMakeItsOwnClient() throws {
-      let daemon = try TestDaemon()
-      let client = client(daemon)
-      let permit = try #require(try client.acquire(tenant: "acme", policy: "held").permit)
-      // Swift hides fork(2).
-      typealias Fork = @convention(c) () -> pid_t
-      let fork = unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)
-      let child = fork()
-      if child == 0 {
-        let error = failure { () throws(LimitClientError) in
-          try client.check(tenant: "acme", policy: "few")
-        }
-        permit.release()
-        _exit(error?.code == .forked && !permit.isHeld ? 0 : 1)
-      }
-      var status: Int32 = 0
-      waitpid(child, &status, 0)
-      #expect(status == 0)
-      // The child has closed nothing, and released nothing.
-      #expect(permit.isHeld)
-      #expect(try client.peek(tenant: "acme", policy: "held").remaining == 1)
-    }
   }
 }

@@ -3,6 +3,7 @@
 import LimitEngine
 import LimitPolicy
 import LimitProtocol
+import LimitRuntime
 
 @testable import LimitServer
 
@@ -19,7 +20,10 @@ final class ServerWorld {
   static let holding = "holding"
   static let permitsMax: UInt64 = 1_000_000
 
-  var work: Workplace
+  fileprivate var turn: Turn
+  private let quota = PeerQuota(PeerBounds())
+  /// Replies are written here.
+  fileprivate let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 8)
   private let books: [Rulebook]
   private var book = 0
   private var now: UInt64 = 1_000_000_000
@@ -46,52 +50,57 @@ final class ServerWorld {
     var limits = SessionLimits()
     limits.handles = Self.handles
     limits.batchItems = 8
-    work = Workplace(
-      engine: Engine(Engine.Configuration()), rulebook: books[0], limits: limits,
-      daemonVersion: "test")
+    turn = Turn(
+      Engine(Engine.Configuration()), books[0], limits, daemonVersion: "test",
+      output: WireWriter(room))
   }
+
+  deinit { room.deallocate() }
 
   /// The other rulebook: the same policies, with a limit of another name.
   func reload() {
     book = 1 - book
-    work.adopt(books[book])
+    turn.adopt(books[book])
   }
 
-  func readClock() -> Instant {
+  fileprivate func beginTurn() {
     now += 1000
-    return Instant(nanoseconds: now)
+    turn.now = Instant(nanoseconds: now)
+    turn.output = WireWriter(room)
+    turn.unitsLeft = .max
   }
+
+  fileprivate func account() throws -> UserAccount { try quota.enter(0) }
+  fileprivate func leave(_ account: UserAccount) { quota.leave(account) }
 }
 
 /// One session of a world.
 final class ServerEnd {
   private let world: ServerWorld
   private var session: Session
-  private var group = QueryGroup()
   private var unserved: [UInt8] = []
   private(set) var isClosed = false
 
-  init(_ world: ServerWorld) {
+  init(_ world: ServerWorld) throws {
     self.world = world
-    session = Session(peer: Peer(processID: 1, userID: 0, groupIDs: [0]), in: world.work)
+    session = Session(
+      Peer(processID: 1, userID: 0, groupIDs: [0]), try world.account(), world.turn)
   }
 
-  deinit { session.end(in: world.work) }
+  deinit {
+    session.end(world.turn)
+    world.leave(session.account)
+  }
 
   /// Serves bytes, and returns the replies.
   func receive(_ bytes: some Sequence<UInt8>) -> [UInt8] {
     guard !isClosed else { return [] }
     unserved.append(contentsOf: bytes)
     var replies: [UInt8] = []
-    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 8)
-    defer { room.deallocate() }
     while true {
-      var writer = WireWriter(room)
-      let now = world.readClock()
-      let progress = unserved.withUnsafeBytes {
-        session.receive($0, at: now, into: &writer, gathering: &group, in: world.work)
-      }
-      replies.append(contentsOf: writer.bytes)
+      world.beginTurn()
+      let progress = unserved.withUnsafeBytes { session.receive($0, &world.turn) }
+      replies.append(contentsOf: world.turn.output.bytes)
       unserved.removeFirst(progress.consumed)
       if progress.pause == .close { isClosed = true }
       if progress.pause != .output { return replies }
