@@ -242,7 +242,7 @@ public final class PipelinedConnection {
   /// - Returns: whether anything came.
   private func receive() throws(LimitClientError) -> Bool {
     switch socket.receive(into: session.input.reserve(Self.receiveBytes)) {
-    case .bytes(let count):
+    case .bytes(let count, _):
       session.input.commit(count)
       return true
     case .wouldBlock: return false

@@ -125,12 +125,12 @@ extension Channel {
   }
 
   /// Takes what a leader received on `socket`.
-  func take(_ outcome: Transfer, _ buffer: ReceiveBuffer, from socket: ClientSocket) {
+  func take(_ outcome: Reception, _ buffer: ReceiveBuffer, from socket: ClientSocket) {
     guard self.socket === socket else { return }
     switch outcome {
     case .wouldBlock: return
     case .ended: lose(.connectionLost(mayHaveBeenDecided: true))
-    case .bytes(let count):
+    case .bytes(let count, _):
       silence.heard()
       let wasReady = session.isReady
       let outstanding = session.wire.outstanding

@@ -52,13 +52,13 @@ extension Channel {
       if isLed { return }
       isLed = true
     }
-    var outcome: Transfer
+    var outcome: Reception
     repeat {
       unlock()
       outcome = socket.receive(into: buffer.memory)
       lock()
       take(outcome, buffer, from: socket)
-    } while outcome.isFull(buffer) && self.socket === socket
+    } while outcome.mayHaveMore && self.socket === socket
     continueByLoop()
   }
 
@@ -108,10 +108,9 @@ extension Poller.Events {
   fileprivate var once: Poller.Events { union(.oneShot) }
 }
 
-extension Transfer {
-  /// Whether there may be more than the buffer took.
-  fileprivate func isFull(_ buffer: ReceiveBuffer) -> Bool {
-    if case .bytes(let count) = self { return count == buffer.memory.count }
+extension Reception {
+  fileprivate var mayHaveMore: Bool {
+    if case .bytes(_, mayHaveMore: true) = self { return true }
     return false
   }
 }

@@ -94,7 +94,7 @@ extension Channel {
       guard waiter.word == nil else { break }
       let until = min(deadline, wait.until)
       unlock()
-      var outcome = Transfer.wouldBlock
+      var outcome = Reception.wouldBlock
       if let socket = wait.socket {
         if socket.wait(forWriting: wait.forWriting, until: until) {
           outcome = socket.receive(into: leaderBuffer.memory)

@@ -41,7 +41,7 @@ final class ClientSocket: Sendable {
   func send(_ bytes: UnsafeRawBufferPointer) -> Transfer { descriptor.transmit(bytes) }
 
   /// Receives what is there, at most the buffer.
-  func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+  func receive(into buffer: UnsafeMutableRawBufferPointer) -> Reception {
     descriptor.receive(into: buffer)
   }
 
