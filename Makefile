@@ -56,6 +56,14 @@ bench: setup ## Print nanoseconds per decision, pinned to one processor
 	@$(SWIFT_RELEASE) --product EngineBenchmark
 	@taskset -c 0 $(RELEASED)/EngineBenchmark one
 	@$(RELEASED)/EngineBenchmark two
+	@$(MAKE) --no-print-directory bench-client
+
+.PHONY: bench-client
+bench-client: setup ## Calls per second and allocations per call through the client
+	@$(SWIFT_RELEASE) --product limitd
+	@$(SWIFT_RELEASE) --product limitctl
+	@$(SWIFT_RELEASE) --product ClientBenchmark
+	@scripts/bench-client $(RELEASED)
 
 .PHONY: bench-policy
 bench-policy: setup ## Time and memory of loading a policy of 100,000 tenants

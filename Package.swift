@@ -17,20 +17,35 @@ if Context.environment["LIMITD_WARNINGS_AS_ERRORS"] == "1" {
 }
 #endif
 
+/// A product that only the daemon's side needs: a user of LimitClient, who turns the trait off,
+/// resolves no package for it.
+func daemonSide(_ product: String, _ package: String) -> Target.Dependency {
+  .product(name: product, package: package, condition: .when(traits: ["Daemon"]))
+}
+
 let package = Package(
   name: "limitd",
   products: [
     .executable(name: "limitd", targets: ["limitd"]),
     .executable(name: "limitctl", targets: ["limitctl"]),
     .library(name: "LimitClient", targets: ["LimitClient"]),
+    .library(name: "LimitProtocol", targets: ["LimitProtocol"]),
     .library(name: "LimitEngine", targets: ["LimitEngine"]),
     .library(name: "LimitPolicy", targets: ["LimitPolicy"]),
+  ],
+  // `traits: []` leaves the client alone, which needs no package.
+  traits: [
+    .trait(name: "Daemon", description: "What limitd and limitctl are built of."),
+    .trait(name: "SwiftLog", description: "LimitClient has an observer that writes to swift-log."),
+    .trait(name: "ServiceLifecycle", description: "LimitClient's async client is a Service."),
+    .default(enabledTraits: ["Daemon", "SwiftLog", "ServiceLifecycle"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     // Headers only: compiler intrinsics that the standard library does not offer.
@@ -42,7 +57,7 @@ let package = Package(
     // YAML to a validated policy set, with positions in every error.
     .target(
       name: "LimitPolicy",
-      dependencies: ["LimitEngine", .product(name: "Yams", package: "Yams")],
+      dependencies: ["LimitEngine", daemonSide("Yams", "Yams")],
       swiftSettings: strict
     ),
 
@@ -57,7 +72,16 @@ let package = Package(
 
     // What services talk to the daemon with: blocking and async clients.
     .target(
-      name: "LimitClient", dependencies: ["CLinux", "LimitProtocol"], swiftSettings: strict),
+      name: "LimitClient",
+      dependencies: [
+        "CLinux", "LimitProtocol", "LimitSystem",
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["SwiftLog"])),
+        .product(
+          name: "ServiceLifecycle", package: "swift-service-lifecycle",
+          condition: .when(traits: ["ServiceLifecycle"])),
+      ],
+      swiftSettings: strict
+    ),
 
     // What is in force: rules, access, and who decides by them.
     .target(
@@ -73,7 +97,7 @@ let package = Package(
       name: "LimitServer",
       dependencies: [
         "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitSystem",
-        .product(name: "Logging", package: "swift-log"),
+        daemonSide("Logging", "swift-log"),
       ],
       swiftSettings: strict
     ),
@@ -84,8 +108,8 @@ let package = Package(
       dependencies: [
         "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer",
         "LimitStore", "LimitSystem",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
+        daemonSide("ArgumentParser", "swift-argument-parser"),
+        daemonSide("Logging", "swift-log"),
       ],
       swiftSettings: strict
     ),
@@ -108,8 +132,8 @@ let package = Package(
       dependencies: [
         "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
         "LimitReplay",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Histogram", package: "hdrhistogram-swift"),
+        daemonSide("ArgumentParser", "swift-argument-parser"),
+        daemonSide("Histogram", "hdrhistogram-swift"),
       ],
       swiftSettings: strict
     ),
@@ -122,11 +146,26 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // `make bench`: calls per second through the client.
+    .executableTarget(
+      name: "ClientBenchmark",
+      dependencies: ["CAllocationCounter", "LimitClient", "LimitProtocol"],
+      path: "Benchmarks/ClientBenchmark",
+      swiftSettings: strict
+    ),
+
+    // What docs/CLIENT.md shows.
+    .executableTarget(
+      name: "ClientExample", dependencies: ["LimitClient"], path: "examples/client",
+      swiftSettings: strict),
+
     // Counts heap allocations per thread by standing in front of malloc. Tests only.
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
 
     // What several test targets use.
-    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["LimitProtocol"], path: "Tests/Support",
+      swiftSettings: strict),
 
     // The real daemon as a child process, and clients that send whatever bytes. Tests only.
     .target(name: "CHostile", path: "Tests/CHostile"),
@@ -148,6 +187,15 @@ let package = Package(
       name: "LimitServerTests",
       dependencies: [
         "LimitServer", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "TestSupport",
+      ],
+      swiftSettings: strict
+    ),
+    // Clients against a server that lies, against the real daemon, and joined with its sessions.
+    .testTarget(
+      name: "LimitClientTests",
+      dependencies: [
+        "LimitClient", "LimitProtocol", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitServer",
+        "limitd", "ClientExample", "CAllocationCounter", "DaemonSupport", "TestSupport",
       ],
       swiftSettings: strict
     ),

@@ -16,6 +16,8 @@ package struct Poller: ~Copyable, @unchecked Sendable {
     package static var peerClosed: Events { Events(rawValue: limitd_epoll_peer_closed) }
     /// Report a change once, not again for as long as it lasts.
     package static var edge: Events { Events(rawValue: limitd_epoll_edge) }
+    /// Report once, then nothing until the registration is changed.
+    package static var oneShot: Events { Events(rawValue: limitd_epoll_one_shot) }
     /// Reported whether asked for or not.
     package static var hangUp: Events { Events(rawValue: limitd_epoll_hang_up) }
     /// Reported whether asked for or not.

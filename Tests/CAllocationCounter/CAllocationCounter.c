@@ -15,6 +15,7 @@
 #ifdef SANITIZED
 
 int64_t limitd_allocations_of_this_thread(void) { return -1; }
+int64_t limitd_allocations_of_all_threads(void) { return -1; }
 
 #else
 
@@ -25,26 +26,35 @@ extern void *__libc_memalign(size_t, size_t);
 extern void __libc_free(void *);
 
 static __thread int64_t allocations;
+static int64_t all_allocations;
 
 int64_t limitd_allocations_of_this_thread(void) { return allocations; }
+int64_t limitd_allocations_of_all_threads(void) {
+  return __atomic_load_n(&all_allocations, __ATOMIC_RELAXED);
+}
+
+static void add_allocation(void) {
+  allocations++;
+  __atomic_fetch_add(&all_allocations, 1, __ATOMIC_RELAXED);
+}
 
 void *malloc(size_t size) {
-  allocations++;
+  add_allocation();
   return __libc_malloc(size);
 }
 
 void *calloc(size_t count, size_t size) {
-  allocations++;
+  add_allocation();
   return __libc_calloc(count, size);
 }
 
 void *realloc(void *old, size_t size) {
-  allocations++;
+  add_allocation();
   return __libc_realloc(old, size);
 }
 
 void *memalign(size_t alignment, size_t size) {
-  allocations++;
+  add_allocation();
   return __libc_memalign(alignment, size);
 }
 

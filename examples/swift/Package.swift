@@ -6,7 +6,8 @@ import PackageDescription
 
 let package = Package(
   name: "ask",
-  dependencies: [.package(name: "limitd", path: "../..")],
+  // Without traits: the client needs no other package, and none is resolved.
+  dependencies: [.package(name: "limitd", path: "../..", traits: [])],
   targets: [
     .executableTarget(
       name: "ask", dependencies: [.product(name: "LimitClient", package: "limitd")])

@@ -113,6 +113,7 @@ static const uint32_t limitd_epoll_in = EPOLLIN;
 static const uint32_t limitd_epoll_out = EPOLLOUT;
 static const uint32_t limitd_epoll_hang_up = EPOLLHUP;
 static const uint32_t limitd_epoll_edge = EPOLLET;
+static const uint32_t limitd_epoll_one_shot = EPOLLONESHOT;
 static const uint32_t limitd_epoll_error = EPOLLERR;
 static const uint32_t limitd_epoll_peer_closed = EPOLLRDHUP;
 

@@ -2,162 +2,161 @@
 
 public import LimitProtocol
 
-/// Asks the daemon, and waits for its answer. Any number of threads may share one client: each call
-/// has one of its connections (`connectionCount`) to itself, or waits for one within its deadline.
+/// Asks the daemon, and waits for its answer. Any number of threads may share one client: their
+/// calls share its connections, and are answered in the order in which they came.
 ///
-/// A connection is opened when it is first needed, and again, after a back-off, when it was lost. A
-/// request that may have reached the daemon is never sent twice, since it might be charged twice;
-/// one that found a dead connection before anything was sent is.
+/// A connection is opened when it is first needed, and again when it was lost, with a back-off where
+/// it answered nothing. A request that may have reached the daemon is never sent twice; one of
+/// which nothing was sent, since the connection was found dead, is asked once more.
 ///
-/// Every function throws `ClientError`. Where the daemon does not answer, `check`, `acquire` and
-/// `batch` do what `whenAway` says.
-public final class BlockingLimitClient: Sendable {
-  private let pool: LinkPool
-  private let whenAway: WhenAway
+/// Every function throws `LimitClientError`, within the call's timeout. Where the daemon does not
+/// answer, `check`, `acquire` and `batch` do what `whenAway` says.
+public final class BlockingLimitClient: BlockingLimitChecking {
+  private let core: ClientCore
 
   /// Connects to nothing yet.
-  public init(_ configuration: ClientConfiguration = ClientConfiguration()) {
-    pool = LinkPool(configuration)
-    whenAway = configuration.whenAway
+  ///
+  /// - Parameter observer: is told when the daemon goes and comes back.
+  public init(
+    _ configuration: ClientConfiguration = ClientConfiguration(),
+    observer: (any LimitClientObserver)? = nil
+  ) {
+    core = ClientCore(configuration, isLoopDriven: false, observer: observer)
   }
 
   // MARK: Queries
 
-  /// Asks and, where it is allowed, charges.
-  ///
-  /// - Parameters:
-  ///   - tenant: 1 to 255 bytes.
-  ///   - policy: 1 to 64 bytes.
-  ///   - key: at most what the daemon's hello says, 1,024 bytes by default.
-  ///   - cost: units, below 2^48; 0 charges nothing.
-  public func check(tenant: String, policy: String, key: String = "", cost: UInt64 = 1)
-    throws(ClientError) -> LimitDecision
-  { try decide(.check, tenant, policy, .text(key), cost) }
+  @available(*, noasync)
+  public func check(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError)
+    -> LimitDecision
+  { try decide(.check, query, options).decision }
 
-  /// As above, for a key in bytes.
-  public func check(
-    tenant: String, policy: String, keyBytes: UnsafeRawBufferPointer, cost: UInt64 = 1
-  ) throws(ClientError) -> LimitDecision {
-    try decide(.check, tenant, policy, .pointer(keyBytes), cost)
-  }
+  @available(*, noasync)
+  public func peek(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError)
+    -> LimitDecision
+  { try ask(.peek, query, options).decision }
 
-  /// What `check` would say, with the figures before any charge. Throws where the daemon is away.
-  public func peek(tenant: String, policy: String, key: String = "", cost: UInt64 = 1)
-    throws(ClientError) -> LimitDecision
-  { try ask(Self.query(.peek, tenant, policy, .text(key), cost)).decision().0 }
+  @available(*, noasync)
+  public func acquire(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError)
+    -> LimitAcquisition
+  { try decide(.acquire, query, options) }
 
-  /// As `check`, and holds a permit of the policy's concurrency limits until it is released.
-  public func acquire(tenant: String, policy: String, key: String = "", cost: UInt64 = 1)
-    throws(ClientError) -> LimitAcquisition
-  {
-    let question = try Self.query(.acquire, tenant, policy, .text(key), cost)
-    let answer: (LimitDecision, OwnedPermit?)
-    do throws(ClientError) {
-      answer = try ask(question).decision()
+  private func decide(
+    _ operation: QueryOperation, _ query: LimitQuery, _ options: CallOptions
+  ) throws(LimitClientError) -> LimitAcquisition {
+    do throws(LimitClientError) {
+      return try ask(operation, query, options)
     } catch {
-      return LimitAcquisition(decision: try whenAway.decision(for: error), permit: nil)
+      return LimitAcquisition(try core.whenAway(options).decision(for: error))
     }
-    return LimitAcquisition(
-      decision: answer.0, permit: answer.1.map { HeldPermit($0, owner: pool) })
   }
 
-  /// Decides each for itself, in order; pipelined, so that they wait for the daemon once.
-  ///
-  /// - Returns: for each its decision, or why it was not decided.
-  public func batch(_ checks: [LimitCheck]) -> [Result<LimitDecision, ClientError>] {
-    var calls: [Call] = []
-    var results = checks.map { check -> Result<LimitDecision, ClientError>? in
-      do throws(ClientError) {
-        calls.append(
-          Call(try Self.query(.check, check.tenant, check.policy, .text(check.key), check.cost)))
-        return nil
-      } catch {
-        return .failure(error)
-      }
-    }
-    pool.perform(&calls)
-    var answered = calls.makeIterator()
-    for place in results.indices where results[place] == nil {
-      results[place] = decision(answered.next()?.result)
-    }
-    return results.map { $0 ?? .failure(.connectionLost) }
+  private func ask(
+    _ operation: QueryOperation, _ query: LimitQuery, _ options: CallOptions
+  ) throws(LimitClientError) -> LimitAcquisition {
+    try query.validate()
+    let channel = core.channel
+    let answer = channel.ask(.query(operation, query), until: core.deadline(options))
+    return try core.decision(answer, of: query, by: channel)
   }
 
-  private func decision(_ result: Result<Answer, ClientError>?) -> Result<
-    LimitDecision, ClientError
-  > {
-    Result { () throws(ClientError) in
-      do throws(ClientError) {
-        guard let result else { throw .connectionLost }
-        return try result.get().decision().0
-      } catch {
-        return try whenAway.decision(for: error)
+  @available(*, noasync)
+  public func batch(_ queries: [LimitQuery], _ options: CallOptions) -> [Result<
+    LimitDecision, LimitClientError
+  >] {
+    let checked = CheckedBatch(queries)
+    let channel = core.channel
+    let deadline = core.deadline(options)
+    let outcomes = channel.ask(checked.queries, until: deadline)
+    let tags = outcomes.tags
+    var names = channel.names(tags: tags.keys)
+    for (tag, place) in tags where names[tag] == nil {
+      let query = checked.queries[place]
+      let question = Question.limits(tenant: query.tenant, policy: query.policy)
+      if case .limits(let learnt) = channel.ask(question, until: deadline) {
+        names[learnt.tag] = learnt
       }
     }
+    return checked.merge(core.results(checked.queries, outcomes, names: names, options))
   }
 
   // MARK: The rest
 
-  /// Gives back what a decision took. Once per receipt. Does nothing for a decision that took
-  /// nothing.
-  ///
-  /// - Parameter units: how much of it, at most the cost; nil for all.
-  public func refund(_ receipt: Receipt, units: UInt64? = nil) throws(ClientError) {
-    guard !receipt.isEmpty else { return }
-    guard units ?? 0 <= receipt.cost else {
-      throw .invalidArgument("the query cost \(receipt.cost), which is less than \(units ?? 0)")
-    }
-    _ = try ask(.refund(receipt, units: units ?? receipt.cost))
+  @available(*, noasync)
+  public func settle(_ receipt: LimitReceipt, actual: UInt64, _ options: CallOptions)
+    throws(LimitClientError)
+  {
+    guard let question = try core.settlement(receipt, actual: actual) else { return }
+    _ = try ask(question, options)
   }
 
   /// How long the daemon takes to answer at all.
-  public func ping() throws(ClientError) -> Duration {
+  @available(*, noasync)
+  public func ping(timeout: Duration? = nil) throws(LimitClientError) -> Duration {
     let start = Moment.now
-    _ = try ask(.ping)
+    _ = try ask(.ping, CallOptions(timeout: timeout))
     return Moment.now.since(start)
   }
 
-  /// The limits of a policy, in its order.
-  public func limits(tenant: String, policy: String) throws(ClientError) -> [LimitDescription] {
+  /// The limits of a policy, in its order, as the daemon has them now.
+  @available(*, noasync)
+  public func limits(tenant: String, policy: String, timeout: Duration? = nil)
+    throws(LimitClientError) -> [LimitDescription]
+  {
     try Bounds.check(tenant: tenant, policy: policy)
-    guard case .limits(let limits) = try ask(.limits(tenant: tenant, policy: policy)) else {
-      throw .protocolViolation("a bind was answered by something else")
+    let question = Question.limits(tenant: tenant, policy: policy)
+    guard case .limits(let names) = try ask(question, CallOptions(timeout: timeout)) else {
+      throw .violation("a bind was answered by something else")
     }
-    return limits
+    return names.limits
   }
 
   /// What the daemon said of itself and of what this client may do.
-  public func hello() throws(ClientError) -> HelloReply {
-    guard case .hello(let hello) = try ask(.hello) else { throw .connectionLost }
+  @available(*, noasync)
+  public func hello(timeout: Duration? = nil) throws(LimitClientError) -> HelloReply {
+    let channel = core.channel
+    let answer = channel.ask(.ping, until: core.deadline(CallOptions(timeout: timeout)))
+    if case .failure(let error) = answer { throw error }
+    guard let hello = channel.hello else { throw .connectionLost(mayHaveBeenDecided: false) }
     return hello
   }
 
-  private static func query(
-    _ operation: QueryOperation, _ tenant: String, _ policy: String, _ key: QueryKey,
-    _ cost: UInt64
-  ) throws(ClientError) -> Question {
-    let query = Query(
-      operation: operation, tenant: tenant, policy: policy, key: key, cost: cost)
-    try query.validate()
-    return .query(query)
+  private func ask(_ question: Question, _ options: CallOptions) throws(LimitClientError) -> Answer
+  {
+    let answer = core.channel.ask(question, until: core.deadline(options))
+    if case .failure(let error) = answer { throw error }
+    return answer
   }
+}
 
-  private func decide(
-    _ operation: QueryOperation, _ tenant: String, _ policy: String, _ key: QueryKey,
-    _ cost: UInt64
-  ) throws(ClientError) -> LimitDecision {
-    let question = try Self.query(operation, tenant, policy, key, cost)
-    do throws(ClientError) {
-      return try ask(question).decision().0
-    } catch {
-      return try whenAway.decision(for: error)
+/// The queries of a batch that are within their bounds, and the places of those that are not.
+struct CheckedBatch {
+  private(set) var queries: [LimitQuery]
+  private var failures: [Int: LimitClientError] = [:]
+
+  init(_ queries: [LimitQuery]) {
+    self.queries = queries
+    for (place, query) in queries.enumerated() {
+      do throws(LimitClientError) { try query.validate() } catch { failures[place] = error }
     }
+    guard !failures.isEmpty else { return }
+    self.queries = queries.enumerated().filter { failures[$0.offset] == nil }.map(\.element)
   }
 
-  private func ask(_ question: Question) throws(ClientError) -> Answer {
-    var calls = [Call(question)]
-    pool.perform(&calls)
-    guard let result = calls[0].result else { throw .connectionLost }
-    return try result.get()
+  /// The results of all, where `results` are those of `queries`.
+  func merge(_ results: [Result<LimitDecision, LimitClientError>]) -> [Result<
+    LimitDecision, LimitClientError
+  >] {
+    guard !failures.isEmpty else { return results }
+    var merged: [Result<LimitDecision, LimitClientError>] = []
+    var rest = results.makeIterator()
+    for place in 0..<results.count + failures.count {
+      if let error = failures[place] {
+        merged.append(.failure(error))
+      } else if let result = rest.next() {
+        merged.append(result)
+      }
+    }
+    return merged
   }
 }

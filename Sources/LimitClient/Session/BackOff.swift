@@ -7,33 +7,38 @@ struct BackOff {
   private let max: Duration
   private var failures = 0
   private var notBefore = Moment.distantPast
-  private var failure: ClientError?
+  private var failure: LimitClientError?
 
   init(first: Duration, max: Duration) {
-    self.first = first
-    self.max = max
+    // Of a day at most, so that doubling it twenty times stays a duration.
+    self.max = Swift.max(.zero, Swift.min(max, .seconds(86_400)))
+    self.first = Swift.max(.zero, Swift.min(first, self.max))
   }
 
   /// - Throws: the last failure, while it is too early for another attempt.
-  func check(at now: Moment) throws(ClientError) {
+  func check(at now: Moment) throws(LimitClientError) {
     if let failure, now < notBefore { throw failure }
   }
 
   mutating func failed(
-    _ error: ClientError, at now: Moment, using generator: inout some RandomNumberGenerator
+    _ error: LimitClientError, at now: Moment, using generator: inout some RandomNumberGenerator
   ) {
-    // Beyond 2^20 times the first any maximum is reached.
-    let whole = min(max, first * (1 << min(failures, 20)))
+    // A daemon of another version stays one for long. Beyond 2^20 times the first any maximum is
+    // reached.
+    let whole =
+      error.code == .unsupportedVersion
+      ? max : Swift.min(max, first * (1 << Swift.min(failures, 20)))
     failures += 1
     failure = error
     notBefore = now.advanced(by: whole * Double.random(in: 0.5...1, using: &generator))
   }
 
-  mutating func failed(_ error: ClientError, at now: Moment) {
+  mutating func failed(_ error: LimitClientError, at now: Moment) {
     var generator = SystemRandomNumberGenerator()
     failed(error, at: now, using: &generator)
   }
 
+  /// The daemon has answered a request.
   mutating func succeeded() {
     failures = 0
     failure = nil
@@ -48,16 +53,12 @@ struct SilenceWatch {
 
   private var since: Moment?
 
+  /// When to give the connection up, if nothing is heard until then.
+  var deadline: Moment? { since?.advanced(by: Self.silenceMax) }
+
   /// Something was received.
   mutating func heard() { since = nil }
 
   /// A call timed out.
-  /// - Returns: whether to give the connection up.
-  mutating func timedOut(at now: Moment) -> Bool {
-    guard let since else {
-      since = now
-      return false
-    }
-    return now >= since.advanced(by: Self.silenceMax)
-  }
+  mutating func timedOut(at now: Moment) { if since == nil { since = now } }
 }

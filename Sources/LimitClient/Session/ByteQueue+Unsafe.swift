@@ -9,8 +9,6 @@ struct ByteQueue: ~Copyable {
   private var memory: UnsafeMutableRawBufferPointer
   private var head = 0
   private var tail = 0
-  /// Bytes that ever left in front.
-  private(set) var consumedTotal: UInt64 = 0
 
   init(capacity: Int = 4096) {
     memory = .allocate(byteCount: capacity, alignment: 16)
@@ -20,9 +18,6 @@ struct ByteQueue: ~Copyable {
 
   var count: Int { tail - head }
   var isEmpty: Bool { head == tail }
-
-  /// Bytes that ever came in behind.
-  var appendedTotal: UInt64 { consumedTotal + UInt64(count) }
 
   /// What is in the queue. Valid until the next `reserve`, and no longer than the queue.
   var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[head..<tail]) }
@@ -45,7 +40,6 @@ struct ByteQueue: ~Copyable {
   mutating func consume(_ count: Int) {
     precondition(count >= 0 && count <= self.count)
     head += count
-    consumedTotal += UInt64(count)
   }
 
   /// Adds a frame of `byteCount` bytes.
@@ -53,6 +47,12 @@ struct ByteQueue: ~Copyable {
     var writer = WireWriter(reserve(byteCount))
     encode(&writer)
     commit(writer.count)
+  }
+
+  /// Adds bytes.
+  mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    reserve(bytes.count).copyMemory(from: bytes)
+    commit(bytes.count)
   }
 
   private mutating func makeRoom(for count: Int) {

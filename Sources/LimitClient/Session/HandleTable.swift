@@ -2,19 +2,46 @@
 
 internal import LimitProtocol
 
-/// What a handle stands for, and what the daemon said of it.
+/// The limits of a policy, by their places. Immutable.
+final class PolicyNames: Sendable {
+  /// Stands for `limits`.
+  let tag: UInt32
+  let limits: [LimitDescription]
+
+  init(tag: UInt32, limits: [LimitDescription]) {
+    self.tag = tag
+    self.limits = limits
+  }
+
+  func limit(at place: UInt8) -> LimitDescription? {
+    Int(place) < limits.count ? limits[Int(place)] : nil
+  }
+}
+
+/// A pair of names, the handle that is kept for it, and what the daemon said of it.
 final class Binding {
+  enum State {
+    /// The daemon was not asked, or refused: the handle means something else there, or nothing.
+    case unbound
+    /// A bind is on its way. The handle must not be used: it may be refused.
+    case asked
+    /// The daemon has it. It stays so until another bind for the same handle is queued.
+    case confirmed
+    /// The daemon does not bind it: ask by name.
+    case refused
+  }
+
   let tenant: String
   let policy: String
   fileprivate(set) var handle: UInt16
-  /// From the last reply to bind, or nil before the first.
-  var limits: [LimitDescription]?
-  /// Of `limits`.
-  var tag: UInt32 = 0
-  /// The daemon does not bind it (the tenant is unknown): ask by name.
-  var isByName = false
+  var state = State.unbound
+  /// From the last reply to bind.
+  var names: PolicyNames?
+  /// The table has given its handle to others.
+  fileprivate(set) var isEvicted = false
 
-  fileprivate var newer: Binding?
+  // The table's dictionary owns every binding that is linked.
+  fileprivate unowned(unsafe) var newer: Binding?
   fileprivate unowned(unsafe) var older: Binding?
 
   fileprivate init(tenant: String, policy: String, handle: UInt16) {
@@ -25,6 +52,9 @@ final class Binding {
 }
 
 /// Handles in the order of their last use; the one not used for longest makes room. O(1).
+///
+/// Whoever asks for a binding that is new must queue its bind before anything else: from then on
+/// the daemon takes the handle for the new names, and what was queued before goes by the old ones.
 struct HandleTable {
   private struct Names: Hashable {
     var tenant: String
@@ -32,28 +62,36 @@ struct HandleTable {
   }
 
   private var bindings: [Names: Binding] = [:]
-  private var oldest: Binding?
+  private unowned(unsafe) var oldest: Binding?
   private unowned(unsafe) var newest: Binding?
   private let countMax: Int
 
-  init(countMax: Int) { self.countMax = max(1, countMax) }
+  /// - Parameter countMax: how many handles the daemon has for a connection; with 0 everything is
+  ///   asked by name.
+  init(countMax: Int) { self.countMax = countMax }
 
-  /// The binding of these names, and whether the daemon is still to be told of it.
-  mutating func binding(tenant: String, policy: String) -> (Binding, isNew: Bool) {
-    let names = Names(tenant: tenant, policy: policy)
-    if let known = bindings[names] {
-      touch(known)
-      return (known, false)
-    }
+  /// The binding of these names, if there is one; it counts as used. Changes no other.
+  mutating func known(tenant: String, policy: String) -> Binding? {
+    // Most callers ask for what they asked for last.
+    if let newest, newest.tenant == tenant, newest.policy == policy { return newest }
+    guard let known = bindings[Names(tenant: tenant, policy: policy)] else { return nil }
+    touch(known)
+    return known
+  }
+
+  /// The binding of these names, made where there is none; nil where there are no handles at all.
+  mutating func binding(tenant: String, policy: String) -> Binding? {
+    if let known = known(tenant: tenant, policy: policy) { return known }
+    guard countMax > 0 else { return nil }
     var handle = UInt16(truncatingIfNeeded: bindings.count)
     if bindings.count >= countMax, let oldest {
       handle = oldest.handle
       remove(oldest)
     }
     let binding = Binding(tenant: tenant, policy: policy, handle: handle)
-    bindings[names] = binding
+    bindings[Names(tenant: tenant, policy: policy)] = binding
     append(binding)
-    return (binding, true)
+    return binding
   }
 
   private mutating func touch(_ binding: Binding) {
@@ -64,6 +102,8 @@ struct HandleTable {
 
   private mutating func remove(_ binding: Binding) {
     unlink(binding)
+    binding.isEvicted = true
+    binding.state = .unbound
     bindings[Names(tenant: binding.tenant, policy: binding.policy)] = nil
   }
 

@@ -1,4 +1,4 @@
-// A reply as it came, not yet joined with names. Values; a batch's decisions point into a
+// A reply as it came, checked against its request. Values; a batch's decisions point into a
 // connection's memory, and belong to the thread that has that connection.
 
 public import LimitProtocol
@@ -28,38 +28,64 @@ public enum PipelinedReply {
   }
 
   /// The body of a reply to `operation`.
-  init(
-    _ operation: Operation, id: UInt32, _ body: UnsafeRawBufferPointer
-  ) throws(ClientError) {
-    do throws(ProtocolError) {
+  ///
+  /// - Parameter detail: the handle of a bind, or the number of items of a batch.
+  @inline(__always) init(
+    _ operation: Operation, id: UInt32, detail: UInt16, _ body: UnsafeRawBufferPointer
+  ) throws(LimitClientError) {
+    switch operation {
+    case .check, .peek, .checkByName, .peekByName:
       var reader = WireReader(body)
-      switch operation {
-      case .check, .peek, .checkByName, .peekByName:
-        self = .decision(id: id, try DecisionRecord(whole: &reader), permit: 0)
-      case .acquire, .acquireByName:
-        let record = try DecisionRecord(whole: &reader)
-        guard let permit = reader.read(UInt64.self) else {
-          throw ProtocolError(.malformed, "a reply to acquire without a permit")
-        }
-        self = .decision(id: id, record, permit: permit)
-      case .batch:
-        guard let count = BatchReply.decodeStart(&reader) else {
-          throw ProtocolError(.malformed, "a reply to batch ends before its items do")
-        }
-        self = .batch(id: id, BatchDecisions(reader, count: count))
-      case .bind: self = .bound(id: id, try BindReply(body))
-      case .hello: self = .hello(id: id, try HelloReply(body))
-      case .ping, .release, .settle, .settleByName, .setClock:
-        self = .empty(id: id, operation: operation)
+      self = .decision(id: id, try DecisionRecord(checked: &reader), permit: 0)
+    default:
+      do throws(ProtocolError) {
+        self = try Self.other(operation, id: id, detail: detail, body)
+      } catch { throw .violation(error.text) }
+    }
+  }
+
+  @inline(never) private static func other(
+    _ operation: Operation, id: UInt32, detail: UInt16, _ body: UnsafeRawBufferPointer
+  ) throws(ProtocolError) -> PipelinedReply {
+    switch operation {
+    case .check, .peek, .checkByName, .peekByName, .acquire, .acquireByName:
+      return try acquired(id: id, body)
+    case .batch:
+      var reader = WireReader(body)
+      guard BatchReply.decodeStart(&reader) == Int(detail) else {
+        throw ProtocolError(.malformed, "a batch of \(detail) was answered with another number")
       }
-    } catch { throw .protocolViolation(error.text) }
+      return .batch(id: id, BatchDecisions(reader, count: Int(detail)))
+    case .bind:
+      let reply = try BindReply(body)
+      guard reply.handle == detail else {
+        throw ProtocolError(.malformed, "a bind of \(detail) was answered for \(reply.handle)")
+      }
+      return .bound(id: id, reply)
+    case .hello: return .hello(id: id, try HelloReply(body))
+    case .ping, .release, .settle, .settleByName, .setClock:
+      return .empty(id: id, operation: operation)
+    }
+  }
+
+  private static func acquired(id: UInt32, _ body: UnsafeRawBufferPointer) throws(ProtocolError)
+    -> PipelinedReply
+  {
+    var reader = WireReader(body)
+    guard let record = DecisionRecord(&reader), record.isAnswer,
+      let permit = reader.read(UInt64.self), permit == 0 || record.outcome == .allow
+    else { throw ProtocolError(.malformed, "a reply to acquire that is none") }
+    return .decision(id: id, record, permit: permit)
   }
 }
 
 extension DecisionRecord {
-  fileprivate init(whole reader: inout WireReader) throws(ProtocolError) {
-    guard let record = DecisionRecord(&reader) else {
-      throw ProtocolError(.malformed, "a decision is not 56 bytes, or its receipt is not one")
+  /// Whether this answers a query.
+  @inline(__always) var isAnswer: Bool { outcome.rawValue <= DecisionOutcome.never.rawValue }
+
+  @inline(__always) fileprivate init(checked reader: inout WireReader) throws(LimitClientError) {
+    guard let record = DecisionRecord(&reader), record.isAnswer else {
+      throw .violation("a decision that is none")
     }
     self = record
   }
@@ -78,9 +104,9 @@ public struct BatchDecisions: Sequence, IteratorProtocol {
     self.count = count
   }
 
-  /// The next decision, nil at the end; also where one is malformed, so compare `count` with 0. An
-  /// item that was not decided has outcome `DecisionOutcome.notDecided`. O(1), no allocation.
-  public mutating func next() -> DecisionRecord? {
+  /// The next decision, nil at the end. An item that was not decided has outcome
+  /// `DecisionOutcome.notDecided`. O(1), no allocation.
+  @inline(__always) public mutating func next() -> DecisionRecord? {
     guard count > 0, let record = DecisionRecord(&reader) else { return nil }
     count -= 1
     return record

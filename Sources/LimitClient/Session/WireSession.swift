@@ -4,59 +4,127 @@
 internal import LimitProtocol
 
 /// A connection's frames. Each request leaves behind what is expected of its reply, with whatever
-/// `Context` its owner wants to have back with it.
+/// `Context` its owner wants to have back with it. Requests are known by their sequence numbers,
+/// which count from 1.
 struct WireSession<Context>: ~Copyable {
+  /// Bytes that may wait to be sent before `hasRoom` says no.
+  static var outputBytesMax: Int { 1 << 20 }
+  /// The longest reply that is believed: a batch of 65,535 items, or a later version's hello.
+  static var replyBytesMax: Int { BatchReply.byteCount(0xFFFF) }
+
   /// To be sent.
-  var output = ByteQueue()
+  private(set) var output = ByteQueue()
   /// Received.
   var input = ByteQueue()
   private var expected = RingQueue<Expected>()
+  private var firstSequence: UInt64 = 1
+  /// Bytes that were ever put out, and that the kernel ever took.
+  private var (queuedTotal, sentTotal): (UInt64, UInt64) = (0, 0)
 
   private struct Expected {
     var id: UInt32
     var operation: Operation
+    /// The handle of a bind, or the number of items of a batch.
+    var detail: UInt16
     /// Where its frame began in all that was ever put out.
     var start: UInt64
     var context: Context
   }
 
-  /// The longest reply that is believed: a batch of 65,535 items, or a later version's hello.
-  static var replyBytesMax: Int { BatchReply.byteCount(0xFFFF) }
-
   /// Requests without a reply.
   var outstanding: Int { expected.count }
 
-  /// Queues a request of `byteCount` bytes, which `encode` writes with the id given.
-  mutating func request(
-    _ operation: Operation, id: UInt32, byteCount: Int, context: Context,
-    _ encode: (inout WireWriter) -> Void
+  /// The number of the next request.
+  var nextSequence: UInt64 { firstSequence + UInt64(expected.count) }
+
+  var hasRoom: Bool { output.count < Self.outputBytesMax }
+
+  /// Queues a request of `byteCount` bytes, which `encode` writes.
+  ///
+  /// - Parameters:
+  ///   - id: not 0.
+  ///   - detail: the handle of a bind, or the number of items of a batch.
+  @inline(__always) mutating func request(
+    _ operation: Operation, id: UInt32, detail: UInt16 = 0, byteCount: Int,
+    context: consuming Context, _ encode: (inout WireWriter) -> Void
   ) {
     expected.append(
-      Expected(id: id, operation: operation, start: output.appendedTotal, context: context))
+      Expected(
+        id: id, operation: operation, detail: detail, start: queuedTotal, context: context))
     output.append(byteCount: byteCount, encode)
+    queuedTotal += UInt64(byteCount)
   }
 
-  /// The oldest request whose reply has not come.
-  var oldest: Context? { expected.first?.context }
+  /// An id for the next request that no request shares with it for 2^32 requests.
+  var nextID: UInt32 { UInt32(truncatingIfNeeded: nextSequence % 0xFFFF_FFFF) + 1 }
+
+  /// The context of a request without a reply; nil for any other.
+  func context(of sequence: UInt64) -> Context? {
+    guard let offset = offset(of: sequence) else { return nil }
+    return expected[offset].context
+  }
+
+  mutating func setContext(of sequence: UInt64, _ context: Context) {
+    guard let offset = offset(of: sequence) else { return }
+    expected[offset].context = context
+  }
+
+  /// Calls `body` with every request without a reply, oldest first. O(n).
+  func forEachOutstanding(_ body: (UInt64, Context) -> Void) {
+    for offset in 0..<expected.count {
+      body(firstSequence + UInt64(offset), expected[offset].context)
+    }
+  }
+
+  private func offset(of sequence: UInt64) -> Int? {
+    guard sequence >= firstSequence, sequence < nextSequence else { return nil }
+    return Int(sequence - firstSequence)
+  }
+
+  // MARK: Sending
+
+  /// Moves what is to be sent into an empty queue. Whoever sends from there reports it by `sent`.
+  mutating func takeOutput(_ outgoing: inout ByteQueue) {
+    precondition(outgoing.isEmpty, "what was taken before is sent first")
+    swap(&output, &outgoing)
+  }
+
+  /// The kernel has taken `count` more bytes.
+  mutating func sent(_ count: Int) { sentTotal += UInt64(count) }
+
+  /// Whether any byte of a request without a reply was sent.
+  func wasSent(_ sequence: UInt64) -> Bool {
+    guard let offset = offset(of: sequence) else { return true }
+    return expected[offset].start < sentTotal
+  }
+
+  /// Takes the newest request, if nothing of it was sent.
+  mutating func abandonLastUnsent() -> Context? {
+    guard let last = expected.last, last.start >= sentTotal else { return nil }
+    return expected.popLast()?.context
+  }
 
   /// Takes the oldest request, when the connection is over.
   ///
   /// - Returns: its context, and whether any of its bytes were sent.
   mutating func abandonFirst() -> (Context, wasSent: Bool)? {
     guard let first = expected.popFirst() else { return nil }
-    return (first.context, output.consumedTotal > first.start)
+    firstSequence += 1
+    return (first.context, first.start < sentTotal)
   }
+
+  // MARK: Receiving
 
   /// The next whole reply in `input`, or nil. O(1), and O(bytes) for bind, hello and errors.
   ///
-  /// - Throws: `protocolViolation` for what no request or no version explains, after which nothing
-  ///   that follows can be read; `refused` for an error that answers no request, after which the
-  ///   daemon closes.
-  mutating func nextReply() throws(ClientError) -> (PipelinedReply, Context)? {
+  /// - Throws: what no request or no version explains, after which nothing that follows can be
+  ///   read; or an error that answers no request, after which the daemon closes.
+  @inline(__always) mutating func nextReply() throws(LimitClientError) -> (
+    reply: PipelinedReply, context: Context, sequence: UInt64
+  )? {
     switch Framing.next(in: input.bytes, lengthMax: Self.replyBytesMax) {
     case .incomplete: return nil
-    case .unreadable(let header):
-      throw .protocolViolation("a frame of \(header.length) bytes")
+    case .unreadable(let header): throw .violation("a frame of \(header.length) bytes")
     case .frame(let header, let body):
       // The bytes stay where they are until the next time that room is reserved for more.
       input.consume(header.length)
@@ -64,31 +132,58 @@ struct WireSession<Context>: ~Copyable {
     }
   }
 
-  private mutating func take(
+  @inline(__always) private mutating func take(
     _ header: FrameHeader, _ body: UnsafeRawBufferPointer
-  ) throws(ClientError) -> (PipelinedReply, Context) {
-    if header.operation == Operation.error, header.id == 0 {
-      throw ClientError(try Self.decode { () throws(ProtocolError) in try ErrorReply(body) })
-    }
-    guard let request = expected.popFirst() else {
-      throw .protocolViolation("a reply to nothing, with id \(header.id)")
-    }
+  ) throws(LimitClientError) -> (PipelinedReply, Context, UInt64) {
+    if header.operation == Operation.error, header.id == 0 { throw .ended(try Self.error(body)) }
+    guard !expected.isEmpty else { throw .violation("a reply to nothing, with id \(header.id)") }
+    let request = expected[0]
     guard header.id == request.id else {
-      throw .protocolViolation("a reply with id \(header.id) where \(request.id) was next")
+      throw .violation("a reply with id \(header.id) where \(request.id) was next")
     }
+    let reply: PipelinedReply
     if header.operation == Operation.error {
-      let error = try Self.decode { () throws(ProtocolError) in try ErrorReply(body) }
-      return (.error(id: header.id, error), request.context)
+      reply = .error(id: header.id, try Self.error(body))
+    } else {
+      guard header.operation == request.operation.replyNumber else {
+        throw .violation("operation \(header.operation) in reply to \(request.operation)")
+      }
+      reply = try PipelinedReply(request.operation, id: header.id, detail: request.detail, body)
     }
-    guard header.operation == request.operation.replyNumber else {
-      throw .protocolViolation("operation \(header.operation) in reply to \(request.operation)")
-    }
-    return (try PipelinedReply(request.operation, id: header.id, body), request.context)
+    // Only now: a reply that is none leaves its request among those that fail.
+    _ = expected.popFirst()
+    firstSequence += 1
+    return (reply, request.context, firstSequence - 1)
   }
 
-  private static func decode<Body>(
-    _ body: () throws(ProtocolError) -> Body
-  ) throws(ClientError) -> Body {
-    do { return try body() } catch { throw .protocolViolation(error.text) }
+  @inline(never) private static func error(_ body: UnsafeRawBufferPointer) throws(LimitClientError)
+    -> ErrorReply
+  {
+    do { return try ErrorReply(body) } catch { throw .violation(error.text) }
+  }
+}
+
+extension WireSession {
+  /// Queues a hello.
+  mutating func requestHello(clientName: String, context: Context) {
+    let request = HelloRequest(clientName: clientName)
+    let id = nextID
+    self.request(.hello, id: id, byteCount: request.byteCount, context: context) {
+      request.encode(id: id, into: &$0)
+    }
+  }
+
+  /// Queues a bind. The names are within their bounds.
+  mutating func requestBind(
+    handle: UInt16, tenant: String, policy: String, id: UInt32, context: Context
+  ) {
+    tenant.withBytes { tenant in
+      policy.withBytes { policy in
+        let request = BindRequest(handle: handle, tenant: tenant, policy: policy)
+        self.request(
+          .bind, id: id, detail: handle, byteCount: request.byteCount, context: context
+        ) { request.encode(id: id, into: &$0) }
+      }
+    }
   }
 }

@@ -3,17 +3,6 @@
 internal import Glibc
 internal import LimitProtocol
 
-/// What a caller of check, acquire or batch gets when the daemon did not answer.
-public enum WhenAway: Sendable, Hashable {
-  /// The error that says why.
-  case `throw`
-  /// A decision that allows, with reason `daemonAway`. Nothing was charged that could be refunded,
-  /// and no permit is held.
-  case allow
-  /// A decision that denies, with reason `daemonAway`.
-  case deny
-}
-
 /// How a client reaches the daemon.
 public struct ClientConfiguration: Sendable, Hashable {
   /// The daemon's Unix socket, at most 107 bytes. Default: the environment's `LIMITD_SOCKET`, else
@@ -21,10 +10,10 @@ public struct ClientConfiguration: Sendable, Hashable {
   public var socketPath: String
   /// For the daemon's log. What is beyond 64 bytes is cut off.
   public var clientName: String
-  /// The most that connecting, with its hello, may take. Default: 1 s.
+  /// The most that one attempt to connect, its hello included, may take. It goes on where the call
+  /// that began it has run out of time. Default: 1 s.
   public var connectTimeout: Duration
-  /// The most that a call may take once it has a connection. Default: 250 ms. A call that has to
-  /// connect first takes at most `connectTimeout` more.
+  /// The most that a call may take, connecting included. Default: 250 ms.
   public var callTimeout: Duration
   /// What a caller of check, acquire or batch gets when the daemon did not answer.
   public var whenAway: WhenAway
@@ -33,8 +22,8 @@ public struct ClientConfiguration: Sendable, Hashable {
   public var backOffFirst: Duration
   /// The longest back-off. Default: 1 s.
   public var backOffMax: Duration
-  /// Connections that a client keeps, at least 1. Default: 1. Of a blocking client each serves one
-  /// thread at a time; of an async one each serves any number of tasks.
+  /// Connections that a client keeps, at least 1. Default: 1, which serves any number of threads or
+  /// tasks. More let several of the daemon's event loops work for this client.
   public var connectionCount: Int
 
   /// A configuration with the defaults above where nothing else is said. O(1), reads the

@@ -13,19 +13,25 @@ public struct LimitDecision: Sendable, Hashable {
     case never = 2
   }
 
-  /// Why.
-  public enum Reason: Sendable, Hashable {
-    /// A limit decided, or the tenant has none.
-    case limit
+  /// Why. Reasons may be added: a `switch` needs a `default`.
+  public struct Reason: Hashable, Sendable {
+    private let number: UInt16
+    private init(_ number: UInt16) { self.number = number }
+    init(wire: UInt8) { number = UInt16(wire) }
+
+    /// A limit decided.
+    public static let limit = Reason(0)
     /// The tenant is blocked.
-    case blocked
+    public static let blocked = Reason(1)
     /// Nobody knows the tenant.
-    case unknownTenant
-    /// The daemon did not answer: the outcome is the configuration's `whenAway`.
-    case daemonAway
+    public static let unknownTenant = Reason(2)
+    /// The tenant is not limited.
+    public static let unlimited = Reason(3)
+    /// The daemon did not answer: the outcome is what `WhenAway` says.
+    public static let daemonAway = Reason(0x100)
   }
 
-  /// What else is worth knowing.
+  /// What else is worth knowing. Flags may be added.
   public struct Flags: OptionSet, Hashable, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -34,7 +40,7 @@ public struct LimitDecision: Sendable, Hashable {
     public static let softThreshold = Flags(rawValue: 1)
     /// A shadow limit would have denied.
     public static let shadowDenied = Flags(rawValue: 2)
-    /// Charged to the tenant's overflow bucket, for want of one of its own.
+    /// Charged to a wider bucket, for want of one of its own.
     public static let overflow = Flags(rawValue: 4)
   }
 
@@ -42,7 +48,8 @@ public struct LimitDecision: Sendable, Hashable {
   public var reason: Reason
   public var flags: Flags
   /// The name of the limit that decided: on allow, the one with the least fraction left; on deny,
-  /// the one with the longest wait. Nil where none did, or where its name could not be learnt.
+  /// the one with the longest wait. Nil where none did, or where its name could not be learnt in
+  /// time.
   public var limit: String?
   /// What that limit counts.
   public var limitUnit: String?
@@ -50,24 +57,48 @@ public struct LimitDecision: Sendable, Hashable {
   public var capacity: UInt64
   /// What remains in it.
   public var remaining: UInt64
-  /// On deny: nanoseconds until the same cost would be admitted if nothing else came. 0 for a
-  /// concurrency limit, of which nobody knows.
-  public var retryAfterNanoseconds: UInt64
+  /// On deny: nanoseconds until the same cost would be admitted if nothing else came; nil where no
+  /// wait helps or none is known: never, a blocked or unknown tenant, a full concurrency limit. On
+  /// allow 0.
+  public var retryAfterNanoseconds: UInt64?
   /// Nanoseconds until the limit is as if never used.
   public var resetAfterNanoseconds: UInt64
-  /// What a refund needs.
-  public var receipt: Receipt
+  /// What settle and refund need.
+  public var receipt: LimitReceipt
 
+  /// A decision as the daemon would make it, for tests of code that asks.
+  ///
+  /// - Parameters: as the properties of these names.
+  public init(
+    _ outcome: Outcome, reason: Reason = .limit, flags: Flags = [], limit: String? = nil,
+    limitUnit: String? = nil, capacity: UInt64 = 0, remaining: UInt64 = 0,
+    retryAfterNanoseconds: UInt64? = 0, resetAfterNanoseconds: UInt64 = 0,
+    receipt: LimitReceipt = .nothing
+  ) {
+    self.outcome = outcome
+    self.reason = reason
+    self.flags = flags
+    self.limit = limit
+    self.limitUnit = limitUnit
+    self.capacity = capacity
+    self.remaining = remaining
+    self.retryAfterNanoseconds = retryAfterNanoseconds
+    self.resetAfterNanoseconds = resetAfterNanoseconds
+    self.receipt = receipt
+  }
+}
+
+extension LimitDecision {
   /// Whether the caller may go on.
   public var isAllowed: Bool { outcome == .allow }
 
   /// `retryAfterNanoseconds` as a duration.
-  public var retryAfter: Duration { Duration(unsigned: retryAfterNanoseconds) }
+  public var retryAfter: Duration? { retryAfterNanoseconds.map { Duration(unsigned: $0) } }
   /// `resetAfterNanoseconds` as a duration.
   public var resetAfter: Duration { Duration(unsigned: resetAfterNanoseconds) }
 
-  /// Whole seconds, rounded up, as the `Retry-After` header wants them.
-  public var retryAfterSeconds: UInt64 { Self.secondsRoundedUp(retryAfterNanoseconds) }
+  /// Whole seconds, rounded up, as the `Retry-After` header wants them; nil: leave it out.
+  public var retryAfterSeconds: UInt64? { retryAfterNanoseconds.map(Self.secondsRoundedUp) }
   /// Whole seconds, rounded up.
   public var resetAfterSeconds: UInt64 { Self.secondsRoundedUp(resetAfterNanoseconds) }
 
@@ -75,63 +106,36 @@ public struct LimitDecision: Sendable, Hashable {
     let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
     return rest == 0 ? seconds : seconds + 1
   }
-
-  /// What a caller gets for a daemon that did not answer.
-  static func daemonAway(_ outcome: Outcome) -> LimitDecision {
-    LimitDecision(
-      outcome: outcome, reason: .daemonAway, flags: [], limit: nil, limitUnit: nil, capacity: 0,
-      remaining: 0, retryAfterNanoseconds: 0, resetAfterNanoseconds: 0, receipt: .nothing)
-  }
 }
 
 extension LimitDecision {
   /// A decision as it came, with the name of its limit.
   ///
-  /// - Parameter limits: of the policy, in its order; nil where they are not known.
-  /// - Throws: `protocolViolation` for an outcome or a reason that the protocol does not have.
-  init(
-    _ record: DecisionRecord, limits: [LimitDescription]?, receipt: Receipt
-  ) throws(ClientError) {
-    guard let outcome = Outcome(rawValue: record.outcome.rawValue) else {
-      throw .protocolViolation("a decision has outcome \(record.outcome.rawValue)")
-    }
-    let place = Int(record.place)
-    let limit = limits.flatMap { place < $0.count ? $0[place] : nil }
+  /// - Parameter names: of the policy's limits; nil where they are not known.
+  init(_ record: DecisionRecord, of query: LimitQuery, names: PolicyNames?) {
+    let limit = names?.limit(at: record.place)
     self.init(
-      outcome: outcome, reason: try Reason(wire: record.reason.rawValue),
-      flags: Flags(rawValue: record.flags.rawValue & 7), limit: limit?.name, limitUnit: limit?.unit,
-      capacity: record.capacity, remaining: record.remaining,
-      retryAfterNanoseconds: record.retryAfter == DecisionRecord.noWait ? 0 : record.retryAfter,
+      // The session lets nothing else through.
+      Outcome(rawValue: record.outcome.rawValue) ?? .deny,
+      reason: Reason(wire: record.reason.rawValue), flags: Flags(rawValue: record.flags.rawValue),
+      limit: limit?.name,
+      limitUnit: limit?.unit, capacity: record.capacity, remaining: record.remaining,
+      retryAfterNanoseconds: record.retryAfter == DecisionRecord.noWait ? nil : record.retryAfter,
       resetAfterNanoseconds: record.resetAfter,
-      receipt: receipt)
-  }
-}
-
-extension LimitDecision.Reason {
-  init(wire: UInt8) throws(ClientError) {
-    switch wire {
-    case 0, 3: self = .limit
-    case 1: self = .blocked
-    case 2: self = .unknownTenant
-    default: throw .protocolViolation("a decision has reason \(wire)")
-    }
+      receipt: record.receipt.charged == 0
+        ? .nothing : LimitReceipt(query: query, wire: record.receipt))
   }
 }
 
 extension Duration {
   /// Nanoseconds; what is beyond 292 years counts as that.
   init(unsigned nanoseconds: UInt64) { self = .nanoseconds(Int64(clamping: nanoseconds)) }
-}
 
-extension WhenAway {
-  /// A decision in place of `error`.
-  /// - Throws: the error, where it is not for us to decide.
-  func decision(for error: ClientError) throws(ClientError) -> LimitDecision {
-    guard error.isAway else { throw error }
-    switch self {
-    case .throw: throw error
-    case .allow: return .daemonAway(.allow)
-    case .deny: return .daemonAway(.deny)
-    }
+  /// Nanoseconds, from 0 to 2^63 − 1.
+  var unsignedNanoseconds: UInt64 {
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 0 }
+    guard seconds < 9_223_372_036 else { return UInt64(Int64.max) }
+    return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
   }
 }

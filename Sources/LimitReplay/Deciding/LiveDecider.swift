@@ -12,7 +12,7 @@ import LimitProtocol
 
 /// Why the daemon does not take part.
 package enum LiveError: Error, CustomStringConvertible {
-  case client(ClientError)
+  case client(LimitClientError)
   /// The policy of a row has other limits there than in the policy file.
   case differs(policy: String, there: [String], here: [String])
   case refused(String)
@@ -68,7 +68,7 @@ package struct LiveDecider: ~Copyable {
 
   private static func connect(_ options: LiveOptions) throws(LiveError) -> PipelinedConnection {
     let connection: PipelinedConnection
-    do throws(ClientError) {
+    do throws(LimitClientError) {
       connection = try PipelinedConnection.open(options.configuration)
     } catch {
       throw .client(error)
@@ -87,18 +87,30 @@ package struct LiveDecider: ~Copyable {
   ) throws(LiveError) {
     try compareLimits(of: policy, tenant: row.text[row.tenantRange], decided)
     if let speed = options.speed { try keepPace(with: row.time, speed, decided) }
-    if options.setsClock { connection.setClock(nanoseconds: row.time, id: 0) }
-    row.text.withUnsafeBytes { text in
-      func part(_ range: Range<Int>) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: text[range])
-      }
-      connection.query(
-        .check, tenant: part(row.tenantRange), policy: part(row.policyRange), cost: row.cost,
-        key: part(row.keyRange), id: 1)
+    do throws(LimitClientError) {
+      if options.setsClock { try connection.setClock(nanoseconds: row.time, id: 1) }
+      try queue(row)
+    } catch {
+      throw .client(error)
     }
     rows.append(copy row)
     if rows.count - head >= Self.window || options.speed != nil { try flush() }
     if rows.count - head >= Self.window { try collect(untilLeft: Self.window / 2, decided) }
+  }
+
+  private func queue(_ row: borrowing TraceRow) throws(LimitClientError) {
+    let (tenant, policy, key) = (row.tenantRange, row.policyRange, row.keyRange)
+    let cost = row.cost
+    let result = row.text.withUnsafeBytes { text in
+      func part(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: text[range])
+      }
+      return Result { () throws(LimitClientError) in
+        try connection.query(
+          .check, tenant: part(tenant), policy: part(policy), cost: cost, key: part(key), id: 1)
+      }
+    }
+    try result.get()
   }
 
   /// Waits for every decision that is still on its way.
@@ -108,7 +120,7 @@ package struct LiveDecider: ~Copyable {
   }
 
   private func flush() throws(LiveError) {
-    do throws(ClientError) {
+    do throws(LimitClientError) {
       try connection.flush(timeout: Self.timeout)
     } catch {
       throw .client(error)
@@ -120,7 +132,9 @@ package struct LiveDecider: ~Copyable {
     throws(LiveError)
   {
     while rows.count - head > left {
-      guard try takeReply(timeout: Self.timeout, decided) else { throw .client(.timedOut) }
+      guard try takeReply(timeout: Self.timeout, decided) else {
+        throw .client(.timedOut(mayHaveBeenDecided: true))
+      }
     }
     rows.removeFirst(head)
     head = 0
@@ -131,7 +145,7 @@ package struct LiveDecider: ~Copyable {
     timeout: Duration, _ decided: (TraceRow, Decision) -> Void
   ) throws(LiveError) -> Bool {
     let reply: PipelinedReply?
-    do throws(ClientError) {
+    do throws(LimitClientError) {
       reply = try connection.nextReply(timeout: timeout)
     } catch {
       throw .client(error)
@@ -174,12 +188,12 @@ package struct LiveDecider: ~Copyable {
     try finish(decided: decided)
     let name = policies.policyNames[Int(policy.rawValue)]
     let reply: BindReply
-    do throws(ClientError) {
+    do throws(LimitClientError) {
       reply = try connection.bind(
         handle: 0, tenant: String(decoding: tenant, as: UTF8.self), policy: name)
     } catch {
       // A tenant that the daemon does not know is denied, and its row says so.
-      guard case .refused(code: .unknownTenant, _, _) = error else { throw .client(error) }
+      guard error.daemonError == .unknownTenant else { throw .client(error) }
       comparedPolicies.remove(policy)
       return
     }

@@ -22,7 +22,7 @@ final class BenchConnection {
   private var inputCount = 0
 
   init(_ plan: BenchPlan, _ configuration: ClientConfiguration) throws(BenchError) {
-    do throws(ClientError) {
+    do throws(LimitClientError) {
       connection = try PipelinedConnection.open(configuration)
       let hello = connection.hello
       guard plan.tenants <= Int(hello.handlesMax) else {
@@ -65,7 +65,7 @@ final class BenchConnection {
       if count < 0 {
         if errno == EINTR { continue }
         if errno == EAGAIN { return false }
-        throw .client(.connectionLost)
+        throw .client(.connectionLost(mayHaveBeenDecided: true))
       }
       sentBytes += count
     }
@@ -81,7 +81,7 @@ final class BenchConnection {
     let room = UnsafeMutableRawBufferPointer(rebasing: input[inputCount...])
     let count = recv(descriptor, room.baseAddress, room.count, 0)
     if count < 0, errno == EINTR || errno == EAGAIN { return false }
-    guard count > 0 else { throw .client(.connectionLost) }
+    guard count > 0 else { throw .client(.connectionLost(mayHaveBeenDecided: true)) }
     inputCount += count
     var consumed = 0
     while repliesLeft > 0 {

@@ -13,7 +13,7 @@ import LimitProtocol
 
 /// Why a bench cannot go on.
 enum BenchError: Error {
-  case client(ClientError)
+  case client(LimitClientError)
   /// A system call failed.
   case system(String)
   /// The daemon answered something else than decisions.

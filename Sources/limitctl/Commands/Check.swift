@@ -42,7 +42,7 @@ private enum Ask {
   {
     let cost = try query.units()
     let client = BlockingLimitClient(try daemon.configuration)
-    do throws(ClientError) {
+    do throws(LimitClientError) {
       let decision =
         chargesLimits
         ? try client.check(tenant: query.tenant, policy: query.policy, key: query.key, cost: cost)

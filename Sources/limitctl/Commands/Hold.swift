@@ -43,15 +43,14 @@ struct Hold: ParsableCommand {
     let client = BlockingLimitClient(try daemon.configuration)
     let deadline = ContinuousClock.now + (try waitDuration())
     var result = CommandResult()
-    do throws(ClientError) {
-      var acquisition = try acquire(client, cost: cost, until: deadline)
+    do throws(LimitClientError) {
+      let acquisition = try acquire(client, cost: cost, until: deadline)
       if acquisition.decision.isAllowed {
-        if !acquisition.hasPermit {
+        if acquisition.permit == nil {
           StandardStream.tell("the policy has no concurrency limit, so nothing is held")
         }
-        let permit = acquisition.takePermit()
         result.exitCode = ChildProcess.run(command)
-        permit?.release()
+        acquisition.permit?.release()
       } else {
         result = DecisionReport(decision: acquisition.decision, query: query, cost: cost)
           .result(asJSON: daemon.json)
@@ -66,7 +65,7 @@ struct Hold: ParsableCommand {
   /// Asks until a limit admits, the time is up, or waiting cannot help.
   private func acquire(
     _ client: BlockingLimitClient, cost: UInt64, until deadline: ContinuousClock.Instant
-  ) throws(ClientError) -> LimitAcquisition {
+  ) throws(LimitClientError) -> LimitAcquisition {
     while true {
       let acquisition = try client.acquire(
         tenant: query.tenant, policy: query.policy, key: query.key, cost: cost)
@@ -74,8 +73,8 @@ struct Hold: ParsableCommand {
       guard acquisition.decision.outcome == .deny, acquisition.decision.reason == .limit, left > 0
       else { return acquisition }
       // Of a permit nobody knows when it returns: ask again soon, but not all the time.
-      let told = acquisition.decision.retryAfterNanoseconds
-      let pause = min(told == 0 ? 50_000_000 : told, 1_000_000_000, UInt64(left))
+      let told = acquisition.decision.retryAfterNanoseconds ?? 50_000_000
+      let pause = min(told, 1_000_000_000, UInt64(left))
       usleep(UInt32(pause / 1000 + 1))
     }
   }

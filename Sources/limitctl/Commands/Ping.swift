@@ -26,7 +26,7 @@ struct Ping: ParsableCommand {
     let configuration = try daemon.configuration
     let client = BlockingLimitClient(configuration)
     var result = CommandResult()
-    do throws(ClientError) {
+    do throws(LimitClientError) {
       let hello = try client.hello()
       var times: [UInt64] = []
       for _ in 0..<count { times.append(UInt64(clamping: try client.ping().nanoseconds)) }

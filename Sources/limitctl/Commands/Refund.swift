@@ -34,8 +34,13 @@ struct Refund: ParsableCommand {
     let units = try self.units.map(Self.count)
     let client = BlockingLimitClient(try daemon.configuration)
     var result = CommandResult()
-    do throws(ClientError) {
-      try client.refund(receipt, units: units)
+    do throws(LimitClientError) {
+      let cost = receipt.query.cost
+      guard units ?? 0 <= cost else {
+        throw LimitClientError.invalidArgument(
+          "the query cost \(cost), which is less than \(units ?? 0)")
+      }
+      try client.settle(receipt, actual: cost - (units ?? cost))
       result.output = daemon.json ? "{\"refunded\": true}\n" : "refunded\n"
     } catch {
       result = DaemonExit.result(error)
@@ -43,8 +48,8 @@ struct Refund: ParsableCommand {
     try result.finish()
   }
 
-  private func parsedReceipt() throws -> Receipt {
-    guard let receipt = Receipt(text: receipt) else {
+  private func parsedReceipt() throws -> LimitReceipt {
+    guard let receipt = LimitReceipt(text: receipt) else {
       throw ValidationError("that is no receipt; copy the whole of what check printed.")
     }
     return receipt

@@ -20,8 +20,8 @@ struct Version: ParsableCommand {
   func run() throws {
     let client = BlockingLimitClient(try daemon.configuration)
     var reached: HelloReply?
-    var failure: ClientError?
-    do throws(ClientError) {
+    var failure: LimitClientError?
+    do throws(LimitClientError) {
       reached = try client.hello()
     } catch {
       failure = error
@@ -30,7 +30,7 @@ struct Version: ParsableCommand {
   }
 
   /// Both versions, as far as they are known.
-  static func result(_ hello: HelloReply?, _ failure: ClientError?, asJSON json: Bool)
+  static func result(_ hello: HelloReply?, _ failure: LimitClientError?, asJSON json: Bool)
     -> CommandResult
   {
     var result = failure.map { DaemonExit.result($0) } ?? CommandResult()

@@ -71,10 +71,10 @@ enum DaemonExit {
   static let denied: Int32 = 2
   static let unreachable: Int32 = 3
 
-  static func code(for error: ClientError) -> Int32 { error.isAway ? unreachable : Self.error }
+  static func code(for error: LimitClientError) -> Int32 { error.isAway ? unreachable : Self.error }
 
   /// What a call that failed comes to.
-  static func result(_ error: ClientError) -> CommandResult {
+  static func result(_ error: LimitClientError) -> CommandResult {
     CommandResult(errors: "limitctl: \(error)\n", exitCode: code(for: error))
   }
 }

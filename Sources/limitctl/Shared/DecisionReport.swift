@@ -23,7 +23,9 @@ struct DecisionReport {
     case .limit: "limit"
     case .blocked: "blocked"
     case .unknownTenant: "unknown-tenant"
+    case .unlimited: "unlimited"
     case .daemonAway: "daemon-away"
+    default: "other"
     }
   }
 
@@ -43,7 +45,7 @@ struct DecisionReport {
       ("unit", decision.limitUnit.map { .string($0) } ?? .null),
       ("capacity", .wideNumber(UInt128(decision.capacity))),
       ("remaining", .wideNumber(UInt128(decision.remaining))),
-      ("retry_after", .seconds(decision.retryAfterNanoseconds)),
+      ("retry_after", decision.retryAfterNanoseconds.map { .seconds($0) } ?? .null),
       ("reset_after", .seconds(decision.resetAfterNanoseconds)),
       ("flags", .array(flags.map { .string($0) })),
       ("receipt", decision.receipt.isEmpty ? .null : .string(decision.receipt.text)),
@@ -76,8 +78,7 @@ struct DecisionReport {
   }
 
   private var retry: String {
-    decision.retryAfterNanoseconds == 0
-      ? "when a permit is released" : "in \(durationText(decision.retryAfterNanoseconds))"
+    decision.retryAfterNanoseconds.map { "in \(durationText($0))" } ?? "when a permit is released"
   }
 
   /// What is behind the outcome, where no limit is.

@@ -8,4 +8,7 @@
 /// impossible because a sanitizer owns malloc.
 int64_t limitd_allocations_of_this_thread(void);
 
+/// The same for all threads together.
+int64_t limitd_allocations_of_all_threads(void);
+
 #endif

@@ -6,6 +6,6 @@ let client = BlockingLimitClient()
 let decision = try client.check(tenant: "acme", policy: "gateway", key: "bob")
 if decision.isAllowed {
   print("go on: \(decision.remaining) of \(decision.capacity) left")
-} else {
-  print("come back in \(decision.retryAfterSeconds) s")
+} else if let seconds = decision.retryAfterSeconds {
+  print("come back in \(seconds) s")
 }

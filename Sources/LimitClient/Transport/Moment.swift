@@ -7,6 +7,7 @@ struct Moment: Comparable, Sendable {
   var nanoseconds: UInt64
 
   static let distantPast = Moment(nanoseconds: 0)
+  static let distantFuture = Moment(nanoseconds: .max)
 
   /// One call of the vDSO.
   static var now: Moment {
@@ -36,6 +37,12 @@ struct Moment: Comparable, Sendable {
     let (whole, rest) = (nanoseconds - now.nanoseconds).quotientAndRemainder(
       dividingBy: 1_000_000)
     return CInt(clamping: rest == 0 ? whole : whole + 1)
+  }
+
+  /// Blocks this thread.
+  static func sleep(until moment: Moment) {
+    var time = moment.timespecValue
+    while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
   }
 
   /// As pthread_cond_timedwait(3) takes it, of a condition on CLOCK_MONOTONIC.

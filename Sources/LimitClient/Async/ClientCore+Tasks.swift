@@ -1,0 +1,72 @@
+// How a task asks: it hands its continuation to a channel, and is resumed with the answer, at its
+// deadline, or when it is cancelled.
+
+extension ClientCore {
+  /// Asks. A question of which nothing was sent when its connection broke is asked once more.
+  func ask(_ question: Question, by channel: Channel, _ deadline: Moment) async -> Answer {
+    var mayAskAgain = true
+    while true {
+      guard Moment.now < deadline else { return .failure(.timedOut(mayHaveBeenDecided: false)) }
+      let word = await wait(channel, until: deadline) { task in channel.ask(question, task) }
+      switch word {
+      case .answer(let answer):
+        if mayAskAgain, case .failure(let error) = answer, error.isSafeToAskAgain {
+          mayAskAgain = false
+          continue
+        }
+        return answer
+      case .ready, .progress: continue
+      }
+    }
+  }
+
+  /// Asks a batch.
+  func ask(_ items: [LimitQuery], by channel: Channel, _ deadline: Moment) async
+    -> [BatchCollector.Outcome]
+  {
+    var run = BatchRun(items)
+    var error = LimitClientError.timedOut(mayHaveBeenDecided: true)
+    while !run.isDone, Moment.now < deadline {
+      let step = run
+      let (word, stepped) = await withUnsafeResult(channel, until: deadline) { task in
+        channel.step(step, task)
+      }
+      run = stepped
+      if case .answer(.failure(let failure)) = word {
+        run.fail(failure)
+        if failure.code == .cancelled { error = failure }
+      }
+      if Task.isCancelled {
+        error = .cancelled
+        break
+      }
+    }
+    return channel.end(run, error)
+  }
+
+  /// Suspends until a channel has a word for this task.
+  private func wait(
+    _ channel: Channel, until deadline: Moment, _ begin: (TaskWaiter) -> Void
+  ) async -> Word {
+    let number = newNumber()
+    let word = await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuation in
+        begin(TaskWaiter(number: number, continuation: continuation, deadline: deadline))
+      }
+    } onCancel: {
+      channel.cancel(number)
+    }
+    // A cancellation that found nobody waiting has left the number behind.
+    if Task.isCancelled { channel.forget(number) }
+    return word
+  }
+
+  /// As `wait`, with what `begin` returned.
+  private func withUnsafeResult(
+    _ channel: Channel, until deadline: Moment, _ begin: (TaskWaiter) -> BatchRun
+  ) async -> (Word, BatchRun) {
+    var run: BatchRun?
+    let word = await wait(channel, until: deadline) { task in run = begin(task) }
+    return (word, run.unsafelyUnwrapped)
+  }
+}

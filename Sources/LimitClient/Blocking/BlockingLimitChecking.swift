@@ -1,0 +1,119 @@
+// What code that blocks needs of a client, so that tests can put another in its place.
+
+/// Decides. `BlockingLimitClient` asks the daemon; a test has its own.
+public protocol BlockingLimitChecking: Sendable {
+  /// Asks and, where it is allowed, charges.
+  @available(*, noasync)
+  func check(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError) -> LimitDecision
+
+  /// What `check` would say, with the figures before any charge.
+  @available(*, noasync)
+  func peek(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError) -> LimitDecision
+
+  /// As `check`, and holds a permit of the policy's concurrency limits.
+  @available(*, noasync)
+  func acquire(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError)
+    -> LimitAcquisition
+
+  /// Decides each for itself, in order. For each its decision, or why it was not decided.
+  @available(*, noasync)
+  func batch(_ queries: [LimitQuery], _ options: CallOptions) -> [Result<
+    LimitDecision, LimitClientError
+  >]
+
+  /// Corrects a decision to what it turned out to cost.
+  @available(*, noasync)
+  func settle(_ receipt: LimitReceipt, actual: UInt64, _ options: CallOptions)
+    throws(LimitClientError)
+}
+
+extension BlockingLimitChecking {
+  /// Asks and, where it is allowed, charges.
+  ///
+  /// - Parameters:
+  ///   - tenant: 1 to 255 bytes.
+  ///   - policy: 1 to 64 bytes.
+  ///   - key: at most what the daemon's hello says, 1,024 bytes by default.
+  ///   - cost: units, below 2^48; 0 charges nothing.
+  ///   - timeout: as `CallOptions` says.
+  ///   - whenAway: as `CallOptions` says.
+  @available(*, noasync)
+  public func check(
+    tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil,
+    whenAway: WhenAway? = nil
+  ) throws(LimitClientError) -> LimitDecision {
+    try check(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout, whenAway: whenAway))
+  }
+
+  /// As above, for a key in bytes.
+  @available(*, noasync)
+  public func check(
+    tenant: String, policy: String, key: LimitKey, cost: UInt64 = 1, timeout: Duration? = nil,
+    whenAway: WhenAway? = nil
+  ) throws(LimitClientError) -> LimitDecision {
+    try check(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout, whenAway: whenAway))
+  }
+
+  /// What `check` would say, with the figures before any charge. Parameters as there; throws where
+  /// the daemon is away.
+  @available(*, noasync)
+  public func peek(
+    tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil
+  ) throws(LimitClientError) -> LimitDecision {
+    try peek(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout))
+  }
+
+  /// As `check`, and holds a permit of the policy's concurrency limits until it is released.
+  @available(*, noasync)
+  public func acquire(
+    tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil,
+    whenAway: WhenAway? = nil
+  ) throws(LimitClientError) -> LimitAcquisition {
+    try acquire(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout, whenAway: whenAway))
+  }
+
+  /// Decides each for itself, in order.
+  @available(*, noasync)
+  public func batch(_ queries: [LimitQuery]) -> [Result<LimitDecision, LimitClientError>] {
+    batch(queries, CallOptions())
+  }
+
+  /// Corrects a decision to what it turned out to cost: gives back, or books what is beyond it
+  /// whether it fits or not. Once per receipt. Does nothing for a decision that took nothing.
+  ///
+  /// - Parameter actual: units, below 2^48.
+  @available(*, noasync)
+  public func settle(_ receipt: LimitReceipt, actual: UInt64, timeout: Duration? = nil)
+    throws(LimitClientError)
+  { try settle(receipt, actual: actual, CallOptions(timeout: timeout)) }
+
+  /// Gives back what a decision took: settles it to nothing.
+  @available(*, noasync)
+  public func refund(_ receipt: LimitReceipt, timeout: Duration? = nil) throws(LimitClientError) {
+    try settle(receipt, actual: 0, CallOptions(timeout: timeout))
+  }
+
+  /// Does work under a permit of the policy's concurrency limits, and gives it back then.
+  ///
+  /// - Parameter work: is given what `acquire` said; not called unless that was allow.
+  /// - Throws: `LimitClientError`, or what the work throws.
+  @available(*, noasync)
+  public func withPermit<Value>(
+    tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil,
+    whenAway: WhenAway? = nil, _ work: (LimitAcquisition) throws -> Value
+  ) throws -> PermitOutcome<Value> {
+    let acquisition = try acquire(
+      tenant: tenant, policy: policy, key: key, cost: cost, timeout: timeout, whenAway: whenAway)
+    guard acquisition.decision.isAllowed else { return .refused(acquisition.decision) }
+    defer { acquisition.permit?.release() }
+    return .done(try work(acquisition))
+  }
+}

@@ -1,0 +1,143 @@
+// Tasks that ask and wait. The loop leads; a task that asks alone sends by itself, others leave it
+// to the loop, which sends what has gathered in one piece.
+
+extension Channel {
+  /// Asks. The answer resumes the task.
+  func ask(_ question: Question, _ task: TaskWaiter) {
+    lock()
+    defer { unlock() }
+    guard !endsEarly(task) else { return }
+    do throws(LimitClientError) {
+      try checkUsable()
+      guard isReady else { return queue(task) }
+      _ = try session.ask(question, .task(task))
+    } catch {
+      return tell(.task(task), .answer(.failure(error)))
+    }
+    send()
+    expire(by: task.deadline)
+  }
+
+  /// Whether a task was cancelled before it came here, or comes too late.
+  func endsEarly(_ task: TaskWaiter) -> Bool {
+    if cancelled.remove(task.number) != nil {
+      tell(.task(task), .answer(.failure(.cancelled.with(mayHaveBeenDecided: false))))
+      return true
+    }
+    if isForked {
+      tell(.task(task), .answer(.failure(LimitClientError(.forked, Self.forkedText))))
+      return true
+    }
+    return false
+  }
+
+  /// Queues a task until there is a connection.
+  func queue(_ task: TaskWaiter) {
+    readiness.append(.task(task))
+    expire(by: task.deadline)
+    ring()
+  }
+
+  /// Has what is queued sent: at once where nothing else is on its way.
+  func send() {
+    if session.wire.outstanding <= 2 { flush() } else { ring() }
+  }
+
+  private func ring() {
+    guard !isRung, let loop else { return }
+    isRung = true
+    loop.ring()
+  }
+
+  /// Ends a call that is waiting, or that will.
+  func cancel(_ number: UInt64) {
+    guard !isForked else { return }
+    lock()
+    defer { unlock() }
+    if let place = readiness.firstIndex(where: { $0.taskNumber == number }) {
+      let error = LimitClientError.cancelled.with(mayHaveBeenDecided: false)
+      return tell(readiness.remove(at: place), .answer(.failure(error)))
+    }
+    if let collector = batches.first(where: { $0.task?.number == number }) {
+      if let task = collector.task.take() { tell(.task(task), .progress) }
+      return
+    }
+    var found: (UInt64, Waiter)?
+    session.forEachWaiter { sequence, waiter in
+      if waiter.taskNumber == number { found = (sequence, waiter) }
+    }
+    guard let (sequence, waiter) = found else {
+      cancelled.insert(number)
+      return
+    }
+    tell(waiter, .answer(session.abandon(sequence) ?? .failure(.cancelled)))
+  }
+
+  /// A call is over that was cancelled, perhaps before or after it waited.
+  func forget(_ number: UInt64) {
+    lock()
+    cancelled.remove(number)
+    unlock()
+  }
+
+  /// A call has this deadline.
+  func expire(by deadline: Moment) {
+    nextExpiry = min(nextExpiry, deadline)
+    schedule(deadline)
+  }
+
+  /// Ends the calls whose time is up.
+  ///
+  /// - Returns: when the next one's is.
+  func expire(at now: Moment) -> Moment {
+    var next = Moment.distantFuture
+    var late: [(UInt64, Waiter)] = []
+    session.forEachWaiter { sequence, waiter in
+      guard let deadline = waiter.taskDeadline else { return }
+      if deadline <= now { late.append((sequence, waiter)) } else { next = min(next, deadline) }
+    }
+    if !late.isEmpty { silence.timedOut(at: now) }
+    for (sequence, waiter) in late {
+      let answer = session.abandon(sequence) ?? .failure(.timedOut(mayHaveBeenDecided: true))
+      tell(waiter, .answer(answer))
+    }
+    next = min(next, expireReadiness(at: now))
+    for collector in batches {
+      guard let task = collector.task else { continue }
+      if task.deadline <= now {
+        collector.task = nil
+        tell(.task(task), .progress)
+      } else {
+        next = min(next, task.deadline)
+      }
+    }
+    return next
+  }
+
+  private func expireReadiness(at now: Moment) -> Moment {
+    var next = Moment.distantFuture
+    var left: [Waiter] = []
+    for waiter in readiness {
+      guard let deadline = waiter.taskDeadline, deadline <= now else {
+        left.append(waiter)
+        next = min(next, waiter.taskDeadline ?? .distantFuture)
+        continue
+      }
+      tell(waiter, .answer(.failure(.timedOut(mayHaveBeenDecided: false))))
+    }
+    readiness = left
+    return next
+  }
+}
+
+extension Waiter {
+  var taskNumber: UInt64? {
+    if case .task(let task) = self { return task.number }
+    return nil
+  }
+
+  var taskDeadline: Moment? {
+    if case .task(let task) = self { return task.deadline }
+    return nil
+  }
+}

@@ -1,0 +1,136 @@
+// What a client consists of, behind its public face: channels and, where they need it, a loop. Any
+// thread.
+
+internal import LimitProtocol
+internal import LimitSystem
+internal import Synchronization
+
+/// The channels of a client. Permits keep it, so that they can be given back after their client
+/// has gone.
+final class ClientCore: Sendable {
+  let configuration: ClientConfiguration
+  private let channels: [Channel]
+  private let loop = Locked<IOLoop?>(nil)
+  private let nextChannel = Atomic<Int>(0)
+  private let nextNumber = Atomic<UInt64>(1)
+
+  init(
+    _ configuration: ClientConfiguration, isLoopDriven: Bool,
+    observer: (any LimitClientObserver)?
+  ) {
+    self.configuration = configuration
+    channels = (0..<max(1, configuration.connectionCount)).map {
+      Channel(configuration, place: $0, isLoopDriven: isLoopDriven, observer: observer)
+    }
+    if isLoopDriven {
+      let loop = startedLoop()
+      for channel in channels { channel.loop = loop }
+    } else {
+      for channel in channels {
+        channel.makeLoop = { [weak self] in self?.startedLoop() }
+      }
+    }
+  }
+
+  deinit { shut() }
+
+  /// Ends every connection, and the loop.
+  func shut() {
+    guard !channels[0].isForked else { return }
+    for channel in channels { channel.shut() }
+    loop.withLock { $0?.stop() }
+  }
+
+  /// The loop; nil where the system has no thread or no descriptor for it.
+  private func startedLoop() -> IOLoop? {
+    loop.withLock { loop in
+      if loop == nil, let new = try? IOLoop(), (try? new.start(channels)) != nil { loop = new }
+      return loop
+    }
+  }
+
+  /// The channel for a call: each in turn.
+  var channel: Channel {
+    guard channels.count > 1 else { return channels[0] }
+    let number = nextChannel.wrappingAdd(1, ordering: .relaxed).newValue
+    return channels[Int(UInt(bitPattern: number) % UInt(channels.count))]
+  }
+
+  /// A number for a call of a task.
+  func newNumber() -> UInt64 { nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue }
+
+  func deadline(_ options: CallOptions) -> Moment {
+    .after(options.timeout ?? configuration.callTimeout)
+  }
+
+  func whenAway(_ options: CallOptions) -> WhenAway { options.whenAway ?? configuration.whenAway }
+}
+
+extension ClientCore {
+  /// The decision in an answer to a query.
+  ///
+  /// - Parameter channel: where it was asked.
+  func decision(_ answer: Answer, of query: LimitQuery, by channel: Channel)
+    throws(LimitClientError) -> LimitAcquisition
+  {
+    switch answer {
+    case .decision(let record, let given, let names):
+      let permit = given.map { LimitPermit($0, of: channel, keeping: self) }
+      return LimitAcquisition(LimitDecision(record, of: query, names: names), permit)
+    case .failure(let error): throw error
+    case .batch, .limits, .done: throw .violation("a query was answered by something else")
+    }
+  }
+
+  /// What settle asks; nil where there is nothing to settle.
+  func settlement(_ receipt: LimitReceipt, actual: UInt64) throws(LimitClientError) -> Question? {
+    try Bounds.check(cost: actual)
+    return receipt.isEmpty ? nil : .settle(receipt, actual: actual)
+  }
+
+  /// The outcome of a batch's items in the form of the caller.
+  ///
+  /// - Parameter names: by tag.
+  func results(
+    _ queries: [LimitQuery], _ outcomes: [BatchCollector.Outcome], names: [UInt32: PolicyNames],
+    _ options: CallOptions
+  ) -> [Result<LimitDecision, LimitClientError>] {
+    let whenAway = whenAway(options)
+    var last: PolicyNames?
+    var results: [Result<LimitDecision, LimitClientError>] = []
+    results.reserveCapacity(queries.count)
+    for place in queries.indices {
+      switch outcomes[place] {
+      case .decided(let record):
+        if record.place == DecisionRecord.noPlace {
+          last = nil
+        } else if last?.tag != record.receipt.tag {
+          last = names[record.receipt.tag]
+        }
+        results.append(.success(LimitDecision(record, of: queries[place], names: last)))
+      case .failed(let error):
+        results.append(
+          Result { () throws(LimitClientError) in try whenAway.decision(for: error) })
+      case .waiting:
+        results.append(.failure(.timedOut(mayHaveBeenDecided: true)))
+      }
+    }
+    return results
+  }
+}
+
+extension [BatchCollector.Outcome] {
+  /// The tags whose names the decisions need, each with the first item that has it.
+  var tags: [UInt32: Int] {
+    var tags: [UInt32: Int] = [:]
+    var last: UInt32?
+    for (place, outcome) in enumerated() {
+      guard case .decided(let record) = outcome, record.place != DecisionRecord.noPlace,
+        record.receipt.tag != last
+      else { continue }
+      last = record.receipt.tag
+      if tags[record.receipt.tag] == nil { tags[record.receipt.tag] = place }
+    }
+    return tags
+  }
+}

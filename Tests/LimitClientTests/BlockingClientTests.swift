@@ -1,0 +1,213 @@
+// The blocking client against the real daemon: stopped, killed, restarted, reloaded, and full.
+
+import DaemonSupport
+import Foundation
+import Glibc
+import LimitProtocol
+import TestSupport
+import Testing
+
+@testable import LimitClient
+
+extension DaemonTests {
+  @Suite struct BlockingClientTests {
+    private func client(
+      _ daemon: TestDaemon, observer: (any LimitClientObserver)? = nil,
+      _ adjust: (inout ClientConfiguration) -> Void = { _ in }
+    ) -> BlockingLimitClient {
+      BlockingLimitClient(.test(daemon.socketPath, adjust), observer: observer)
+    }
+
+    @Test func aLimitAdmitsExactlyWhatItHoldsAndSaysWhichItWas() throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon)
+      for place in 0..<5 {
+        let decision = try client.check(tenant: "acme", policy: "few", key: "bob")
+        #expect(decision.isAllowed && decision.remaining == UInt64(4 - place))
+        #expect(decision.limit == "few" && decision.capacity == 5)
+      }
+      let denied = try client.check(tenant: "acme", policy: "few", key: "bob")
+      #expect(denied.outcome == .deny && denied.limit == "few")
+      #expect((denied.retryAfterSeconds ?? 0) > 80_000)
+      #expect(try client.peek(tenant: "acme", policy: "few", key: "eve").remaining == 5)
+    }
+
+    /// Names come and go between two handles while a stranger asks: nothing of a stranger is ever
+    /// admitted, and each tenant is charged what it asked for.
+    @Test func handlesThatAreReusedNeverChargeAnotherTenant() throws {
+      let daemon = try TestDaemon { options in
+        options.settings = "  limits: {handles: 2}"
+        options.policy = """
+          limits:
+            many: {algorithm: sliding-window, limit: 1M, window: 31d, scope: tenant}
+          policies: {many: [many], other: [many]}
+          tenants: {ann: {}, bob: {}, cyn: {}, dan: {}}
+          """
+      }
+      let client = client(daemon)
+      let tenants = ["ann", "bob", "cyn", "dan"]
+      let asked = tenants.map { _ in Count() }
+      onThreads(8) { thread in
+        var random = SeededGenerator(seed: testSeed &+ UInt64(thread))
+        for _ in 0..<500 {
+          let place = Int.random(in: 0...4, using: &random)
+          let policy = random.chance(1, in: 2) ? "many" : "other"
+          do throws(LimitClientError) {
+            let name = place == 4 ? "ghost" : tenants[place]
+            let decision = try client.check(tenant: name, policy: policy)
+            #expect(decision.isAllowed == (place < 4))
+            if place < 4 { asked[place].add() }
+          } catch {
+            Issue.record(error)
+          }
+        }
+      }
+      for (place, tenant) in tenants.enumerated() {
+        let decision = try client.peek(tenant: tenant, policy: "many")
+        #expect(1_000_000 - decision.remaining == UInt64(asked[place].value))
+      }
+    }
+
+    @Test func aLimitThatIsRenamedByAReloadIsToldByItsNewName() throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon)
+      #expect(try client.check(tenant: "acme", policy: "few").limit == "few")
+      #expect(try client.limits(tenant: "acme", policy: "few").map(\.name) == ["few"])
+      try daemon.reload(
+        policy: DaemonOptions.defaultPolicy.replacing("few: {", with: "little: {")
+          .replacing("[few]", with: "[little]").replacing(
+            "many, few, held", with: "many, little, held"))
+      #expect(try client.limits(tenant: "acme", policy: "few").map(\.name) == ["little"])
+      #expect(try client.check(tenant: "acme", policy: "few").limit == "little")
+      let batch = client.batch([LimitQuery(tenant: "acme", policy: "few", key: "b")])
+      #expect(try batch[0].get().limit == "little")
+    }
+
+    @Test func settleCorrectsADecisionAndRefundTakesItBack() throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon)
+      let first = try client.check(tenant: "acme", policy: "budget", cost: 100)
+      try client.settle(first.receipt, actual: 30)
+      #expect(try client.peek(tenant: "acme", policy: "budget").remaining == 970)
+      let second = try client.check(tenant: "acme", policy: "budget", cost: 100)
+      try client.refund(second.receipt)
+      #expect(try client.peek(tenant: "acme", policy: "budget").remaining == 970)
+      let denied = try client.check(tenant: "banned", policy: "budget")
+      try client.refund(denied.receipt)
+    }
+
+    @Test func theDaemonsEndIsSurvivedAndADeadConnectionIsNoCallersTrouble() throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon)
+      for round in 0..<20 {
+        #expect(try client.check(tenant: "acme", policy: "many").isAllowed)
+        if round.isMultiple(of: 2) { daemon.kill() } else { _ = try daemon.stop() }
+        try daemon.start()
+        let results = client.batch([LimitQuery(tenant: "acme", policy: "many", key: "k")])
+        #expect(try results[0].get().isAllowed)
+      }
+    }
+
+    @Test func threadsThatGoOnWhileTheDaemonIsKilledChargeWhatTheyWereTold() throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon) { $0.callTimeout = .seconds(5) }
+      let (allowed, uncertain) = (Count(), Count())
+      var expected = 0
+      for _ in 0..<10 {
+        let (allowedBefore, uncertainBefore) = (allowed.value, uncertain.value)
+        try withBackground(8) { background, _ in
+          while !background.isOver {
+            do throws(LimitClientError) {
+              if try client.check(tenant: "acme", policy: "many").isAllowed { allowed.add() }
+            } catch {
+              if error.mayHaveBeenDecided { uncertain.add() }
+              // While it is away, callers need not spin.
+              usleep(500)
+            }
+            background.didRound()
+          }
+        } during: { background in
+          try wait(for: "calls") { background.roundCount > 200 }
+          daemon.kill()
+        }
+        // Each thread had at most one call on its way.
+        #expect(uncertain.value - uncertainBefore <= 8)
+        expected = allowed.value - allowedBefore
+        #expect(expected > 0)
+        try daemon.start()
+        // Its tables ended with it: what is counted from here on is exact.
+        #expect(
+          try client.peek(tenant: "acme", policy: "many").remaining == 10_000_000_000)
+        for _ in 0..<100 { _ = try client.check(tenant: "acme", policy: "many") }
+        #expect(
+          try client.peek(tenant: "acme", policy: "many").remaining == 9_999_999_900)
+      }
+    }
+
+    @Test func eightThreadsAreAllAnsweredThroughReloadsAndPauses() throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon)
+      let allowed = Count()
+      try withBackground(8) { background, _ in
+        while !background.isOver {
+          if try client.check(tenant: "acme", policy: "many").isAllowed { allowed.add() }
+          background.didRound()
+        }
+      } during: { background in
+        for _ in 0..<5 {
+          let before = background.roundCount
+          try daemon.reload(policy: DaemonOptions.defaultPolicy)
+          daemon.signal(SIGSTOP)
+          usleep(20_000)
+          daemon.signal(SIGCONT)
+          try wait(for: "calls") { background.roundCount > before + 100 }
+        }
+        #expect(background.failureCount == 0)
+      }
+      let remaining = try client.peek(tenant: "acme", policy: "many").remaining
+      #expect(remaining == 10_000_000_000 - UInt64(allowed.value))
+    }
+
+    @Test func aFullDaemonMeansAwayToEveryCall() throws {
+      let daemon = try TestDaemon { $0.settings = "  limits: {connections: 1}" }
+      let holder = client(daemon)
+      // The connection that saw the daemon start may still count.
+      try wait(for: "the only connection") { (try? holder.ping()) != nil }
+      let client = client(daemon) { $0.whenAway = .allow }
+      for _ in 0..<50 {
+        let decision = try client.check(tenant: "acme", policy: "few")
+        #expect(decision.isAllowed && decision.reason == .daemonAway)
+      }
+      withExtendedLifetime(holder) {}
+    }
+
+    @Test func thousandsOfReconnectsLeakNoDescriptor() throws {
+      let daemon = try TestDaemon()
+      func count() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+      }
+      let before = try count()
+      for _ in 0..<(Host.isCI ? 2000 : 22_000) {
+        let client = client(daemon)
+        _ = try client.ping()
+      }
+      #expect(try count() <= before + 2)
+      try wait(for: "the daemon to close, too") { daemon.descriptorCount < 40 }
+    }
+
+    @Test func aConnectionOpensAgainManyTimesWithoutALeak() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        for _ in 0..<3 { conversation.answer(try conversation.next()) }
+      }
+      let client = BlockingLimitClient(.test(server.path))
+      let before = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+      for _ in 0..<2000 { _ = try? client.ping() }
+      #expect(server.conversationCount > 300)
+      try wait(for: "the server to close, too") {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count <= before + 4
+      }
+    }
+
+  }
+}

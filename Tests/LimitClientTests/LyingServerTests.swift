@@ -1,0 +1,304 @@
+// The blocking client against a server that lies: no answer is taken for another, nothing is asked
+// twice, no permit is lost, and every wait ends.
+
+import DaemonSupport
+import Foundation
+import LimitProtocol
+import TestSupport
+import Testing
+
+@testable import LimitClient
+
+extension DaemonTests {
+  @Suite struct LyingServerTests {
+    private func client(
+      _ server: LyingServer, _ adjust: (inout ClientConfiguration) -> Void = { _ in }
+    )
+      -> BlockingLimitClient
+    { BlockingLimitClient(.test(server.path, adjust)) }
+
+    @Test func anHonestServerIsUnderstood() throws {
+      let server = try LyingServer { try $0.beHonest() }
+      let client = client(server)
+      let decision = try client.check(tenant: "acme", policy: "p", key: "k")
+      #expect(decision.isAllowed && decision.limit == "limit-7")
+      // By name and then by handle; one bind in all.
+      _ = try client.check(tenant: "acme", policy: "p", key: "k")
+      #expect(server.count(.checkByName) == 1 && server.count(.check) == 1)
+      #expect(server.count(.bind) == 1)
+    }
+
+    @Test(arguments: ["wrong id", "wrong operation", "wrong outcome", "half a frame, then the end"])
+    func aReplyThatIsNoneIsNeverFollowedByTheSameRequestAgain(_ lie: String) throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        while true {
+          let request = try conversation.next()
+          guard request.operation == .checkByName else {
+            conversation.answer(request)
+            continue
+          }
+          switch lie {
+          case "wrong id":
+            var bytes = Conversation.reply(to: request)
+            bytes[4] &+= 1
+            conversation.send(bytes)
+          case "wrong operation":
+            var bytes = Conversation.reply(to: request)
+            bytes[3] = Operation.check.replyNumber
+            conversation.send(bytes)
+          case "wrong outcome":
+            var bytes = Conversation.reply(to: request)
+            bytes[8] = 9
+            conversation.send(bytes)
+          default:
+            conversation.send(Array(Conversation.reply(to: request).prefix(40)))
+            return
+          }
+        }
+      }
+      let error = failure { () throws(LimitClientError) in
+        try client(server).check(tenant: "acme", policy: "p")
+      }
+      #expect(error?.mayHaveBeenDecided == true && error?.isAway == true)
+      #expect(
+        error?.code == (lie.hasPrefix("half") ? .connectionLost : .protocolViolation), "\(lie)")
+      #expect(server.count(.checkByName) == 1)
+    }
+
+    @Test func aDecisionThatArrivedIsAnsweredThoughTheNamesOfItsLimitsNeverCome() throws {
+      // The tag of decisions is not the one that binds tell: names are asked for again.
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        var binds = 0
+        while true {
+          let request = try conversation.next()
+          if request.operation == .bind { binds += 1 }
+          if binds == 2 { return }
+          conversation.answer(request, tag: request.operation == .bind ? 8 : 7)
+        }
+      }
+      let decision = try client(server).check(tenant: "acme", policy: "p")
+      #expect(decision.isAllowed && decision.limit == nil)
+      #expect(server.count(.checkByName) == 1)
+    }
+
+    @Test func namesThatComeTooLateLeaveTheDecisionWithoutThem() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        var binds = 0
+        while true {
+          let request = try conversation.next()
+          if request.operation == .bind { binds += 1 }
+          if request.operation == .bind, binds == 2 { continue }
+          conversation.answer(request, tag: request.operation == .bind ? 8 : 7)
+        }
+      }
+      let acquisition = try client(server).acquire(
+        tenant: "acme", policy: "p", timeout: .milliseconds(300))
+      #expect(acquisition.decision.isAllowed && acquisition.decision.limit == nil)
+      // The permit is there, too.
+      #expect(acquisition.permit?.isHeld == true)
+    }
+
+    @Test func anAcquireAnsweredTooLateIsReleasedWhileTheClientIsIdle() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        while true {
+          let request = try conversation.next()
+          if request.operation == .acquireByName { usleep(400_000) }
+          conversation.answer(request)
+        }
+      }
+      let client = client(server)
+      let error = failure { () throws(LimitClientError) in
+        try client.acquire(tenant: "acme", policy: "p", timeout: .milliseconds(50))
+      }
+      #expect(error?.code == .timedOut && error?.mayHaveBeenDecided == true)
+      try wait(for: "the release") { server.count(.release) == 1 }
+      withExtendedLifetime(client) {}
+    }
+
+    @Test func aBindAnsweredAfterTheDeadlineIsLearnt() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        while true {
+          let request = try conversation.next()
+          if request.operation == .bind { usleep(300_000) }
+          conversation.answer(request)
+        }
+      }
+      let client = client(server)
+      #expect(
+        failure { () throws(LimitClientError) in
+          try client.check(tenant: "acme", policy: "p", timeout: .milliseconds(50))
+        }?.code == .timedOut)
+      try wait(for: "the bind's reply") {
+        try client.check(tenant: "acme", policy: "p").isAllowed && server.count(.check) > 0
+      }
+      #expect(server.count(.bind) == 1)
+    }
+
+    @Test func aBindThatIsAnsweredForAnotherHandleEndsTheConnection() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        while true {
+          let request = try conversation.next()
+          var bytes = Conversation.reply(to: request)
+          if request.operation == .bind { bytes[8] = 3 }
+          conversation.send(bytes)
+        }
+      }
+      let error = failure { () throws(LimitClientError) in
+        try client(server).check(tenant: "acme", policy: "p")
+      }
+      #expect(error?.code == .protocolViolation)
+    }
+
+    @Test func aRefusedBindMeansThatNothingGoesByItsHandle() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        while true {
+          let request = try conversation.next()
+          guard request.operation == .bind else {
+            conversation.answer(request)
+            continue
+          }
+          conversation.send {
+            ErrorReply(code: ErrorCode.unknownTenant.rawValue, text: "no")
+              .encode(id: request.id, into: &$0)
+          }
+        }
+      }
+      let client = client(server)
+      for _ in 0..<5 { _ = try client.check(tenant: "nobody", policy: "p") }
+      #expect(server.count(.check) == 0 && server.count(.checkByName) == 5)
+    }
+
+    @Test func limitsOfAnUnknownPolicyFailAtOnceEachTimeAndKeepTheConnection() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        while true {
+          let request = try conversation.next()
+          guard request.operation == .bind else {
+            conversation.answer(request)
+            continue
+          }
+          conversation.send {
+            ErrorReply(code: ErrorCode.unknownPolicy.rawValue, text: "no")
+              .encode(id: request.id, into: &$0)
+          }
+        }
+      }
+      let client = client(server)
+      for _ in 0..<3 {
+        let error = failure { () throws(LimitClientError) in
+          try client.limits(tenant: "acme", policy: "none")
+        }
+        #expect(error?.code == .refused && error?.daemonError == .unknownPolicy)
+      }
+      #expect(server.conversationCount == 1)
+    }
+
+    @Test func aHelloOfAnotherMajorVersionIsNotAcceptedAndNotTriedAgainAtOnce() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet(version: ProtocolVersion(major: 2, minor: 0))
+        _ = try conversation.next()
+      }
+      let client = client(server) { $0.backOffMax = .seconds(60) }
+      for _ in 0..<50 {
+        let error = failure { () throws(LimitClientError) in
+          try client.check(tenant: "acme", policy: "p")
+        }
+        #expect(error?.code == .unsupportedVersion && error?.mayHaveBeenDecided == false)
+      }
+      #expect(server.conversationCount == 1)
+    }
+
+    @Test func aServerThatGreetsAndThenClosesIsNotHammered() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        _ = try conversation.next()
+      }
+      let client = client(server) {
+        $0.backOffFirst = .seconds(30)
+        $0.backOffMax = .seconds(60)
+      }
+      for _ in 0..<50 {
+        #expect(
+          failure { () throws(LimitClientError) in
+            try client.check(tenant: "acme", policy: "p")
+          }?.isAway == true)
+      }
+      #expect(server.conversationCount == 1)
+    }
+
+    @Test(arguments: [ErrorCode.limitReached, .timeout, .shuttingDown])
+    func anErrorThatEndsTheConnectionMeansAway(_ code: ErrorCode) throws {
+      for greets in [true, false] {
+        let server = try LyingServer { conversation in
+          if greets { try conversation.greet() }
+          _ = try conversation.next()
+          conversation.send {
+            ErrorReply(code: code.rawValue, text: "no").encode(id: 0, into: &$0)
+          }
+        }
+        let client = client(server) { $0.whenAway = .allow }
+        let decision = try client.check(tenant: "acme", policy: "p")
+        #expect(decision.isAllowed && decision.reason == .daemonAway)
+        let error = failure { () throws(LimitClientError) in
+          try client.peek(tenant: "acme", policy: "p")
+        }
+        #expect(error?.isAway == true)
+      }
+    }
+
+    @Test func aTimeoutOfNothingSendsNothing() throws {
+      let server = try LyingServer { try $0.beHonest() }
+      let client = client(server)
+      _ = try client.ping()
+      for timeout in [Duration.zero, .seconds(-1)] {
+        let error = failure { () throws(LimitClientError) in
+          try client.check(tenant: "acme", policy: "p", timeout: timeout)
+        }
+        #expect(error?.code == .timedOut && error?.mayHaveBeenDecided == false)
+      }
+      #expect(server.count(.checkByName) == 0)
+    }
+
+    @Test func aServerThatDoesNotGreetCostsACallItsTimeoutAndNotMore() throws {
+      let server = try LyingServer { conversation in
+        _ = try conversation.next()
+        _ = try conversation.next()
+      }
+      let client = client(server) { $0.callTimeout = .milliseconds(200) }
+      let start = clockSeconds()
+      #expect(
+        failure { () throws(LimitClientError) in
+          try client.check(tenant: "acme", policy: "p")
+        }?.code == .timedOut)
+      // Generous: a loaded machine is late, but not by the 20 s of the attempt to connect.
+      #expect(clockSeconds() - start < 10)
+    }
+
+    @Test func aWaitThatDenyGivesIsTheCallers() throws {
+      let client = BlockingLimitClient(.test("/nowhere/limitd.sock"))
+      let decision = try client.check(
+        tenant: "acme", policy: "p", whenAway: .deny(retryAfter: .seconds(7)))
+      #expect(decision.outcome == .deny && decision.retryAfterSeconds == 7)
+      #expect(decision.reason == .daemonAway && decision.receipt.isEmpty)
+    }
+
+    @Test func keysOfAllFormsArriveAsTheyAre() throws {
+      let long = [UInt8](repeating: 0xFE, count: 100)
+      let server = try LyingServer { try $0.beHonest() }
+      let client = client(server)
+      let text = try client.check(tenant: "acme", policy: "p", key: "clé")
+      let bytes = try client.check(tenant: "acme", policy: "p", key: LimitKey(bytes: long))
+      let span = try client.check(tenant: "acme", policy: "p", key: LimitKey(long.span))
+      #expect(text.receipt.query.key == LimitKey(bytes: Array("clé".utf8)))
+      #expect(bytes.receipt.query.key == span.receipt.query.key)
+      #expect(LimitReceipt(text: bytes.receipt.text) == bytes.receipt)
+    }
+  }
+}

@@ -1,0 +1,69 @@
+// What the tests of clients share.
+
+import DaemonSupport
+import Foundation
+import LimitProtocol
+import Synchronization
+import TestSupport
+/// All tests that stop, kill or load a daemon, one after another.
+import Testing
+
+@testable import LimitClient
+
+@Suite(.serialized) struct DaemonTests {}
+
+extension ClientConfiguration {
+  /// Of tests: patient, so that a loaded machine fails none.
+  static func test(_ path: String, _ adjust: (inout ClientConfiguration) -> Void = { _ in })
+    -> ClientConfiguration
+  {
+    var configuration = ClientConfiguration(
+      socketPath: path, clientName: "test", connectTimeout: .seconds(20), callTimeout: .seconds(20),
+      backOffFirst: .milliseconds(1), backOffMax: .milliseconds(20))
+    adjust(&configuration)
+    return configuration
+  }
+}
+
+/// Counts what happens on any thread.
+final class Count: Sendable {
+  private let number = Atomic<Int>(0)
+  var value: Int { number.load(ordering: .sequentiallyConsistent) }
+  func add(_ more: Int = 1) { number.add(more, ordering: .sequentiallyConsistent) }
+}
+
+/// Remembers what it was told.
+final class RecordingObserver: LimitClientObserver, @unchecked Sendable {
+  private let lock = NSLock()
+  private var told: [String] = []
+
+  var words: [String] { lock.withLock { told } }
+  private func add(_ word: String) { lock.withLock { told.append(word) } }
+
+  func limitdIsAway(_ error: LimitClientError) { add("away \(error.code)") }
+  func limitdIsBack() { add("back") }
+  func permitsWereLost(_ count: Int) { add("lost \(count)") }
+}
+
+/// Runs `body` on `count` threads, and waits for all.
+func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+  let group = DispatchGroup()
+  for number in 0..<count {
+    group.enter()
+    Thread.detachNewThread {
+      body(number)
+      group.leave()
+    }
+  }
+  group.wait()
+}
+
+/// The error that a call throws; nil where it throws none.
+func failure<Value>(_ call: () throws(LimitClientError) -> Value) -> LimitClientError? {
+  do throws(LimitClientError) {
+    _ = try call()
+    return nil
+  } catch {
+    return error
+  }
+}
