@@ -81,11 +81,15 @@ let package = Package(
     // What programs for people share: the terminal, tables, numbers, JSON, results. No Foundation.
     .target(name: "LimitConsole", dependencies: ["CLinux"], swiftSettings: strict),
 
+    // Headers only: zlib, whose interface is partly macros.
+    .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+
     // A trace in, a report out.
     .target(
       name: "LimitReplay",
       dependencies: [
-        "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
+        "CLinux", "CZlib", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy",
+        "LimitProtocol",
       ],
       swiftSettings: strict
     ),

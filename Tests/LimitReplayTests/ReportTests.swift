@@ -158,7 +158,15 @@ private func expectSnapshot(_ text: String, _ name: String) throws {
   }
 
   @Test func lengthsOfTimeAreReadable() {
-    #expect(durationText(299_000_000_000_000) == "3d 11h")
+    #expect(durationText(299_000_000_000_000) == "3d 12h")
+    #expect(durationText(169_199_000_000_000) == "1d 23h")
+    #expect(durationText(3_599_999_999_999) == "1h")
+    #expect(durationText(57_247) == "58µs")
+    #expect(durationText(.max) == "213503d")
+    #expect(latencyText(57_247) == "57.2µs")
+    #expect(latencyText(1_040_000) == "1.04ms")
+    #expect(latencyText(999) == "999ns")
+    #expect(latencyText(12_000_000_000) == "12s")
     #expect(durationText(60_000_000_000) == "1m")
     #expect(durationText(250_000_000) == "250ms")
     #expect(durationText(0) == "0s")

@@ -46,7 +46,7 @@ private let header = "time,tenant,policy,key,cost\n"
           file: "t1",
           line: 4,
           what: "the time goes back by 3.2 s; rows come in order of time, "
-            + "or sort them with --reorder DURATION"
+            + "or sort them with --reorder 4s"
         )
     )
     let across = try replay(

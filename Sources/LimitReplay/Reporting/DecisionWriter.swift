@@ -4,8 +4,9 @@ import LimitEngine
 
 /// Writes decisions as CSV.
 enum DecisionWriter {
-  static let header: StaticString =
-    "time,tenant,policy,key,cost,decision,limit,remaining,retry_after,reset_after\n"
+  static let header =
+    "time,tenant,policy,key,cost,decision,limit,remaining,retry_after_seconds,"
+    + "reset_after_seconds\n"
 
   /// - Parameter limitNames: the names of the limits, by index.
   static func write(
@@ -38,9 +39,20 @@ enum DecisionWriter {
     output.append(Ascii.comma)
     output.append(decision.remaining)
     output.append(Ascii.comma)
-    output.append(seconds: decision.outcome == .deny ? decision.retryAfter.count : 0)
+    if let retryAfter = decision.knownRetryAfter { output.append(seconds: retryAfter) }
     output.append(Ascii.comma)
     output.append(seconds: decision.resetAfter.count)
     output.append(Ascii.lineFeed)
+  }
+}
+
+extension Decision {
+  /// In nanoseconds, 0 where it is allowed; `nil` where no wait is known to help.
+  var knownRetryAfter: UInt64? {
+    switch outcome {
+    case .allow: 0
+    case .never: nil
+    case .deny: reason == .limit && retryAfter.count > 0 ? retryAfter.count : nil
+    }
   }
 }

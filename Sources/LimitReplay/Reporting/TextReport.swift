@@ -23,7 +23,7 @@ struct TextReport {
     } else {
       lines += totals + chart + tenants + limits + keys
     }
-    lines += notes
+    lines += notes + failure
     return lines.map { $0 + "\n" }.joined()
   }
 
@@ -50,6 +50,8 @@ struct TextReport {
       let length = durationText(summary.span)
       lines.append("  from     \(from.date) \(from.time) to \(until) UTC, \(length)")
     }
+    for format in summary.formats { lines += wrapped("read as  \(visible(format))", style: nil) }
+    if let live = options.live { lines += wrapped("decided  \(visible(live))", style: nil) }
     return lines
   }
 
@@ -73,7 +75,11 @@ struct TextReport {
     add("denied", counts.denied, .refused, deniedParts(tally))
     add("never", counts.never, .never, counts.never > 0 ? "cost above what a limit can hold" : "")
     if counts.shadowDenied > 0 {
-      add("shadow", counts.shadowDenied, nil, "a limit that may not deny would have")
+      add("shadow", counts.shadowDenied, nil, "a shadow limit would have denied")
+    }
+    if counts.beyond > 0 {
+      let cost = counts.beyondCost == counts.beyond ? "" : ", cost \(grouped(counts.beyondCost))"
+      add("beyond", counts.beyond, nil, "unlimited tenants beyond a limit\(cost)")
     }
     if counts.softThreshold > 0 {
       add("soft", counts.softThreshold, nil, "past a soft threshold")
@@ -132,8 +138,8 @@ struct TextReport {
     case .blocked: "blocked"
     case .unknown: "unknown"
     case .unlimited:
-      tenant.counts.shadowDenied > 0
-        ? "unlimited, \(grouped(tenant.counts.shadowDenied)) over" : "unlimited"
+      tenant.counts.beyond > 0
+        ? "unlimited, \(grouped(tenant.counts.beyond)) beyond" : "unlimited"
     case .limited:
       tenant.counts.softThreshold > 0 ? "soft \(grouped(tenant.counts.softThreshold))" : ""
     }
@@ -223,6 +229,10 @@ struct TextReport {
   private var notes: [String] {
     var notes: [String] = []
     if summary.badRows > 0 { notes.append("\(counted(summary.badRows, "malformed row")) skipped.") }
+    if summary.cutLines > 0 {
+      notes.append(
+        "\(counted(summary.cutLines, "line")) cut off at the end of a file, not decided.")
+    }
     if !summary.concurrencyLimits.isEmpty {
       let names = summary.concurrencyLimits.joined(separator: ", ")
       notes.append(
@@ -233,14 +243,24 @@ struct TextReport {
     return notes.isEmpty ? [] : [""] + notes.flatMap { wrapped($0) }
   }
 
+  /// That the traces were not read to their end.
+  private var failure: [String] {
+    guard summary.failure != nil else { return [] }
+    return ["", terminal.styled("  This is not all: an error ended the run here.", .refused)]
+  }
+
   /// A paragraph in lines of the terminal's width.
-  private func wrapped(_ text: String) -> [String] {
+  private func wrapped(_ text: String, style: Style? = .faint) -> [String] {
     var lines = [""]
-    for word in text.split(separator: " ") {
-      if lines[lines.count - 1].count + word.count + 3 > terminal.width { lines.append("") }
+    for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+      let isFull = displayWidth(lines[lines.count - 1]) + displayWidth(String(word)) + 3
+      if isFull > terminal.width { lines.append("") }
       lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
     }
-    return lines.map { terminal.styled("  " + $0, .faint) }
+    return lines.map { line in
+      guard let style else { return "  " + line }
+      return terminal.styled("  " + line, style)
+    }
   }
 
   private func nameText(_ name: [UInt8]) -> String {

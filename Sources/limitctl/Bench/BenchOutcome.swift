@@ -97,7 +97,7 @@ struct BenchOutcome {
       "  \(shape), \(durationText(elapsed))",
       "  \(grouped(allowed)) allowed, \(grouped(denied)) denied",
     ]
-    let latencies = percentiles.map { "\($0.name) \(durationText($0.nanoseconds))" }
+    let latencies = percentiles.map { "\($0.name) \(latencyText($0.nanoseconds))" }
     lines.append("  latency  \(latencies.joined(separator: "  "))")
     lines.append(
       "  of which this generator's own work is \(Int(clientCost.rounded())) ns of processor time "

@@ -58,8 +58,8 @@ struct Ping: ParsableCommand {
     return """
       limitd \(hello.daemonVersion) answers at \(socket) (protocol \(hello.version))
         you may  \(hello.roles.names.joined(separator: ", "))
-        latency  \(durationText(median)) median of \(times.count), \(durationText(times[0])) least, \
-      \(durationText(times[times.count - 1])) most
+        latency  \(latencyText(median)) median of \(times.count), \(latencyText(times[0])) least, \
+      \(latencyText(times[times.count - 1])) most
 
       """
   }

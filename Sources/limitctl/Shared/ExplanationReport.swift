@@ -1,5 +1,6 @@
 // The text of `limitctl config explain`: aligned columns, no colours.
 
+import LimitConsole
 import LimitEngine
 import LimitPolicy
 
@@ -32,6 +33,11 @@ struct ExplanationReport {
     case ("*", let line)?:
       rows.append(["tenant", tenant, "not named, hence \"*\", \(place(line))"])
     case (_, let line)?: rows.append(["tenant", tenant, place(line)])
+    }
+    if let other = explanation.lookAlike {
+      rows.append([
+        "", "not to be confused with the one of \(place(other.line)), whose bytes differ",
+      ])
     }
     if let plan = explanation.plan { rows.append(["plan", plan.name, place(plan.line)]) }
     rows.append(["policy", policy, place(explanation.policyLine)])
@@ -100,18 +106,4 @@ struct ExplanationReport {
   }
 
   private func place(_ line: Int) -> String { "\(path):\(line)" }
-
-  /// Pads all columns but the last one of each row to the same width.
-  private func aligned(_ rows: [[String]]) -> [String] {
-    let columns = rows.map(\.count).max() ?? 0
-    let widths = (0..<columns).map { column in
-      rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0
-    }
-    return rows.map { row in
-      row.enumerated().map { column, cell in
-        column == row.count - 1
-          ? cell : cell + String(repeating: " ", count: widths[column] - cell.count + 2)
-      }.joined()
-    }
-  }
 }
