@@ -1,0 +1,51 @@
+// Waiting for conditions, and what a test needs of the machine.
+
+import Foundation
+import Glibc
+
+/// Something that should have come about did not.
+public struct WaitedInVain: Error, CustomStringConvertible {
+  public let description: String
+}
+
+/// Seconds of CLOCK_MONOTONIC.
+public func clockSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
+
+/// Waits until `condition` holds.
+///
+/// - Throws: `WaitedInVain` after `seconds`: generous, so that a loaded machine fails no test.
+public func wait(
+  for what: String, seconds: Double = 30, _ condition: () throws -> Bool
+) throws {
+  let start = clockSeconds()
+  while try !condition() {
+    guard clockSeconds() - start < seconds else {
+      throw WaitedInVain(description: "waited \(seconds) s in vain for \(what)")
+    }
+    usleep(5000)
+  }
+}
+
+/// What this run of the tests can do.
+public enum Host {
+  public static let isRoot = geteuid() == 0
+  /// A user other than the test's, with nothing of its own.
+  public static let otherUser: UInt32 = 65_534
+  /// CI gives tests two processors and little time: the largest are scaled down there.
+  public static let isCI = ProcessInfo.processInfo.environment["CI"] != nil
+
+  /// Lets this process hold as many descriptors as the system allows it.
+  ///
+  /// - Returns: how many that are.
+  @discardableResult public static func raiseDescriptorLimit() -> Int {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    return Int(limit.rlim_cur)
+  }
+}
