@@ -124,7 +124,9 @@ private func firstTime(in buffer: inout ReorderBuffer) -> UInt64? {
       try buffer.admit(0)
       Issue.record("a row before those that went out early found a place")
     } catch {
-      #expect(error.what.contains("--reorder-memory 5M holds the last 5"), "\(error.what)")
+      #expect(
+        error.what.contains("--reorder-memory 5M holds the last 1m 6s of this trace"),
+        "\(error.what)")
       #expect(error.what.contains("would do"))
     }
   }

@@ -185,9 +185,9 @@ public enum Quantity {
   private static let longTimeUnits: [(names: [String], unit: String)] = [
     (["nanosecond", "nanoseconds", "nsec"], "ns"), (["microsecond", "microseconds", "usec"], "us"),
     (["millisecond", "milliseconds", "msec", "msecs"], "ms"),
-    (["second", "seconds", "sec", "secs", "S"], "s"),
-    (["minute", "minutes", "min", "mins", "M"], "m"),
-    (["hour", "hours", "hr", "hrs", "H"], "h"), (["day", "days", "D"], "d"),
+    (["second", "seconds", "sec", "secs"], "s"),
+    (["minute", "minutes", "min", "mins"], "m"),
+    (["hour", "hours", "hr", "hrs"], "h"), (["day", "days"], "d"),
   ]
 
   private static func duration(

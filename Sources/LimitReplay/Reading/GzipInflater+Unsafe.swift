@@ -16,6 +16,8 @@ final class GzipInflater {
   private var stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
   private let input: UnsafeMutableRawBufferPointer
   private var isWithinMember = true
+  /// A fault is told once; then there is nothing more.
+  private var hasFailed = false
 
   /// - Parameter start: what was read of the stream already; at most `chunk` bytes.
   init(start: ArraySlice<UInt8>, chunk: Int) {
@@ -37,6 +39,16 @@ final class GzipInflater {
   ///
   /// - Returns: how many bytes were put out; 0 at the end.
   func inflate<Failure: Error>(
+    into output: UnsafeMutableRawBufferPointer,
+    reading read: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int
+  ) throws(Failure) -> Result<Int, Fault> {
+    if hasFailed { return .success(0) }
+    let result = try inflateOnce(into: output, reading: read)
+    if case .failure = result { hasFailed = true }
+    return result
+  }
+
+  private func inflateOnce<Failure: Error>(
     into output: UnsafeMutableRawBufferPointer,
     reading read: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int
   ) throws(Failure) -> Result<Int, Fault> {

@@ -46,9 +46,8 @@ struct LogLineMatcher {
     for number in 0..<partsNeeded {
       switch parts[number] {
       case .literal(let text):
-        let isLast = number == partsNeeded - 1
-        guard starts(line, at: place, with: text) || (isLast && isQuoted && place == line.count)
-        else { return nil }
+        let isCut = number == partsNeeded - 1 && isQuoted && place == line.count
+        guard starts(line, at: place, with: literal(number, text)) || isCut else { return nil }
         isQuoted = text.last == Ascii.quote
         place = min(line.count, place + text.count)
       case .field(let field):
@@ -84,13 +83,14 @@ struct LogLineMatcher {
       return line.count
     }
     if isQuoted { return endOfQuoted(from: start, in: line) }
+    let end = literal(number + 1, text)
     // The user's name may hold blanks; behind it a time begins.
     let leadsToTime = number + 2 < parts.count && parts[number + 2] == .field(.time)
     var place = start
     // Apache logs a user without a name as two quotes.
     if field == .user, starts(line, at: place, with: [Ascii.quote, Ascii.quote]) { place += 2 }
     while place < line.count {
-      if starts(line, at: place, with: text) {
+      if starts(line, at: place, with: end) {
         if !leadsToTime || beginsTime(line, at: place + text.count) { return place }
       }
       // A quote begins the request: behind it a client could write a time of its own choosing.
@@ -99,6 +99,12 @@ struct LogLineMatcher {
       place += 1
     }
     return nil
+  }
+
+  /// What has to stand there: of what ends the last field that is needed its first character, since
+  /// clients write quotes of their own and lines are cut.
+  private func literal(_ number: Int, _ text: [UInt8]) -> [UInt8] {
+    number == partsNeeded - 1 ? Array(text.prefix(1)) : text
   }
 
   /// `17/…` or `2015-…`.
