@@ -59,11 +59,20 @@ let package = Package(
     .target(
       name: "LimitClient", dependencies: ["CLinux", "LimitProtocol"], swiftSettings: strict),
 
+    // What is in force: rules, access, and who decides by them.
+    .target(
+      name: "LimitRuntime", dependencies: ["LimitEngine", "LimitPolicy", "LimitSystem"],
+      swiftSettings: strict),
+
+    // What outlives the daemon, and the memory of its tables.
+    .target(
+      name: "LimitStore", dependencies: ["LimitEngine", "LimitSystem"], swiftSettings: strict),
+
     // Event loops, sessions, admission of connections. Serves the engine on a Unix socket.
     .target(
       name: "LimitServer",
       dependencies: [
-        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitSystem",
+        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitSystem",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict
@@ -73,7 +82,8 @@ let package = Package(
     .executableTarget(
       name: "limitd",
       dependencies: [
-        "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitServer",
+        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer",
+        "LimitStore", "LimitSystem",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -136,6 +146,13 @@ let package = Package(
     .testTarget(
       name: "LimitProtocolTests",
       dependencies: ["LimitProtocol", "TestSupport"],
+      swiftSettings: strict
+    ),
+    .testTarget(
+      name: "LimitServerTests",
+      dependencies: [
+        "LimitServer", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "TestSupport",
+      ],
       swiftSettings: strict
     ),
     .testTarget(

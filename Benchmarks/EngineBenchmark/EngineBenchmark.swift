@@ -72,10 +72,10 @@ final class EngineBench: @unchecked Sendable {
   init(keyCount: Int) {
     self.keyCount = keyCount
     // 80 % full once every key is live, with the few buckets that are used besides.
-    let buckets = (keyCount * 5 / 4 + 3) / 4 + 16
-    tableBytes = buckets * 128
     var configuration = Engine.Configuration()
+    configuration.keySlots = keyCount * 5 / 4 + 64
     configuration.keysPerTenantLimit = .max
+    tableBytes = Engine.byteCount(configuration)
     // Huge pages come in 2 MiB, from addresses that are a multiple of that.
     let huge = 1 << 21
     let mapped = (tableBytes + 2 * huge - 1) / huge * huge
@@ -87,9 +87,13 @@ final class EngineBench: @unchecked Sendable {
     madvise(table, mapped - huge, MADV_HUGEPAGE)
     memset(table, 0, tableBytes)
     // The mapping stays until the process ends.
-    engine = Engine(
-      configuration, keyMemory: UnsafeMutableRawBufferPointer(start: table, count: tableBytes),
-      release: { _ in })
+    let region = EngineRegion(
+      formatting: UnsafeMutableRawBufferPointer(start: table, count: tableBytes),
+      for: configuration, hashKey: .random(), at: Instant(nanoseconds: now), release: { _ in })
+    guard let engine = try? Engine(configuration, in: region, at: Instant(nanoseconds: now)) else {
+      fatalError("a fresh region is always taken")
+    }
+    self.engine = engine
 
     var builder = PolicySetBuilder()
     func bucket(_ name: String, _ interval: Nanoseconds, _ burst: UInt64, _ scope: Scope)
@@ -215,7 +219,8 @@ final class EngineBench: @unchecked Sendable {
   func showMemory() {
     let occupancy = engine.occupancy(.key)
     let load = Double(occupancy.live) / Double(occupancy.slots)
-    let each = Double(tableBytes + Engine.countersBytes) / Double(occupancy.live)
+    let tableBytes = occupancy.slots * 32 + Engine.countersBytes
+    let each = Double(tableBytes) / Double(occupancy.live)
     print(
       """
 

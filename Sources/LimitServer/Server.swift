@@ -1,114 +1,98 @@
-// The data plane as a whole: a listening socket, an acceptor, event loops, and the engine.
+// The data plane as a whole: a listening socket, an acceptor and event loops, which decide by what
+// the runtime has in force.
 //
 //     Acceptor ──connection──▶ LoopHandle ─▶ EventLoop ─▶ Session ─▶ Engine
-//     Server   ──rulebook, stop──▶ ┘
+//     Runtime  ──rulebook────▶ ┘
 
 import CLinux
-import Glibc
-public import LimitEngine
-public import LimitPolicy
+import LimitEngine
+package import LimitPolicy
+package import LimitRuntime
 import LimitSystem
-public import Logging
-import Synchronization
+package import Logging
 
-/// What a server is made from besides the configuration file.
-public struct ServerOptions: Sendable {
-  /// The installation's secret.
-  public var hashKey: HashKey
+/// What a server is made with besides what is in force.
+package struct ServerOptions: Sendable {
   /// Event loops; each is a thread. At least 1.
-  public var workers: Int
+  package var workers: Int
+  /// How long an idle loop polls before it sleeps, in ns.
+  package var spin: UInt64
+  package var limits: DaemonSettings.Limits
   /// Shown to clients.
-  public var version: String
+  package var version: String
   /// Whether clients may set the clock that their requests are decided by. For tests only.
-  public var isClockSettable = false
+  package var isClockSettable = false
 
-  public init(hashKey: HashKey, workers: Int, version: String) {
-    self.hashKey = hashKey
-    self.workers = workers
+  package init(_ settings: DaemonSettings, version: String) {
+    workers = settings.workers ?? Server.processorCount
+    spin = settings.spin.count
+    limits = settings.limits
     self.version = version
   }
 }
 
-/// Serves the decision protocol on a Unix socket. Made, reloaded and stopped by one thread; serves
-/// on threads of its own.
+/// Serves the decision protocol. Made and stopped by one thread; serves on threads of its own.
 ///
-/// Signals are the caller's: block those that it waits for before it makes a server, since the
+/// Signals are the caller's: block those that it waits for before it starts a server, since the
 /// server's threads take over its mask.
-public struct Server: ~Copyable {
-  private let engine: Engine
-  private let hashKey: HashKey
+package struct Server: ~Copyable {
   private let loops: [LoopHandle]
+  private let loopThreads: [Thread]
   private let acceptorControl: AcceptorControl
   private let acceptor: Thread
-  private let loopThreads: [Thread]
-  /// `decisionCount` at the last sweep.
-  private var sweptAt: UInt64 = 0
-  private let census: Census
+  package let quota: PeerQuota
 
-  /// Throws what only this host can know to be wrong with a file: users and groups that it does
-  /// not have.
-  public static func check(_ file: PolicyFile) throws(ServerError) {
-    _ = try Rulebook(file, hashKey: HashKey(low: 0, high: 0))
-  }
-
-  /// Opens the socket and starts to serve.
+  /// Starts to serve: loops first, then the acceptor, and then peers may connect.
   ///
-  /// - Throws: `ServerError`; nothing is left behind then.
-  public init(_ file: PolicyFile, _ options: ServerOptions, log: Logger) throws(ServerError) {
-    let rulebook = try Rulebook(file, hashKey: options.hashKey)
-    let listener = try ListeningSocket(file.daemon.socket)
-    let engine = Engine(
-      Engine.Configuration(file.daemon.table),
-      keyMemory: TableMemory.allocate(slots: file.daemon.table.keySlots),
-      release: TableMemory.release)
-    let limits = file.daemon.limits
-    let census = Census(
-      connectionsMax: limits.connections, connectionsPerUserMax: limits.connectionsPerUser)
-    let parts = try Self.start(
-      listener, file.daemon, options, census: census, log: log
-    ) {
-      Workplace(
-        engine: engine, rulebook: rulebook,
-        limits: SessionLimits(limits, isClockSettable: options.isClockSettable),
-        daemonVersion: options.version)
+  /// - Throws: `ServerError`; no thread is left then.
+  package init(
+    _ runtime: Runtime, _ listener: consuming ListeningSocket, _ options: ServerOptions,
+    log: Logger
+  ) throws(ServerError) {
+    let quota = PeerQuota(PeerBounds(options.limits))
+    let (loops, threads) = try Self.startLoops(runtime, quota, options)
+    let control: AcceptorControl
+    do throws(ServerError) {
+      (control, acceptor) = try Self.startAcceptor(listener, loops, quota, log)
+    } catch {
+      Self.end(loops, threads)
+      throw error
     }
-    hashKey = options.hashKey
-    self.engine = engine
-    self.census = census
-    loops = parts.loops
-    loopThreads = parts.threads
-    acceptorControl = parts.control
-    acceptor = parts.acceptor
+    acceptorControl = control
+    self.quota = quota
+    self.loops = loops
+    loopThreads = threads
   }
 
-  private typealias Parts = (
-    loops: [LoopHandle], threads: [Thread], control: AcceptorControl, acceptor: Thread
-  )
-
-  /// Starts the threads; where one cannot be, none is left.
-  private static func start(
-    _ listener: consuming ListeningSocket, _ settings: DaemonSettings, _ options: ServerOptions,
-    census: Census, log: Logger, work: () -> Workplace
-  ) throws(ServerError) -> Parts {
+  private static func startLoops(_ runtime: Runtime, _ quota: PeerQuota, _ options: ServerOptions)
+    throws(ServerError) -> ([LoopHandle], [Thread])
+  {
     var loops: [LoopHandle] = []
     var threads: [Thread] = []
     do throws(SystemError) {
       for number in 0..<options.workers {
         let handle = try LoopHandle()
-        var loop = try EventLoop(
-          handle, census: census, deadlines: EventLoop.Deadlines(settings.limits),
-          spin: settings.spin.count, queueBytes: settings.limits.queueBytes, work: work())
-        loops.append(handle)
+        var loop = try EventLoop(runtime, handle, quota: quota, LoopSettings(options))
         try threads.append(Thread(named: "limitd-loop-\(number)") { loop.run() })
+        loops.append(handle)
       }
-      let control = try AcceptorControl()
-      var accepting = try Acceptor(
-        listener, control: control, loops: loops, census: census, log: log)
-      let acceptor = try Thread(named: "limitd-accept") { accepting.run() }
-      return (loops, threads, control, acceptor)
     } catch {
       end(loops, threads)
-      throw .system(doing: "start serving", error)
+      throw .system(doing: "start an event loop", error)
+    }
+    return (loops, threads)
+  }
+
+  private static func startAcceptor(
+    _ listener: consuming ListeningSocket, _ loops: [LoopHandle], _ quota: PeerQuota, _ log: Logger
+  ) throws(ServerError) -> (AcceptorControl, Thread) {
+    let control = try doing("start accepting") { () throws(SystemError) in try AcceptorControl() }
+    try listener.listen()
+    var accepting = try Acceptor(listener, control: control, loops: loops, quota: quota, log: log)
+    do throws(SystemError) {
+      return (control, try Thread(named: "limitd-accept") { accepting.run() })
+    } catch {
+      throw .system(doing: "start accepting", error)
     }
   }
 
@@ -117,62 +101,33 @@ public struct Server: ~Copyable {
     for thread in threads { thread.join() }
   }
 
-  /// Takes over the limits, tenants and access rules of another file. Every connection goes on;
-  /// every request that is read after this returns is decided by the new rules, on the same
-  /// buckets.
-  ///
-  /// - Throws: a `ServerError` that concerns the file; nothing has changed then.
-  public func reload(_ file: PolicyFile) throws(ServerError) {
-    let rulebook = try Rulebook(file, hashKey: hashKey)
-    for loop in loops { loop.send(.rulebook(rulebook)) }
-    for loop in loops {
-      // Acquiring: pairs with the loop's releasing store, after which it holds only the new one.
-      // Ends because a turn of a loop is bounded.
-      while loop.generation.load(ordering: .acquiring) != rulebook.generation { usleep(100) }
-    }
-  }
-
-  /// Frees what is as if never used, if anything was decided since the last time. Call it every few
-  /// seconds.
-  public mutating func keepUp() {
-    let decisionCount = self.decisionCount
-    guard decisionCount != sweptAt else { return }
-    sweptAt = decisionCount
-    engine.sweep(at: Instant.now())
-  }
-
   /// Processors that this process may use, 1 ... 64: how many loops are of use.
-  public static var processorCount: Int { min(Int(limitd_processor_count()), 64) }
+  package static var processorCount: Int { min(Int(limitd_processor_count()), 64) }
 
-  /// Queries decided since the start.
-  public var decisionCount: UInt64 {
-    loops.reduce(0) { $0 &+ $1.decisionCount.load(ordering: .relaxed) }
+  /// Whether every loop has come round since this was last asked. Ask again after a time that a
+  /// loop must not be stuck for.
+  package func isAlive() -> Bool {
+    // Each is asked, whatever the others answer.
+    loops.map { $0.isAlive() }.allSatisfy { $0 }
   }
-
-  public var connectionCount: Int { census.total }
 
   /// Stops accepting, answers what was received, closes every connection. Returns within 2 s.
-  public consuming func stop() {
+  package consuming func stop() {
     acceptorControl.stop()
     acceptor.join()
     Self.end(loops, loopThreads)
   }
 }
 
-extension Engine.Configuration {
-  init(_ table: DaemonSettings.Table) {
-    self.init()
-    keySlots = table.keySlots
-    tenantSlots = table.tenantSlots
-    tenantsMax = table.tenants
-    keysPerTenantLimit = table.keysPerTenant
-  }
-}
-
-extension EventLoop.Deadlines {
-  init(_ limits: DaemonSettings.Limits) {
-    hello = limits.helloTimeout.count
-    frame = limits.frameTimeout.count
-    stall = limits.stallTimeout.count
+extension LoopSettings {
+  init(_ options: ServerOptions) {
+    session = SessionLimits(options.limits, isClockSettable: options.isClockSettable)
+    deadlines = Deadlines()
+    deadlines.hello = options.limits.helloTimeout.count
+    deadlines.frame = options.limits.frameTimeout.count
+    deadlines.stall = options.limits.stallTimeout.count
+    spin = options.spin
+    queueBytes = options.limits.queueBytes
+    daemonVersion = options.version
   }
 }

@@ -1,33 +1,39 @@
-// Why a server does not start, or does not take a new configuration.
+// Why a server does not start.
 
-public import LimitSystem
+package import LimitSystem
+
+/// Calls the system, and says what for where that fails.
+func doing<Value: ~Copyable>(_ what: String, _ call: () throws(SystemError) -> Value)
+  throws(ServerError) -> Value
+{
+  do throws(SystemError) {
+    return try call()
+  } catch {
+    throw .system(doing: what, error)
+  }
+}
 
 /// An operating failure, in words for the person who can put it right.
-public enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// A name in the configuration file that this host does not know.
-  case unknownName(_ path: String, _ line: Int, _ column: Int, _ what: String)
+package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Another daemon serves the socket.
   case alreadyServed(path: String)
   /// What stands at the socket's path is no socket of a dead daemon.
   case inTheWay(path: String)
+  /// A file that the daemon needs is a link or no file.
+  case notAFile(path: String)
   /// A system call failed.
   case system(doing: String, SystemError)
 
-  public var description: String {
+  package var description: String {
     switch self {
-    case .unknownName(let path, let line, let column, let what):
-      "\(path):\(line):\(column): \(what)"
     case .alreadyServed(let path):
       "another daemon is serving \(path); stop it first, or give this one another --socket"
     case .inTheWay(let path):
-      "\(path) is there and is not a socket; move it away, or give another --socket"
+      "\(path) is there and is not the socket of a limitd that is gone; move it away, or give "
+        + "another --socket"
+    case .notAFile(let path):
+      "\(path) is a link or something else that is not a file; remove it"
     case .system(let doing, let error): "cannot \(doing): \(error)"
     }
-  }
-
-  /// Whether the configuration is at fault, not the host's state.
-  public var isConfiguration: Bool {
-    if case .unknownName = self { return true }
-    return false
   }
 }

@@ -16,10 +16,20 @@ package struct Descriptor: ~Copyable, Sendable {
   deinit { close(number) }
 }
 
-/// What became of a read or a write on a socket that does not block.
+/// What became of a write on a socket that does not block.
 package enum Transfer {
   /// That many bytes.
   case bytes(Int)
+  case wouldBlock
+  /// The peer is gone.
+  case ended
+}
+
+/// What became of a read on a stream socket that does not block.
+package enum Reception {
+  /// That many bytes, and whether there may be more: a stream that gives less than it was asked for
+  /// has no more (epoll(7)).
+  case bytes(Int, mayHaveMore: Bool)
   case wouldBlock
   /// The peer is gone, or writes no more.
   case ended
@@ -28,9 +38,10 @@ package enum Transfer {
 extension Descriptor {
   /// Receives what is there, at most the memory's size.
 
-  package borrowing func receive(into memory: UnsafeMutableRawBufferPointer) -> Transfer {
-    let count = retrying { recv(number, memory.baseAddress, memory.count, 0) }
-    if count > 0 { return .bytes(count) }
+  package borrowing func receive(into memory: UnsafeMutableRawBufferPointer) -> Reception {
+    var hasMore: Int32 = 0
+    let count = retrying { limitd_receive(number, memory.baseAddress, memory.count, &hasMore) }
+    if count > 0 { return .bytes(count, mayHaveMore: count == memory.count || hasMore != 0) }
     return count < 0 && errno == EAGAIN ? .wouldBlock : .ended
   }
 

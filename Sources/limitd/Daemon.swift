@@ -1,128 +1,181 @@
-// The daemon's life: start, signals, upkeep, end. One thread, the process's first.
+// The daemon's life, in phases, on the process's first thread:
+//
+//     load    the policy file and the flags                      (Limitd)
+//     open    directories, hash key, memory, socket: all that can fail, before there is a thread
+//     start   threads: log, upkeep, loops; then peers may connect
+//     serve   signals, time and commands, until one asks for the end
+//     stop    what was received is answered; then the process ends, whatever else goes on
 
-import ArgumentParser
-import Glibc
 import LimitEngine
 import LimitPolicy
 import LimitProtocol
+import LimitRuntime
 import LimitServer
+import LimitStore
+import LimitSystem
 import Logging
 
-/// One run of limitd.
-struct Daemon {
-  /// How often the engine frees what is as if never used.
-  private static let upkeepSeconds = 5
+/// What one run of limitd is given.
+struct DaemonConfiguration: Sendable {
+  var file: PolicyFile
+  var isClockSettable: Bool
+  /// Reads the policy file anew, for reloads.
+  var read: @Sendable () throws(PolicyFileError) -> PolicyFile
+}
 
-  private let file: PolicyFile
-  private let isClockSettable: Bool
-  private let read: () throws(PolicyFileError) -> PolicyFile
+/// Everything that a start needs from the host, open. Nothing has a thread yet.
+struct OpenedDaemon: ~Copyable {
+  private let configuration: DaemonConfiguration
   private let log: Logger
+  private let runtime: Runtime
+  private let listener: ListeningSocket
+  private let dispatcher: Dispatcher
+  private let commands: CommandQueue
 
-  /// - Parameter read: reads the policy file anew, for reloads.
-  init(
-    _ file: PolicyFile, isClockSettable: Bool,
-    reading read: @escaping () throws(PolicyFileError) -> PolicyFile
-  ) {
-    self.file = file
-    self.isClockSettable = isClockSettable
-    self.read = read
-    let level = file.daemon.logLevel
-    LoggingSystem.bootstrap { _ in StandardErrorLog(level: level) }
-    log = Logger(label: "limitd")
+  /// Opens everything; the socket last, so that nobody finds it before there is a daemon.
+  ///
+  /// - Throws: what is wrong, in words for the person who can put it right: `UnknownNameError` where
+  ///   the policy file is at fault, else `StoreError`, `ServerError` or `SystemError`. Nothing is
+  ///   left behind.
+  init(_ given: DaemonConfiguration, _ log: Logger) throws {
+    var configuration = given
+    let settings = configuration.file.daemon
+    try DescriptorLimit.fit(&configuration.file.daemon.limits, log)
+    let key = try Self.hashKey(settings, log)
+    let rulebook = try Rulebook(configuration.file, hashKey: key)
+    let engine = try Self.engine(Engine.Configuration(settings.table), hashKey: key)
+    let commands = try CommandQueue()
+    let dispatcher = try Dispatcher(commands)
+    if let directory = settings.socket.path.directoryOfPath {
+      try Directory.make(
+        directory, mode: 0o755, purpose: "the socket's directory",
+        remedy: "run: install -d -o limitd \(directory), or give another --socket")
+    }
+    let listener = try ListeningSocket(settings.socket)
+    runtime = Runtime(engine, rulebook, hashKey: key)
+    self.commands = commands
+    self.dispatcher = dispatcher
+    self.listener = listener
+    self.configuration = configuration
+    self.log = log
   }
 
-  /// Says what only this host can know to be wrong with a file, and ends with 78 then.
-  static func check(_ file: PolicyFile) throws {
-    do throws(ServerError) {
-      try Server.check(file)
-    } catch {
-      StandardError.write("\(error)\n")
-      throw ExitCode(EX_CONFIG)
-    }
+  /// An engine in memory that ends with the process.
+  private static func engine(_ sizes: Engine.Configuration, hashKey: HashKey) throws -> Engine {
+    let memory = try TableMemory.allocate(byteCount: Engine.byteCount(sizes))
+    let now = Instant(nanoseconds: Clock.bootNanoseconds())
+    let region = EngineRegion(
+      formatting: memory, for: sizes, hashKey: hashKey, at: now, release: TableMemory.release)
+    return try Engine(sizes, in: region, at: now)
   }
 
-  func run() throws {
-    for warning in file.warnings { log.warning("\(warning)") }
-    // Before any thread is made: threads take over this mask, and this thread takes the signals.
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&signals, signal) }
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
-    signal(SIGPIPE, SIG_IGN)
-
-    var options = ServerOptions(
-      hashKey: HashKeyFile.key(in: file.daemon.stateDirectory, log: log),
-      workers: file.daemon.workers ?? Server.processorCount, version: Release.version)
-    options.isClockSettable = isClockSettable
-    let server: Server
-    do throws(ServerError) {
-      server = try Server(file, options, log: log)
-    } catch {
-      log.critical("\(error)")
-      throw ExitCode(error.isConfiguration ? EX_CONFIG : 1)
+  private static func hashKey(_ settings: DaemonSettings, _ log: Logger) throws -> HashKey {
+    let directory = settings.stateDirectory
+    try Directory.make(
+      directory, mode: 0o700, purpose: "the state directory",
+      remedy: "run: install -d -m 700 -o limitd \(directory), or give another --state-dir")
+    let (key, origin) = try HashKeyFile.key(in: directory)
+    let path = "\(directory)/hash.key"
+    switch origin {
+    case .kept: break
+    case .exposed:
+      log.warning(
+        "the hash key is open to other users", metadata: ["restrict": "chmod 600 \(path)"])
+    case .made: log.notice("made a hash key", metadata: ["path": "\(path)"])
     }
+    return key
+  }
+
+  /// Starts the threads. When this returns, peers are served.
+  consuming func start() throws -> RunningDaemon {
+    let (configuration, log, runtime, commands) = (configuration, log, runtime, commands)
+    let settings = configuration.file.daemon
+    var options = ServerOptions(settings, version: Release.version)
+    options.isClockSettable = configuration.isClockSettable
+    try LogQueue.standardError.start()
+    Reloader.tell(configuration.file.warnings, log)
+    let server = try Server(runtime, listener, options, log: log)
+    let upkeep = Upkeep(
+      runtime, server.quota, Reloader(read: configuration.read, settings: settings, log: log))
+    try upkeep.start()
     log.notice(
       "serving",
       metadata: [
-        "version": "\(Release.version)", "socket": "\(file.daemon.socket.path)",
-        "workers": "\(options.workers)", "policies": "\(file.policyNames.count)",
-        "tenants": "\(file.tenantNames.count)",
+        "version": "\(Release.version)", "socket": "\(settings.socket.path)",
+        "workers": "\(options.workers)", "policies": "\(configuration.file.policyNames.count)",
+        "tenants": "\(configuration.file.tenantNames.count)",
       ])
-    serve(server, until: &signals)
+    return RunningDaemon(
+      server: server, runtime: runtime, upkeep: upkeep, dispatcher: dispatcher,
+      commands: commands, log: log)
+  }
+}
+
+/// A daemon that serves.
+struct RunningDaemon: ~Copyable {
+  /// How often the engine frees what is as if never used, in ticks of the dispatcher.
+  private static let ticksPerSweep = 5
+
+  private let server: Server
+  private let runtime: Runtime
+  private let upkeep: Upkeep
+  private var dispatcher: Dispatcher
+  /// How other threads ask for a reload or the end.
+  let commands: CommandQueue
+  private let log: Logger
+
+  fileprivate init(
+    server: consuming Server, runtime: Runtime, upkeep: Upkeep, dispatcher: consuming Dispatcher,
+    commands: CommandQueue, log: Logger
+  ) {
+    self.server = server
+    self.runtime = runtime
+    self.upkeep = upkeep
+    self.dispatcher = dispatcher
+    self.commands = commands
+    self.log = log
   }
 
-  /// Takes signals until one asks for the end.
-  private func serve(_ server: consuming Server, until signals: inout sigset_t) {
-    var pause = timespec(tv_sec: Self.upkeepSeconds, tv_nsec: 0)
+  /// Takes what happens until something asks for the end. Nothing here takes long.
+  mutating func serve() {
+    var ticks = 0
     while true {
-      let signal = sigtimedwait(&signals, nil, &pause)
-      switch signal {
-      case SIGHUP: reload(server)
-      case SIGTERM, SIGINT:
-        log.notice("stopping", metadata: ["decisions": "\(server.decisionCount)"])
-        server.stop()
-        log.notice("stopped")
-        return
-      default: server.keepUp()
+      switch dispatcher.next() {
+      case .stop: return
+      case .reload(let tell): upkeep.reload(tell)
+      case .tick:
+        ticks += 1
+        if ticks.isMultiple(of: Self.ticksPerSweep) { upkeep.sweep() }
       }
     }
   }
 
-  private func reload(_ server: borrowing Server) {
-    let new: PolicyFile
-    do throws(PolicyFileError) {
-      new = try read()
-    } catch {
-      for diagnostic in error.diagnostics { log.error("\(diagnostic)") }
-      log.error("not reloaded: the file has errors; the rules before are still in force")
-      return
-    }
-    do throws(ServerError) {
-      try server.reload(new)
-    } catch {
-      log.error("\(error)")
-      log.error("not reloaded; the rules before are still in force")
-      return
-    }
-    for warning in new.warnings { log.warning("\(warning)") }
-    for name in restartNames(new.daemon) {
-      log.warning("daemon.\(name) has changed and needs a restart")
-    }
-    log.notice(
-      "reloaded",
-      metadata: ["policies": "\(new.policyNames.count)", "tenants": "\(new.tenantNames.count)"])
+  /// Answers what was received, and closes every connection. Returns within 2 s; the process is
+  /// to end then, since a reload may still be under way.
+  consuming func stop() {
+    log.notice("stopping", metadata: ["decisions": "\(runtime.decisionCount)"])
+    upkeep.abandon()
+    let log = log
+    server.stop()
+    log.notice("stopped")
+    LogQueue.standardError.flush()
   }
+}
 
-  /// The settings that differ from those in force and cannot change while the daemon runs.
-  private func restartNames(_ new: DaemonSettings) -> [String] {
-    let old = file.daemon
-    let differences = [
-      ("socket", new.socket != old.socket), ("admin-socket", new.adminSocket != old.adminSocket),
-      ("state-dir", new.stateDirectory != old.stateDirectory),
-      ("workers", new.workers != old.workers), ("spin", new.spin != old.spin),
-      ("log-level", new.logLevel != old.logLevel), ("table", new.table != old.table),
-      ("limits", new.limits != old.limits),
-    ]
-    return differences.filter(\.1).map(\.0)
+extension Engine.Configuration {
+  init(_ table: DaemonSettings.Table) {
+    self.init()
+    keySlots = table.keySlots
+    tenantSlots = table.tenantSlots
+    tenantsMax = table.tenants
+    keysPerTenantLimit = table.keysPerTenant
+  }
+}
+
+extension String {
+  /// What a path leads through; `nil` for one that names a file of the working directory.
+  fileprivate var directoryOfPath: String? {
+    guard let slash = lastIndex(of: "/") else { return nil }
+    return slash == startIndex ? "/" : String(self[..<slash])
   }
 }

@@ -5,6 +5,8 @@ import Glibc
 import LimitEngine
 import LimitPolicy
 import LimitProtocol
+import LimitRuntime
+import Logging
 
 @main struct Limitd: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -88,18 +90,47 @@ import LimitProtocol
       throw ExitCode(EX_CONFIG)
     }
     if checkConfig {
-      for warning in file.warnings { StandardError.write("\(warning)\n") }
-      // A name that this host does not know is found only here, not by `limitctl config check`.
-      try Daemon.check(file)
-      print("\(file.path): good")
-      return
+      try check(file)
+    } else {
+      try serve(file)
     }
-    try Daemon(file, isClockSettable: traceClock, reading: load).run()
+  }
+
+  private func check(_ file: PolicyFile) throws {
+    for warning in file.warnings { StandardError.write("\(warning)\n") }
+    do throws(UnknownNameError) {
+      // A name that this host does not know is found only here, not by `limitctl config check`.
+      _ = try Rulebook(file, hashKey: HashKey(low: 0, high: 0))
+    } catch {
+      StandardError.write("\(error)\n")
+      throw ExitCode(EX_CONFIG)
+    }
+    print("\(file.path): good")
+  }
+
+  private func serve(_ file: PolicyFile) throws {
+    let (level, throttle) = (file.daemon.logLevel, LogThrottle())
+    LoggingSystem.bootstrap { _ in StandardErrorLog(level: level, throttle) }
+    let log = Logger(label: "limitd")
+    let configuration = DaemonConfiguration(
+      file: file, isClockSettable: traceClock, read: { () throws(PolicyFileError) in try load() })
+    do {
+      var daemon = try OpenedDaemon(configuration, log).start()
+      daemon.serve()
+      daemon.stop()
+    } catch {
+      LogQueue.standardError.writeNow()
+      StandardError.write("limitd: \(error)\n")
+      _exit(error is UnknownNameError ? EX_CONFIG : EXIT_FAILURE)
+    }
+    // Not exit(3): what still goes on in other threads must not be waited for, nor see its
+    // memory go.
+    _exit(EXIT_SUCCESS)
   }
 
   /// The file, with what the flags say instead.
   private func load() throws(PolicyFileError) -> PolicyFile {
-    var file = try PolicyFile.load(path: config)
+    var file = try PolicyFile.load(path: config, isRegular: true)
     if let socket { file.daemon.socket.path = socket }
     if let adminSocket { file.daemon.adminSocket.path = adminSocket }
     if let stateDir { file.daemon.stateDirectory = stateDir }

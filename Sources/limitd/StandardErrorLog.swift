@@ -1,25 +1,25 @@
 // Log lines on standard error, for journald or for a person.
 
 import Glibc
+import LimitEngine
 import LimitPolicy
+import LimitSystem
 import Logging
 
-/// Standard error, a whole line per write, so that lines of several threads do not mix.
-enum StandardError {
-  static func write(_ text: String) {
-    var text = text
-    text.withUTF8 { bytes in _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
-  }
-}
-
-/// A log handler. Where standard error is the journal, lines begin with the level as
-/// sd-daemon(3) has it (`<3>`); elsewhere with the time and the level's name.
+/// A log handler: lines go to a queue, and lines of one kind only so often, so that logging costs
+/// nobody any time. What varies stands in metadata; the message alone is the kind.
+///
+/// Where standard error is the journal, lines begin with the level as sd-daemon(3) has it (`<3>`);
+/// elsewhere with the time and the level's name.
 struct StandardErrorLog: LogHandler {
   var metadata: Logger.Metadata = [:]
   var logLevel: Logger.Level
   private let isJournal: Bool
+  private let throttle: LogThrottle
 
-  init(level: DaemonSettings.LogLevel) {
+  /// - Parameter throttle: shared by the handlers of a process.
+  init(level: DaemonSettings.LogLevel, _ throttle: LogThrottle) {
+    self.throttle = throttle
     logLevel = Logger.Level(rawValue: level.rawValue) ?? .info
     isJournal = Self.isJournal()
   }
@@ -30,10 +30,28 @@ struct StandardErrorLog: LogHandler {
   }
 
   func log(event: LogEvent) {
-    let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
-    let fields = all.sorted { $0.key < $1.key }.map { " \($0)=\($1)" }.joined()
+    let message = "\(event.message)"
+    guard let suppressed = throttle.admit(message, at: Clock.bootNanoseconds()) else { return }
+    var all = metadata.merging(event.metadata ?? [:]) { _, new in new }
+    if suppressed > 0 { all["suppressed"] = "\(suppressed)" }
+    let fields = all.sorted { $0.key < $1.key }.map { " \($0)=\(Self.shown($1))" }.joined()
     let start = isJournal ? "<\(event.level.priority)>" : "\(Self.time()) \(event.level.rawValue): "
-    StandardError.write("\(start)\(event.message)\(fields)\n")
+    LogQueue.standardError.add("\(start)\(Self.escaped(message))\(fields)\n")
+  }
+
+  /// A value as it stands in a line: in quotes where it has spaces.
+  private static func shown(_ value: Logger.Metadata.Value) -> String {
+    let text = escaped("\(value)")
+    return text.contains(" ") ? "\"\(text)\"" : text
+  }
+
+  /// Without what could begin another line or move a terminal's cursor.
+  private static func escaped(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: \.isInvisibleControl) else { return text }
+    return text.unicodeScalars.map {
+      $0.isInvisibleControl ? $0.escaped(asASCII: true) : String($0)
+    }
+    .joined()
   }
 
   /// systemd names the device and the inode of the stream that it reads (systemd.exec(5)).

@@ -99,7 +99,7 @@ private let daemonKeys =
         + "keys-per-tenant, found '5'",
       "28: daemon, limits: expected a mapping of connections, connections-per-uid, "
         + "hello-timeout, frame-timeout, stall-timeout, frame-bytes, batch-items, queue-bytes, "
-        + "key-bytes, handles and permits, found a list"
+        + "key-bytes, handles, permits, memory-bytes and memory-bytes-per-uid, found a list"
     )
     expect(
       "{table: {key-slots: [], keys-per-tenant: ~}}",

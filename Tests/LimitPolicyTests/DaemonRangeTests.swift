@@ -32,7 +32,7 @@ struct CountRange: Sendable, CustomTestStringConvertible {
     },
     CountRange("limits", "frame-bytes", range: 1024...1_048_576) { $0.limits.frameBytes },
     CountRange("limits", "batch-items", range: 1...4096) { $0.limits.batchItems },
-    CountRange("limits", "queue-bytes", range: 4000...64_000_000) { $0.limits.queueBytes },
+    CountRange("limits", "queue-bytes", range: 16_384...64_000_000) { $0.limits.queueBytes },
     CountRange("limits", "key-bytes", range: 1...8192) { $0.limits.keyBytes },
     CountRange("limits", "handles", range: 1...65_535) { $0.limits.handles },
     CountRange("limits", "permits", range: 1...65_535) { $0.limits.permits },

@@ -75,7 +75,7 @@ let daemonExample =
     #expect(settings.limits.stallTimeout == 5 * .second)
     #expect(settings.limits.frameBytes == 65_536)
     #expect(settings.limits.batchItems == 1024)
-    #expect(settings.limits.queueBytes == 1_048_576)
+    #expect(settings.limits.queueBytes == 131_072)
     #expect(settings.limits.keyBytes == 1024)
     #expect(settings.limits.handles == 1024)
     #expect(settings.limits.permits == 1024)

@@ -7,11 +7,17 @@
 #define LIMITD_CLINUX_H
 
 #include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 // accept(2): as accept4(2), with both flags set that a server wants.
 extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
@@ -47,8 +53,43 @@ static inline int limitd_epoll_control(int epoll, int operation, int descriptor,
   return epoll_ctl(epoll, operation, descriptor, &event);
 }
 
+// recvmsg(2) of a stream's bytes. `has_more` is set where the read ended early because descriptors
+// came with the bytes (unix(7)), which the kernel closes, since nobody asked for them: then more may
+// be there although fewer bytes came than there was room for.
+static inline ssize_t limitd_receive(int socket, void *memory, size_t size, int *has_more) {
+  struct iovec place = {.iov_base = memory, .iov_len = size};
+  struct msghdr message = {.msg_iov = &place, .msg_iovlen = 1};
+  ssize_t count = recvmsg(socket, &message, 0);
+  *has_more = (message.msg_flags & MSG_CTRUNC) != 0;
+  return count;
+}
+
+// signalfd(2): blocked signals as something to read; returns the signal's number, or -1.
+static inline int limitd_signal_descriptor(const sigset_t *signals) {
+  return signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static inline int limitd_take_signal(int descriptor) {
+  struct signalfd_siginfo info;
+  return read(descriptor, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : -1;
+}
+
 // MSG_NOSIGNAL: a peer that is gone is an error of the call, not a signal to the process.
 static const int limitd_send_without_signal = MSG_NOSIGNAL;
+
+// getrlimit(2): raises the soft limit of open files to the hard one, which is what a server does
+// that does not use select(2). Returns the soft limit that then holds, or -1.
+static inline long limitd_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
+  rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) < 0) limit.rlim_cur = before;
+  return limit.rlim_cur > 0x7FFFFFFF ? 0x7FFFFFFF : (long)limit.rlim_cur;
+}
+
+// malloc_trim(3): gives memory that was freed back to the system.
+static inline void limitd_trim_memory(void) { malloc_trim(0); }
 
 // sched_getaffinity(2): how many processors this process may use; at least 1.
 extern int sched_getaffinity(int process, unsigned long size, void *mask);
@@ -63,6 +104,10 @@ static inline int limitd_processor_count(void) {
 
 // pthread_setname_np(3): at most 15 bytes.
 extern int pthread_setname_np(unsigned long thread, const char *name);
+
+// open(2) and fchownat(2), of a file that is named by a descriptor of itself.
+static const int limitd_open_path = 010000000 /* O_PATH */;
+static const int limitd_empty_path = 0x1000 /* AT_EMPTY_PATH */;
 
 static const uint32_t limitd_epoll_in = EPOLLIN;
 static const uint32_t limitd_epoll_out = EPOLLOUT;

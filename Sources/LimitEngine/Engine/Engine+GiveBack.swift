@@ -80,7 +80,7 @@ public struct Permit: ~Copyable, @unchecked Sendable {
 
   private var holds: (Hold?, Hold?, Hold?, Hold?) = (nil, nil, nil, nil)
   /// How many concurrency limits the permit holds units of, 0 ... 4.
-  private(set) var count = 0
+  public private(set) var count = 0
 
   init() {}
 

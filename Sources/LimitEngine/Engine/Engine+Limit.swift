@@ -150,10 +150,11 @@ extension Engine {
     }
     let scope = rule.pointee.scope.rawValue + level
     let tenant =
-      scope == Scope.key.rawValue ? directory.number(of: query.tenant.fingerprint) : .none
+      scope == Scope.global.rawValue ? .none : directory.number(of: query.tenant.fingerprint)
     let inserted = table(scope).pointee.insert(
       Self.identity(rule, query, level: level),
-      owner: Owner(tenant: tenant, limit: rule.pointee.limit), charged: site.next, now: now,
+      owner: Owner(tenant: tenant, limit: registry.number(of: rule.pointee.seed)),
+      charged: site.next, now: now,
       fresh: { rule.pointee.unusedState(at: $0) })
     switch inserted {
     case .inserted(let slot):

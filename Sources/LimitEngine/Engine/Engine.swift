@@ -18,14 +18,14 @@ import Synchronization
 /// in time, and one that was already freed admits to a reading that is late by s at most what comes
 /// back in s.
 public final class Engine: Sendable {
-  /// How large the tables are. Memory is 32 bytes per slot, allocated at start.
+  /// How large the tables are. Memory is 32 bytes per slot, taken at start.
   public struct Configuration: Sendable {
     /// Slots for buckets of scope `key`: plan for 1.25 times the live keys.
     public var keySlots = 1 << 20
     /// Slots for buckets of scope `tenant`, and for the tenants' overflow: plan for 1.25 times
     /// the tenants times the limits that they meet.
     public var tenantSlots = 1 << 17
-    /// How many tenants may have key buckets; 16 bytes each.
+    /// How many tenants may have key buckets; 32 bytes each.
     public var tenantsMax = 1 << 16
     /// How many key buckets one tenant may have live; more are charged to the tenant's own
     /// overflow bucket. A quarter of the table unless set.
@@ -37,28 +37,47 @@ public final class Engine: Sendable {
   }
 
   /// Twice the buckets that a policy set can have: never full.
-  private static let globalSlots = 4 * PolicySetBuilder.limitsMax
+  static let globalSlots = 4 * PolicySetBuilder.limitsMax
 
-  private let storages: EngineStorage
+  /// What was found in a region that had been used before; `nil` in a fresh one.
+  public let recovery: Recovery?
 
-  /// - Parameter keyStorage: memory for the key buckets in place of the engine's own, such as
-  ///   huge pages; its size then stands for `keySlots`.
+  let storages: EngineStorage
+
+  /// An engine in memory of its own, which ends with it. The clock is what the first decision says.
   public convenience init(_ configuration: Configuration = Configuration()) {
-    self.init(configuration, keyStorage: SlotStorage(slots: configuration.keySlots))
+    let region = EngineRegion(for: configuration)
+    self.init(EngineStorage(region, keysPerTenantMax: configuration.keysPerTenantMax))
   }
 
-  /// As above, with the key buckets in memory that the caller made, such as huge pages: all
-  /// zero, aligned to 128 bytes, in place of `keySlots`. `release` gets it back at the end.
+  /// An engine in a region that outlives it. Where another has used the region, goes on with
+  /// everything that it decided (`recover`).
+  ///
+  /// - Parameter now: the engine's clock, which is the one that the region was used with.
+  /// - Precondition: the region has the sizes of `configuration`.
+  /// - Throws: `RegionError.clockWentBack`; the region is given back unchanged.
   public convenience init(
-    _ configuration: Configuration, keyMemory: UnsafeMutableRawBufferPointer,
-    release: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void
-  ) { self.init(configuration, keyStorage: SlotStorage(adopting: keyMemory, release: release)) }
+    _ configuration: Configuration, in region: consuming EngineRegion, at now: Instant
+  ) throws(RegionError) {
+    precondition(
+      region.layout == RegionLayout(configuration), "a region of other sizes is copied from")
+    try self.init(
+      region, keysPerTenantMax: configuration.keysPerTenantMax, recoveringAt: now)
+  }
 
-  private init(_ configuration: Configuration, keyStorage: consuming SlotStorage) {
-    storages = EngineStorage(
-      keys: keyStorage, tenants: SlotStorage(slots: configuration.tenantSlots),
-      globals: SlotStorage(slots: Self.globalSlots), tenantsMax: configuration.tenantsMax,
-      keysPerTenantMax: configuration.keysPerTenantMax)
+  /// As above, whatever the region's sizes are.
+  convenience init(
+    _ region: consuming EngineRegion, keysPerTenantMax: Int, recoveringAt now: Instant
+  ) throws(RegionError) {
+    let isFresh = region.isFresh
+    let storages = EngineStorage(region, keysPerTenantMax: keysPerTenantMax)
+    let recovery = isFresh ? nil : try storages.recover(at: now)
+    self.init(storages, recovery: recovery)
+  }
+
+  private init(_ storages: consuming EngineStorage, recovery: Recovery? = nil) {
+    self.storages = storages
+    self.recovery = recovery
   }
 
   /// The table that holds the buckets of the scope with this raw value.
@@ -67,6 +86,7 @@ public final class Engine: Sendable {
   }
 
   @inline(__always) var directory: TenantDirectory { storages.directory }
+  var registry: LimitRegistry { storages.registry }
 
   // MARK: Upkeep
 
@@ -76,14 +96,17 @@ public final class Engine: Sendable {
   /// O(slots), about 5 ms per million; any thread.
   /// - Returns: how many slots were freed.
   @discardableResult public func sweep(at now: Instant) -> Int {
-    if isPastHorizon(now) { passHorizon(to: now) }
-    let freed = sweepTables(at: now)
+    let horizon = storages.horizon
+    let sweep = Sweep(at: now, horizon: horizon)
+    var freed = 0
+    if horizon != 0 {
+      for scope in Scope.allCases {
+        // Stopped: another thread has swept at a much later reading.
+        guard table(scope.rawValue).pointee.sweep(sweep, freed: &freed) else { return freed }
+      }
+    }
     storages.moveHorizon(toAfter: now)
     return freed
-  }
-
-  private func sweepTables(at now: Instant) -> Int {
-    Scope.allCases.reduce(0) { $0 + table($1.rawValue).pointee.sweep(at: now) }
   }
 
   /// Whether `now` lies so long after the last sweep that ticks, which count modulo 208 days,
@@ -92,21 +115,12 @@ public final class Engine: Sendable {
     now.nanoseconds >= storages.horizon
   }
 
-  /// Sweeps at steps short enough for every tick to be read rightly, until `now` is near. After
-  /// four steps nothing but held permits can be left, so that the rest may be skipped. Happens
-  /// where nobody called `sweep` for 26 days, such as on a machine that slept.
+  /// Sweeps, so that every tick is read rightly at `now`. Happens where nobody called `sweep` for 26
+  /// days, such as on a machine that slept.
+  ///
+  /// One turn, unless another thread meanwhile swept at a reading more than 26 days before `now`.
   @inline(never) func passHorizon(to now: Instant) {
-    var steps = 0
-    while isPastHorizon(now) {
-      if steps == 4 {
-        storages.moveHorizon(toAfter: now)
-      } else {
-        let step = Instant(nanoseconds: storages.horizon)
-        _ = sweepTables(at: step)
-        storages.moveHorizon(toAfter: step)
-      }
-      steps += 1
-    }
+    while isPastHorizon(now) { sweep(at: now) }
   }
 
   /// Slots and live buckets of one table. `live` counts buckets that no sweep has freed yet.
@@ -122,6 +136,11 @@ public final class Engine: Sendable {
 
   /// Bytes that the counters of one table take besides its slots.
   public static var countersBytes: Int { Shards.wordCount * 8 }
+
+  /// Bytes of the region that an engine of these sizes needs.
+  public static func byteCount(_ configuration: Configuration) -> Int {
+    RegionLayout(configuration).byteCount
+  }
 
   /// How many key buckets the tenant has live.
   public func liveKeys(of tenant: Tenant) -> Int { directory.liveCount(of: tenant.fingerprint) }

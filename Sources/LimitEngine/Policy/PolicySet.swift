@@ -133,7 +133,12 @@ public final class PolicySet: @unchecked Sendable {
   }
 
   @inline(__always) func rule(for limit: LimitIndex, of tenant: Tenant) -> UnsafePointer<Rule> {
-    let number = rows[Int(tenant.row) &* width &+ Int(limit.rawValue)]
+    rule(for: limit, ofRow: tenant.row)
+  }
+
+  /// - Parameter row: of settings; 0 for those that the limit was defined with.
+  @inline(__always) func rule(for limit: LimitIndex, ofRow row: UInt32) -> UnsafePointer<Rule> {
+    let number = rows[Int(row) &* width &+ Int(limit.rawValue)]
     return UnsafePointer(rules + Int(number))
   }
 }

@@ -190,14 +190,14 @@ extension BucketTable {
 
   // MARK: Counting
 
-  private func bucket(of slot: Slot) -> UInt64 { UInt64((slot.base - words) / Slot.wordsPerBucket) }
+  func bucket(of slot: Slot) -> UInt64 { UInt64((slot.base - words) / Slot.wordsPerBucket) }
 
-  private func countArrival(of owner: Owner, inBucket bucket: UInt64) {
+  func countArrival(of owner: Owner, inBucket bucket: UInt64) {
     shards.countArrival(inBucket: bucket)
     directory?.countArrival(of: owner.tenant)
   }
 
-  private func countDeparture(of owner: Owner, inBucket bucket: UInt64) {
+  func countDeparture(of owner: Owner, inBucket bucket: UInt64) {
     shards.countDeparture(inBucket: bucket)
     directory?.countDeparture(of: owner.tenant)
   }

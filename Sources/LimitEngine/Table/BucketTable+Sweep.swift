@@ -1,49 +1,115 @@
 // Freeing slots whose bucket is dead, so that counts of live buckets are true and inserts find
-// empty slots. Nothing depends on it for correctness: inserts take dead slots themselves.
+// empty slots. Nothing depends on it for correctness but one thing: ticks count modulo 208 days, so
+// words must not grow old unswept (`Engine.passHorizon`).
 
 import Synchronization
+
+/// At what instant slots are judged, and how long that judgement holds.
+///
+/// Words are read rightly as long as their ticks lie less than 104 days from `now`. A word in the
+/// table was live at the last sweep, and was stored before the horizon of its time; its tick lies at
+/// most 62 days after it was stored. So, with the horizon 26 days after a sweep:
+///
+/// - up to 89 days after the last sweep, every tick is compared rightly;
+/// - later, every window is out of view, and every concurrency limit that holds nothing is dead.
+///
+/// A sweep that is slow goes on while others decide at later readings. Their words may lie so far
+/// ahead that they seem to lie behind. But they are stored only after a horizon beyond them was set:
+/// so the horizon is read after each word, and where it has moved too far, the sweep is over.
+struct Sweep {
+  let now: Instant
+  private let horizon: UInt64
+  /// Whether all that was stored before the horizon that this sweep found has left view.
+  private let isAllOutOfView: Bool
+
+  /// Since a sweep: 26 days of decisions, two of the longest windows, and a day for rounding.
+  private static let viewMax = Horizon.distance + 63 * Nanoseconds.day.count
+  /// From `now` to the horizon: 39 days, with 62 more for a window's expiry.
+  private static let aheadMax = Horizon.distance + Horizon.distance / 2
+
+  /// - Parameter horizon: as it was read before any word is.
+  init(at now: Instant, horizon: UInt64) {
+    self.now = now
+    self.horizon = horizon
+    // The horizon lies one distance after the sweep that set it.
+    let viewed = horizon + (Self.viewMax - Horizon.distance)
+    isAllOutOfView = now.nanoseconds > viewed
+  }
+
+  /// Whether a word that was read just before may be one that this sweep would misread.
+  ///
+  /// Relaxed, after the acquire that read the word: whoever stored that word had read a horizon
+  /// beyond its reading before, and this reads that one or a later one.
+  func isOver(_ horizonWord: UnsafeMutablePointer<Word>) -> Bool {
+    let seen = horizonWord.pointee.load(ordering: .relaxed)
+    return isAllOutOfView ? seen != horizon : seen > now.nanoseconds + Self.aheadMax
+  }
+
+  /// Whether the bucket with this word is as if never used.
+  func isDead(_ word: StateWord) -> Bool {
+    if isAllOutOfView, word.isLive, Int64(bitPattern: word.rawValue) < 0 {
+      return word.isWindow || word.count == 0
+    }
+    return word.isDead(at: now)
+  }
+}
 
 extension BucketTable {
   /// Frees the dead slots of the whole table. O(slots); any thread, at any time, also several.
   ///
-  /// - Returns: how many slots were freed.
-  func sweep(at now: Instant) -> Int {
-    (0..<bucketCount).reduce(0) { $0 + sweep(bucket: $1, at: now) }
+  /// - Parameter freed: counts the slots that were freed.
+  /// - Returns: whether the sweep came to its end (`Sweep.isOver`).
+  func sweep(_ sweep: Sweep, freed: inout Int) -> Bool {
+    for bucket in 0..<bucketCount {
+      guard self.sweep(bucket: bucket, sweep, freed: &freed) else { return false }
+    }
+    return true
   }
 
   /// Frees dead slots of the next few buckets, from where the last such call left off, until one
   /// was freed: what a tenant that has come to its cap may wait for.
   func sweepSome(at now: Instant) {
-    for _ in 0..<min(32, bucketCount) {
+    let sweep = Sweep(at: now, horizon: counters.pointee.horizon.pointee.load(ordering: .relaxed))
+    var freed = 0
+    for _ in 0..<min(32, bucketCount) where freed == 0 {
       // Relaxed: where to look next, no more.
       let turn = counters.pointee.hand.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
-      if sweep(bucket: turn % bucketCount, at: now) > 0 { return }
+      _ = self.sweep(bucket: turn % bucketCount, sweep, freed: &freed)
     }
   }
 
-  private func sweep(bucket: UInt64, at now: Instant) -> Int {
-    var freed = 0
+  private func sweep(bucket: UInt64, _ sweep: Sweep, freed: inout Int) -> Bool {
     for lane in 0..<Slot.perBucket {
       let slot = slot(lane, inBucket: bucket)
       let word = slot.loadCurrent()
-      if word.isWindow { renewPrevious(of: slot, current: word) }
-      guard word != .empty, slot.isFree(word, at: now),
-        claim(slot, inBucket: bucket, seen: word, at: now) != nil
+      guard !sweep.isOver(counters.pointee.horizon) else { return false }
+      renew(slot, word, at: sweep.now)
+      guard word != .empty, sweep.isDead(word), slot.loadOwner().tallest < sweep.now.nanoseconds,
+        claim(slot, inBucket: bucket, seen: word, at: sweep.now) != nil
       else { continue }
       // The words of this owner lie before now, and the next one's must not.
-      slot.abandon(floor: now.nanoseconds)
+      slot.abandon(floor: sweep.now.nanoseconds)
       freed += 1
     }
-    return freed
+    return true
   }
 
-  /// Replaces a `previous` that counts no more by one that counts nothing, so that its tick does
-  /// not grow old until it seems to lie ahead.
-  private func renewPrevious(of slot: Slot, current word: StateWord) {
-    guard let previous = slot.loadPrevious(while: word), previous.isWindow,
-      previous.tick.distance(after: word.tick) < 0
-    else { return }
-    // If it fails, another thread has published, which renews it as well.
-    _ = slot.exchangePrevious(previous, with: .window(expiry: word.tick, count: 0))
+  /// Keeps what lives on from growing so old that it seems to lie ahead: a `previous` that counts
+  /// no more, and permits that are held for months.
+  private func renew(_ slot: Slot, _ word: StateWord, at now: Instant) {
+    guard Int64(bitPattern: word.rawValue) < 0, word.isLive else { return }
+    if word.isWindow {
+      guard let previous = slot.loadPrevious(while: word), previous.isWindow,
+        previous.tick.distance(after: word.tick) < 0
+      else { return }
+      // If it fails, another thread has published, which renews it as well.
+      _ = slot.exchangePrevious(previous, with: .window(expiry: word.tick, count: 0))
+    } else if word.count > 0 {
+      let today = Tick(containing: now.nanoseconds)
+      let age = today.distance(after: word.tick)
+      guard age > Int64(Horizon.distance >> Tick.shift) else { return }
+      // If it fails, a permit was taken, which renews it, or returned: the next sweep looks again.
+      _ = slot.exchangeCurrent(word, with: .concurrency(since: today, held: word.count))
+    }
   }
 }

@@ -10,17 +10,25 @@ import CIntrinsics
 import Synchronization
 
 /// Where a bucket is to be found: made from a fingerprint and a limit's seed.
+///
+/// The tag is all there is, and slots keep it: where a bucket may stand follows from what is stored
+/// of it, so that a table can be copied into one of another size. Two buckets are confused only
+/// where 63 bits of a keyed hash agree: among ten million live ones once in 185,000 tables
+/// (docs/decisions/0020-one-region.md).
 struct BucketID: Equatable {
-  /// 63 bits that tell buckets apart.
+  /// 63 bits that tell buckets apart; never 0.
   let tag: UInt64
-  /// 64 bits, independent of the tag, that choose the candidate places.
-  let position: UInt64
 
   @inline(__always) init(_ fingerprint: Fingerprint, seed: Fingerprint) {
     let tag = (fingerprint.low ^ seed.low) & ~Slot.mark
     self.tag = tag == 0 ? 1 : tag
-    position = fingerprint.high ^ seed.high
   }
+
+  /// - Precondition: a tag that was stored: not 0, without the mark.
+  init(tag: UInt64) { self.tag = tag }
+
+  /// What chooses the candidate places: the tag's bits, from the top.
+  @inline(__always) var position: UInt64 { tag << 1 }
 }
 
 /// How a table counts what lives in it.
@@ -31,9 +39,11 @@ struct TableCounters {
   /// Where the next piecemeal sweep begins: counts buckets, wraps. Written by sweepers; publishes
   /// nothing.
   let hand: UnsafeMutablePointer<Word>
+  /// The region's horizon (`RegionHeader`): read by sweeps, to know when they are over.
+  let horizon: UnsafeMutablePointer<Word>
 }
 
-/// A view of a table's memory; copied freely, valid as long as the `SlotStorage` behind it.
+/// A view of a table's memory; copied freely, valid as long as the region behind it.
 struct BucketTable: @unchecked Sendable {
   static let homes = 2
   static let candidates = 16
@@ -43,9 +53,11 @@ struct BucketTable: @unchecked Sendable {
   /// What only taking and freeing slots needs, kept apart so that finding one loads two words.
   let counters: UnsafePointer<TableCounters>
 
-  init(_ storage: borrowing SlotStorage, counters: UnsafePointer<TableCounters>) {
-    words = storage.words
-    bucketCount = UInt64(storage.bucketCount)
+  init(
+    words: UnsafeMutablePointer<Word>, bucketCount: Int, counters: UnsafePointer<TableCounters>
+  ) {
+    self.words = words
+    self.bucketCount = UInt64(bucketCount)
     self.counters = counters
   }
 

@@ -50,4 +50,11 @@ struct Shards: @unchecked Sendable {
           Int64(bitPattern: (words + shard * Self.wordsPerShard).pointee.load(ordering: .relaxed)))
     }
   }
+
+  /// Sets all live counts to zero, to be counted anew. Not while threads decide.
+  func resetCounts() {
+    for shard in 0..<Self.count {
+      (words + shard * Self.wordsPerShard).pointee.store(0, ordering: .relaxed)
+    }
+  }
 }

@@ -1,4 +1,5 @@
-// The memory of a bucket table: where every word lies, and who owns the memory.
+// The memory of a bucket table: where every word lies. The memory itself is the region's
+// (Region/RegionStorage.swift).
 //
 // Four slots share a bucket of 128 bytes, laid out by word rather than by slot, so that finding a
 // key and charging a token bucket touches one cache line; the second line holds what sliding
@@ -82,22 +83,28 @@ extension Slot {
 
 /// Who a slot is counted for, and how far ahead its past words lie.
 ///
-///     63 ─────── 34  33 ── 24  23 ───── 0
-///     tallest word   limit     tenant
+///     63 ─────── 36  35 ── 25   24    23 ───── 0
+///     tallest word   limit     guest  tenant
+///
+/// `limit` is the number of the limit in the region's registry, which no reload changes. `guest` is
+/// set where the bucket is counted among those of tenants that are not named.
 ///
 /// A refund lowers a token bucket's word, so the last word need not be the tallest: `tallest` is at
-/// least every word that was lowered, in 2^33 ns (8.6 s), rounded up. A slot is reused only after
+/// least every word that was lowered, in 2^35 ns (34 s), rounded up. A slot is reused only after
 /// that, too; otherwise a word that a stalled thread still expects could come again.
 struct Owner: Equatable {
   private(set) var rawValue: UInt64
 
-  private static let limitShift: UInt64 = 24
-  private static let tallestShift: UInt64 = 34
+  private static let guestBit: UInt64 = 1 << 24
+  private static let limitShift: UInt64 = 25
+  private static let tallestShift: UInt64 = 36
   /// Nanoseconds per unit of `tallest`, as a shift.
-  private static let unitShift: UInt64 = 33
+  static let unitShift: UInt64 = 35
 
-  init(tenant: TenantNumber, limit: LimitIndex) {
-    rawValue = UInt64(tenant.rawValue) | UInt64(limit.rawValue) << Self.limitShift
+  init(tenant: TenantNumber, limit: LimitNumber, isGuest: Bool = false) {
+    rawValue =
+      UInt64(tenant.rawValue) | UInt64(limit.rawValue) << Self.limitShift
+      | (isGuest ? Self.guestBit : 0)
   }
 
   init(rawValue: UInt64) { self.rawValue = rawValue }
@@ -105,6 +112,14 @@ struct Owner: Equatable {
   var tenant: TenantNumber {
     TenantNumber(
       rawValue: UInt32(truncatingIfNeeded: rawValue & UInt64(TenantNumber.none.rawValue)))
+  }
+
+  var isGuest: Bool { rawValue & Self.guestBit != 0 }
+
+  var limit: LimitNumber {
+    LimitNumber(
+      rawValue: UInt16(
+        truncatingIfNeeded: rawValue >> Self.limitShift & UInt64(LimitNumber.none.rawValue)))
   }
 
   /// The instant, in ns, that no word lies after which was lowered.
@@ -158,52 +173,5 @@ extension Slot {
   func replaceTag(by new: UInt64) {
     let old = tag.pointee.load(ordering: .relaxed) & ~Slot.mark
     _ = tag.pointee.bitwiseXor(old ^ new, ordering: .sequentiallyConsistent)
-  }
-}
-
-/// Zeroed memory for a table's buckets, aligned to them and freed with its owner.
-///
-/// `capacity` slots × 32 bytes, faulted in by being zeroed here: a decision never waits for the
-/// kernel to find a page.
-struct SlotStorage: ~Copyable, @unchecked Sendable {
-  let words: UnsafeMutablePointer<Word>
-  let bucketCount: Int
-  private let release: (@Sendable (UnsafeMutableRawBufferPointer) -> Void)?
-
-  /// Allocates room for at least `slots` slots.
-  init(slots: Int) {
-    bucketCount = max(1, (slots + Slot.perBucket - 1) / Slot.perBucket)
-    let bytes = bucketCount * Slot.wordsPerBucket * 8
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 128)
-    memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-    // Atomic<UInt64> has the layout of UInt64 (asserted by a test), and all zeros is its zero.
-    words = memory.assumingMemoryBound(to: Word.self)
-    release = nil
-  }
-
-  /// Takes memory that somebody else made, such as a mapping: all zero. `release` gets
-  /// it back at the end.
-  ///
-  /// - Precondition: aligned to 128 bytes; a whole number of buckets.
-  init(
-    adopting memory: UnsafeMutableRawBufferPointer,
-    release: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void
-  ) {
-    let bucketBytes = Slot.wordsPerBucket * 8
-    precondition(memory.count >= bucketBytes && memory.count % bucketBytes == 0)
-    precondition(UInt(bitPattern: memory.baseAddress) % 128 == 0)
-    bucketCount = memory.count / bucketBytes
-    words = memory.baseAddress!.assumingMemoryBound(to: Word.self)
-    self.release = release
-  }
-
-  deinit {
-    let raw = UnsafeMutableRawPointer(words)
-    if let release {
-      let bytes = bucketCount * Slot.wordsPerBucket * 8
-      release(UnsafeMutableRawBufferPointer(start: raw, count: bytes))
-    } else {
-      raw.deallocate()
-    }
   }
 }

@@ -117,6 +117,11 @@ struct StateWord: Equatable {
   /// The floor that `previous` holds while a slot has no bucket, in ns; 0 where there is none.
   var floor: UInt64 { Int64(bitPattern: rawValue) > 0 ? rawValue - 1 : 0 }
 
+  /// A concurrency limit's word, or that of a slot that is being filled.
+  var isConcurrencyKind: Bool { rawValue & Self.kindMask == Self.concurrencyKind }
+
+  var isConcurrency: Bool { isConcurrencyKind && isLive }
+
   @inline(__always) var isWindow: Bool { rawValue & Self.kindMask == Self.windowKind }
 
   /// A window's expiry, or the tick since which a concurrency bucket has been there.

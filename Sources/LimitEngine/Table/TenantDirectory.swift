@@ -17,7 +17,9 @@ struct TenantNumber: Equatable {
 /// | word | legal values | written by | publishes |
 /// |---|---|---|---|
 /// | tenant | 0: free; otherwise the tenant's fingerprint (low half), for good | the first thread to need it | nothing |
+/// | rest | 0: not yet stored; otherwise the high half | whoever finds the tenant and 0 here | nothing |
 /// | live | 0 ... the cap, and at most one more per thread at work | whoever promotes or claims a slot, after it did | nothing |
+/// | reserved | 0 | nobody | nothing |
 struct TenantDirectory: @unchecked Sendable {
   /// How far a tenant's place may lie from where its hash points.
   private static let reach = 64
@@ -26,7 +28,11 @@ struct TenantDirectory: @unchecked Sendable {
   private let capacity: UInt64
   let keysPerTenantMax: UInt64
 
-  /// - Parameter words: `2 × capacity` zeroed words that outlive this view.
+  private static let wordsPerPlace = 4
+
+  static func wordCount(places: Int) -> Int { places * wordsPerPlace }
+
+  /// - Parameter words: `wordCount(places: capacity)` words that outlive this view.
   init(words: UnsafeMutablePointer<Word>, capacity: Int, keysPerTenantMax: Int) {
     precondition(capacity < TenantNumber.none.rawValue, "at most 16,777,214 tenants have keys")
     self.words = words
@@ -48,7 +54,7 @@ struct TenantDirectory: @unchecked Sendable {
     var place = tenant.high.multipliedFullWidth(by: capacity).high
     for _ in 0..<Self.reach {
       // Relaxed: the word is its own whole message; a number refers to nothing else.
-      let seen = (words + Int(2 * place)).pointee.load(ordering: .relaxed)
+      let seen = (words + Self.wordsPerPlace * Int(place)).pointee.load(ordering: .relaxed)
       if seen == Self.identity(tenant) { return .known(TenantNumber(rawValue: UInt32(place))) }
       if seen == 0 { return .free(place) }
       place = place + 1 == capacity ? 0 : place + 1
@@ -61,10 +67,12 @@ struct TenantDirectory: @unchecked Sendable {
   func number(of tenant: Fingerprint) -> TenantNumber {
     while true {
       switch find(tenant) {
-      case .known(let number): return number
+      case .known(let number):
+        rememberRest(of: tenant, at: number)
+        return number
       case .none: return .none
       case .free(let place):
-        _ = (words + Int(2 * place)).pointee.compareExchange(
+        _ = (words + Self.wordsPerPlace * Int(place)).pointee.compareExchange(
           expected: 0, desired: Self.identity(tenant), ordering: .relaxed)
       }
     }
@@ -86,7 +94,35 @@ struct TenantDirectory: @unchecked Sendable {
   }
 
   private func live(_ tenant: TenantNumber) -> UnsafeMutablePointer<Word> {
-    words + (2 * Int(tenant.rawValue) + 1)
+    words + (Self.wordsPerPlace * Int(tenant.rawValue) + 2)
+  }
+
+  // MARK: Back from a number
+
+  private func rest(_ tenant: TenantNumber) -> UnsafeMutablePointer<Word> {
+    words + (Self.wordsPerPlace * Int(tenant.rawValue) + 1)
+  }
+
+  /// Everybody stores the same, so no order is needed.
+  private func rememberRest(of tenant: Fingerprint, at number: TenantNumber) {
+    let rest = rest(number)
+    guard rest.pointee.load(ordering: .relaxed) == 0 else { return }
+    rest.pointee.store(tenant.high, ordering: .relaxed)
+  }
+
+  /// The tenant of that number; `nil` where there is none, or where it was only just entered.
+  func fingerprint(of number: TenantNumber) -> Fingerprint? {
+    guard number.rawValue < capacity else { return nil }
+    let low = (words + Self.wordsPerPlace * Int(number.rawValue)).pointee.load(ordering: .relaxed)
+    let high = rest(number).pointee.load(ordering: .relaxed)
+    return low == 0 || high == 0 ? nil : Fingerprint(low: low, high: high)
+  }
+
+  /// Sets all live counts to zero, to be counted anew. Not while threads decide.
+  func resetCounts() {
+    for place in 0..<capacity {
+      live(TenantNumber(rawValue: UInt32(place))).pointee.store(0, ordering: .relaxed)
+    }
   }
 
   func countArrival(of tenant: TenantNumber) {

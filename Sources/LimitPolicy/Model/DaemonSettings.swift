@@ -57,9 +57,14 @@ public struct DaemonSettings: Equatable, Sendable {
     public var frameBytes = 65_536
     /// Queries in one request: 1 to 4096; default 1024.
     public var batchItems = 1024
-    /// Bytes of replies that are queued for a peer before its requests wait: 4000 to 64,000,000;
-    /// default 1,048,576.
-    public var queueBytes = 1_048_576
+    /// Bytes of replies that are made ready for a peer at once; what its socket does not take of
+    /// them is kept, and its further requests wait: 16,384 to 64,000,000; default 131,072.
+    public var queueBytes = 131_072
+    /// Bytes that all connections together may make the daemon hold: 1,000,000 to 2^40; default
+    /// 2^28 (256 MiB). A sixteenth is set aside for root and the daemon's own user.
+    public var memoryBytes = 1 << 28
+    /// Of these, what the connections of one user may: 100,000 to 2^40; default 2^26 (64 MiB).
+    public var memoryBytesPerUser = 1 << 26
     /// The longest key, in bytes: 1 to 8192; default 1024.
     public var keyBytes = 1024
     /// Handles of one connection: 1 to 65,535; default 1024.
@@ -71,18 +76,18 @@ public struct DaemonSettings: Equatable, Sendable {
   }
 
   /// What a peer may do.
-  public struct Roles: OptionSet, Hashable, Sendable {
+  @frozen public struct Roles: OptionSet, Hashable, Sendable, BitwiseCopyable {
     public let rawValue: UInt8
-    public init(rawValue: UInt8) { self.rawValue = rawValue }
+    @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Ask for decisions.
-    public static let query = Roles(rawValue: 1)
+    @inlinable public static var query: Roles { Roles(rawValue: 1) }
     /// Give back what a decision took.
-    public static let settle = Roles(rawValue: 2)
+    @inlinable public static var settle: Roles { Roles(rawValue: 2) }
     /// Read figures and states.
-    public static let observe = Roles(rawValue: 4)
+    @inlinable public static var observe: Roles { Roles(rawValue: 4) }
     /// Reload, drain and reset.
-    public static let administer = Roles(rawValue: 8)
+    @inlinable public static var administer: Roles { Roles(rawValue: 8) }
   }
 
   /// What a user, or the members of a group, may do.

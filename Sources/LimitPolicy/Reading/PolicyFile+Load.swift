@@ -8,8 +8,13 @@ extension PolicyFile {
   /// Reads and checks a file of at most `bytesMax` bytes.
   ///
   /// Throws all errors of the file together, a file that cannot be read included.
-  public static func load(path: String) throws(PolicyFileError) -> PolicyFile {
-    switch readBytes(of: path) {
+  ///
+  /// - Parameter isRegular: whether anything but a regular file is refused. A pipe may keep its
+  ///   reader for ever, so who must not wait asks for this.
+  public static func load(path: String, isRegular: Bool = false)
+    throws(PolicyFileError) -> PolicyFile
+  {
+    switch readBytes(of: path, isRegular: isRegular) {
     case .success(let bytes): return try parse(bytes, path: path)
     case .failure(let problem): throw PolicyFileError(problem, path: path)
     }
@@ -123,19 +128,22 @@ private func firstInvalidUTF8(in buffer: UnsafeBufferPointer<UInt8>) -> Int? {
 }
 
 /// All bytes of a file, a pipe included, up to one more than `bytesMax`.
-private func readBytes(of path: String) -> Result<[UInt8], YAMLProblem> {
-  func failure() -> Result<[UInt8], YAMLProblem> {
+private func readBytes(of path: String, isRegular: Bool) -> Result<[UInt8], YAMLProblem> {
+  func failure(_ why: String = String(cString: strerror(errno))) -> Result<[UInt8], YAMLProblem> {
     .failure(
       YAMLProblem(
         position: .start,
-        message: "the file cannot be read: \(String(cString: strerror(errno))); "
-          + "name a policy file that can"
+        message: "the file cannot be read: \(why); name a policy file that can"
       )
     )
   }
-  let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (isRegular ? O_NONBLOCK : 0))
   guard descriptor >= 0 else { return failure() }
   defer { close(descriptor) }
+  var status = stat()
+  if isRegular, fstat(descriptor, &status) != 0 || status.st_mode & S_IFMT != S_IFREG {
+    return failure("It is not a regular file")
+  }
   var bytes: [UInt8] = []
   var chunk = [UInt8](repeating: 0, count: 1 << 20)
   while bytes.count <= PolicyFile.bytesMax {

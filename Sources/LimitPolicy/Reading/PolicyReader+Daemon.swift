@@ -33,6 +33,8 @@ private enum LimitsKey: String, CaseIterable {
   case queueBytes = "queue-bytes"
   case keyBytes = "key-bytes"
   case handles, permits
+  case memoryBytes = "memory-bytes"
+  case memoryBytesPerUser = "memory-bytes-per-uid"
 }
 
 extension PolicyReader {
@@ -119,10 +121,13 @@ extension PolicyReader {
       case .stallTimeout: read(entry, soon...(10 * .minute), into: &limits.stallTimeout, subject)
       case .frameBytes: read(entry, 1024...1_048_576, into: &limits.frameBytes, subject)
       case .batchItems: read(entry, 1...4096, into: &limits.batchItems, subject)
-      case .queueBytes: read(entry, 4000...64_000_000, into: &limits.queueBytes, subject)
+      case .queueBytes: read(entry, 16_384...64_000_000, into: &limits.queueBytes, subject)
       case .keyBytes: read(entry, 1...8192, into: &limits.keyBytes, subject)
       case .handles: read(entry, 1...65_535, into: &limits.handles, subject)
       case .permits: read(entry, 1...65_535, into: &limits.permits, subject)
+      case .memoryBytes: read(entry, 1_000_000...1 << 40, into: &limits.memoryBytes, subject)
+      case .memoryBytesPerUser:
+        read(entry, 100_000...1 << 40, into: &limits.memoryBytesPerUser, subject)
       }
     }
     daemon.limits = limits

@@ -17,6 +17,17 @@
     self.key = key
   }
 
+  /// The item at the front of `reader`; `nil` where it ends before.
+  @inlinable @inline(__always) public init?(_ reader: inout WireReader) {
+    guard let word = reader.read(UInt64.self), let length = reader.read(UInt16.self),
+      let key = reader.readBytes(Int(length))
+    else { return nil }
+    self.init(handle: UInt16(truncatingIfNeeded: word), cost: word >> 16, key: key)
+  }
+
+  /// Bytes of the item.
+  @inlinable public var byteCount: Int { Self.overheadByteCount + key.count }
+
   @inlinable @inline(__always) public func encode(into writer: inout WireWriter) {
     precondition(cost <= QueryRequest.costMax && key.count <= 0xFFFF, "an item has its bounds")
     writer.write(UInt64(low: handle, cost: cost))
@@ -25,16 +36,17 @@
   }
 }
 
-/// The body of batch: reads its items one after another.
+/// The start of the body of batch; its items follow, and `BatchItem` reads them.
 @frozen public struct BatchRequest {
-  /// How many items it has.
+  /// How many items it has, at least 1.
   public let count: Int
-  @usableFromInline var reader: WireReader
 
+  /// Bytes of the body before its items.
+  @inlinable public static var countByteCount: Int { 4 }
   /// Bytes of the frame before its items.
-  @inlinable public static var overheadByteCount: Int { 12 }
+  @inlinable public static var overheadByteCount: Int { FrameHeader.byteCount + countByteCount }
 
-  /// Checks the whole body before its first item is read: a batch is decided as a whole or not.
+  /// Checks the whole body before its first item is read: a batch is refused as a whole or not.
   /// O(items).
   public init(_ body: UnsafeRawBufferPointer) throws(ProtocolError) {
     var reader = WireReader(body)
@@ -44,21 +56,10 @@
     guard zero == 0 else { throw .notZero("batch") }
     guard count > 0 else { throw ProtocolError(.malformed, "a batch has at least one item") }
     self.count = Int(count)
-    self.reader = reader
     for _ in 0..<count {
-      guard reader.read(UInt64.self) != nil, let length = reader.read(UInt16.self),
-        reader.readBytes(Int(length)) != nil
-      else { throw .short("batch") }
+      guard BatchItem(&reader) != nil else { throw .short("batch") }
     }
     guard reader.count == 0 else { throw .long("batch") }
-  }
-
-  /// The next item, `nil` at the end.
-  @inlinable @inline(__always) public mutating func next() -> BatchItem? {
-    guard let word = reader.read(UInt64.self), let length = reader.read(UInt16.self),
-      let key = reader.readBytes(Int(length))
-    else { return nil }
-    return BatchItem(handle: UInt16(truncatingIfNeeded: word), cost: word >> 16, key: key)
   }
 
   /// Writes the start of a frame; the items follow.

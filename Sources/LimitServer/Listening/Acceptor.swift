@@ -3,11 +3,12 @@
 import CLinux
 import Glibc
 import LimitProtocol
+import LimitRuntime
 import LimitSystem
 import Logging
 import Synchronization
 
-/// Accepts until it is told to stop; then takes what the kernel has queued, and closes the socket.
+/// Accepts until it is told to stop; then takes what the kernel has queued, and ends.
 struct Acceptor: ~Copyable {
   private enum Token: UInt64 { case listener = 1, wakeUp = 2 }
 
@@ -19,23 +20,26 @@ struct Acceptor: ~Copyable {
   private let listener: ListeningSocket
   private let control: AcceptorControl
   private let loops: [LoopHandle]
-  private let census: Census
+  private let quota: PeerQuota
   private let log: Logger
   private let poller: Poller
   private var isPaused = false
 
   init(
     _ listener: consuming ListeningSocket, control: AcceptorControl, loops: [LoopHandle],
-    census: Census, log: Logger
-  ) throws(SystemError) {
-    let poller = try Poller()
-    try poller.add(listener.descriptor, .input, token: Token.listener.rawValue)
-    try poller.add(control.wakeUp.descriptor, .input, token: Token.wakeUp.rawValue)
+    quota: PeerQuota, log: Logger
+  ) throws(ServerError) {
+    let poller = try doing("start accepting") { () throws(SystemError) in
+      let poller = try Poller()
+      try poller.add(listener.descriptor, .input, token: Token.listener.rawValue)
+      try poller.add(control.wakeUp.descriptor, .input, token: Token.wakeUp.rawValue)
+      return poller
+    }
     self.poller = poller
     self.listener = listener
     self.control = control
     self.loops = loops
-    self.census = census
+    self.quota = quota
     self.log = log
   }
 
@@ -43,20 +47,23 @@ struct Acceptor: ~Copyable {
     while true {
       let count = poller.wait(milliseconds: isPaused ? Self.pauseMilliseconds : -1)
       for place in 0..<count where poller.event(place).token == Token.wakeUp.rawValue {
-        // Who connected before the stop is served like anyone else.
-        while acceptSome() {}
+        takeQueued()
         return
       }
       if isPaused { resume() }
-      _ = acceptSome()
+      _ = accept(atMost: Self.turnMax)
     }
   }
 
-  /// Accepts a few connections.
+  /// Who connected before the stop is served like anyone else. Who goes on connecting is not waited
+  /// for: no more are taken than the kernel can have queued.
+  private mutating func takeQueued() { _ = accept(atMost: Int(ListeningSocket.backlog) + 1) }
+
+  /// Accepts connections.
   ///
   /// - Returns: whether there may be more at once.
-  private mutating func acceptSome() -> Bool {
-    for _ in 0..<Self.turnMax {
+  private mutating func accept(atMost max: Int) -> Bool {
+    for _ in 0..<max {
       let socket = limitd_accept(listener.descriptor)
       guard socket < 0 else {
         admit(socket)
@@ -79,7 +86,9 @@ struct Acceptor: ~Copyable {
     guard !isPaused else { return }
     isPaused = true
     poller.change(listener.descriptor, [], token: Token.listener.rawValue)
-    log.warning("accepting is paused: \(error)", metadata: ["connections": "\(census.total)"])
+    log.warning(
+      "accepting is paused",
+      metadata: ["error": "\(error)", "connections": "\(quota.connectionCount)"])
   }
 
   private mutating func resume() {
@@ -92,8 +101,11 @@ struct Acceptor: ~Copyable {
       close(socket)
       return
     }
-    guard census.enter(peer.userID) else {
-      refuse(socket)
+    let account: UserAccount
+    do throws(PeerQuota.Refusal) {
+      account = try quota.enter(peer.userID)
+    } catch {
+      refuse(socket, peer, error)
       return
     }
     // Relaxed: any order of the counts is good enough for a choice.
@@ -101,18 +113,22 @@ struct Acceptor: ~Copyable {
       $0.connectionCount.load(ordering: .relaxed) < $1.connectionCount.load(ordering: .relaxed)
     }!
     loop.connectionCount.add(1, ordering: .relaxed)
-    loop.send(.connection(descriptor: socket, peer))
+    loop.send(.connection(descriptor: socket, peer, account))
   }
 
-  /// Says that there are too many connections, if the peer can hear it, and closes.
-  private func refuse(_ socket: Int32) {
+  /// Says whose limit is reached, if the peer can hear it, and closes.
+  private func refuse(_ socket: Int32, _ peer: Peer, _ refusal: PeerQuota.Refusal) {
+    let text =
+      switch refusal {
+      case .user(let most): "user \(peer.userID) has \(most) connections, the most that one may"
+      case .all: "the daemon has all the connections that it may; try again later"
+      case .memory: "the connections of user \(peer.userID) hold all the memory that they may"
+      }
+    log.notice("connection refused", metadata: ["uid": "\(peer.userID)", "reason": "\(text)"])
     withUnsafeTemporaryAllocation(byteCount: ErrorReply.byteCountMax, alignment: 8) { memory in
       var writer = WireWriter(memory)
-      ErrorReply(
-        code: ErrorCode.limitReached.rawValue, text: "too many connections; try again later"
-      ).encode(id: 0, into: &writer)
-      _ = send(
-        socket, writer.bytes.baseAddress, writer.count, limitd_send_without_signal)
+      ErrorReply(code: ErrorCode.limitReached.rawValue, text: text).encode(id: 0, into: &writer)
+      _ = send(socket, writer.bytes.baseAddress, writer.count, limitd_send_without_signal)
     }
     close(socket)
   }

@@ -11,30 +11,43 @@ struct ByteStash: ~Copyable {
 
   deinit { memory.deallocate() }
 
-  var isEmpty: Bool { @inline(__always) get { start == end } }
+  @inline(__always) var isEmpty: Bool { start == end }
   var count: Int { end - start }
+  /// Bytes allocated, all of which were reserved.
+  var byteCount: Int { memory.count }
 
   var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[start..<end]) }
 
   /// Replaces what is there, which `bytes` must not point into.
-  mutating func replace(with bytes: UnsafeRawBufferPointer) {
+  ///
+  /// - Parameter account: pays for the memory.
+  /// - Returns: whether there is memory; the stash is empty otherwise.
+  mutating func replace(with bytes: UnsafeRawBufferPointer, _ account: UserAccount) -> Bool {
     start = 0
     end = 0
-    if memory.count < bytes.count || (bytes.isEmpty && memory.count > Self.keptBytes) {
+    let isTooLarge = bytes.count <= Self.keptBytes && memory.count > Self.keptBytes
+    if memory.count < bytes.count || isTooLarge {
       memory.deallocate()
-      memory =
-        bytes.isEmpty
-        ? UnsafeMutableRawBufferPointer(start: nil, count: 0)
-        : .allocate(byteCount: max(Self.keptBytes, bytes.count), alignment: 16)
+      account.giveBack(memory.count)
+      memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+      if !bytes.isEmpty {
+        let needed = max(Self.keptBytes, bytes.count)
+        guard account.reserve(needed) else { return false }
+        memory = .allocate(byteCount: needed, alignment: 16)
+      }
     }
     memory.copyMemory(from: bytes)
     end = bytes.count
+    return true
   }
 
-  mutating func removeFirst(_ count: Int) {
+  mutating func removeFirst(_ count: Int, _ account: UserAccount) {
     start += count
-    if start == end { removeAll() }
+    if start == end { removeAll(account) }
   }
 
-  mutating func removeAll() { replace(with: UnsafeRawBufferPointer(start: nil, count: 0)) }
+  mutating func removeAll(_ account: UserAccount) {
+    // Nothing is reserved for nothing.
+    _ = replace(with: UnsafeRawBufferPointer(start: nil, count: 0), account)
+  }
 }

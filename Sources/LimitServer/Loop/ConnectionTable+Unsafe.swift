@@ -40,16 +40,29 @@ struct ConnectionTable: ~Copyable {
 
   /// The connection, where it is still there.
   @inline(__always) subscript(token: UInt64) -> UnsafeMutablePointer<Connection>? {
-    let place = Int(token >> 32) - 1
+    let place = Self.place(of: token)
     guard place >= 0, place < places.count, places[place].uses == UInt32(truncatingIfNeeded: token)
     else { return nil }
     return places[place].connection
   }
 
+  /// Which place a token names, whoever stands there.
+  @inline(__always) static func place(of token: UInt64) -> Int { Int(token >> 32) - 1 }
+
+  /// - Precondition: a connection stands there.
+  @inline(__always) func connection(at place: Int) -> UnsafeMutablePointer<Connection> {
+    places[place].connection!
+  }
+
+  /// - Precondition: a connection stands there.
+  @inline(__always) func token(at place: Int) -> UInt64 {
+    UInt64(place + 1) << 32 | UInt64(places[place].uses)
+  }
+
   /// Closes and forgets a connection.
   mutating func remove(_ token: UInt64) {
     guard let connection = self[token] else { return }
-    let place = Int(token >> 32) - 1
+    let place = Self.place(of: token)
     connection.deinitialize(count: 1)
     connection.deallocate()
     places[place].connection = nil
@@ -60,7 +73,7 @@ struct ConnectionTable: ~Copyable {
   /// The tokens of all connections.
   var tokens: [UInt64] {
     places.enumerated().compactMap { place, entry in
-      entry.connection == nil ? nil : UInt64(place + 1) << 32 | UInt64(entry.uses)
+      entry.connection == nil ? nil : token(at: place)
     }
   }
 }

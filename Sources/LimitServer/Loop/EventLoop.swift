@@ -1,43 +1,42 @@
 // One event loop: one thread, its connections, and the path from bytes in to bytes out.
 //
-//     epoll ─▶ readable: recv into `input` ─▶ Session.receive ─▶ `output` ─▶ one send
-//                                                                  └─▶ rest: Connection.unsent
+//     epoll ─▶ TurnQueue ─▶ a turn: recv into `input` ─▶ Session.receive ─▶ output ─▶ one send
+//                                                               └─▶ rest: Connection.unsent
 //
 // Everything here runs on the loop's own thread; other threads reach it through its `LoopHandle`.
-// Connections take turns: one read of at most `readBytes` each, so that a busy one delays the
-// others by what that much input takes to decide.
+// A turn costs at most `turnUnits`, so that a busy connection delays others by that much; users
+// take turns before connections do (TurnQueue).
 
-import CLinux
 import Glibc
 import LimitEngine
 import LimitProtocol
+import LimitRuntime
 import LimitSystem
 import Synchronization
 
-/// An event loop. Made and run on its own thread.
+/// An event loop. Made before its thread, run on it.
 struct EventLoop: ~Copyable {
+  /// What the wake-up is called; connections are never called 0.
+  static let wakeUpToken: UInt64 = 0
   /// Most bytes that a connection is read at once.
   static let readBytes = 16_384
-  /// What the wake-up is called; connections are never called 0.
-  private static let wakeUpToken: UInt64 = 0
-
-  /// Times that connections have, in ns.
-  struct Deadlines: Sendable {
-    var hello: UInt64 = 1_000_000_000
-    var frame: UInt64 = 2_000_000_000
-    var stall: UInt64 = 5_000_000_000
-    /// From a stop to the end, whatever peers do.
-    var drain: UInt64 = 1_500_000_000
-  }
+  /// What one turn may cost, in limits looked at: while one user has connections, and while several
+  /// have, some 80 and 25 µs.
+  private static let turnUnits = (alone: 1024, shared: 256)
+  /// What a turn costs besides, in the same unit: its system calls.
+  private static let turnOverheadUnits = 16
+  /// What turns together may cost before the poller is asked again.
+  private static let pollUnits = 256
 
   let handle: LoopHandle
-  let census: Census
+  let worker: Worker
+  let quota: PeerQuota
   let deadlines: Deadlines
   /// How long to poll before going to sleep, in ns; 0 sleeps at once.
   let spin: UInt64
   let poller: Poller
-  var work: Workplace
-  var group = QueryGroup()
+  var turn: Turn
+  var turns = TurnQueue()
   var connections = ConnectionTable()
   /// How many connections have a deadline.
   var waitCount = 0
@@ -50,22 +49,25 @@ struct EventLoop: ~Copyable {
   let output: UnsafeMutableRawBufferPointer
 
   init(
-    _ handle: LoopHandle, census: Census, deadlines: Deadlines, spin: UInt64, queueBytes: Int,
-    work: consuming Workplace
+    _ runtime: Runtime, _ handle: LoopHandle, quota: PeerQuota, _ settings: LoopSettings
   ) throws(SystemError) {
     let poller = try Poller()
     try poller.add(handle.wakeUp.descriptor, .input, token: Self.wakeUpToken)
     self.poller = poller
     self.handle = handle
-    self.census = census
-    self.deadlines = deadlines
-    self.spin = spin
-    // The beginning of a frame, and what one read brings behind it. Where that has to wait for
-    // `unsent`, nothing more is read until it is served.
-    input = .allocate(byteCount: work.limits.frameBytes + Self.readBytes, alignment: 64)
+    self.quota = quota
+    deadlines = settings.deadlines
+    spin = settings.spin
+    // The beginning of a frame, and what one read brings behind it. Frames that wait for their turn
+    // are served before anything more is read.
+    input = .allocate(byteCount: settings.session.frameBytes + Self.readBytes, alignment: 64)
     output = .allocate(
-      byteCount: max(queueBytes, work.limits.outputBytesMin), alignment: 64)
-    self.work = work
+      byteCount: max(settings.queueBytes, Session.outputBytesMin), alignment: 64)
+    let (worker, rulebook) = runtime.register { handle.send(.rulebook($0)) }
+    self.worker = worker
+    turn = Turn(
+      runtime.engine, rulebook, settings.session, daemonVersion: settings.daemonVersion,
+      output: WireWriter(output))
   }
 
   deinit {
@@ -75,19 +77,11 @@ struct EventLoop: ~Copyable {
 
   /// Serves until it is told to stop and every connection is closed.
   mutating func run() {
-    handle.generation.store(work.rulebook.generation, ordering: .releasing)
     while drainDeadline == nil || connections.count > 0 {
-      let count = sleep()
-      for place in 0..<count {
-        let (token, events) = poller.event(place)
-        if token == Self.wakeUpToken {
-          handle.wakeUp.answer()
-        } else {
-          serve(token, events)
-        }
-      }
+      note(eventCount: turns.isEmpty ? sleep() : poller.wait(milliseconds: 0))
+      takeTurns()
       // Relaxed: see the counter.
-      handle.decisionCount.store(group.decisionCount, ordering: .relaxed)
+      worker.decisionCount.store(turn.group.decisionCount, ordering: .relaxed)
       // Between turns no session is at work: here the rules may change.
       for message in handle.take() { open(message) }
       if waitCount > 0 || drainDeadline != nil { endOverdueWaits() }
@@ -107,113 +101,144 @@ struct EventLoop: ~Copyable {
       milliseconds: waitCount > 0 || drainDeadline != nil ? Self.lookMilliseconds : -1)
   }
 
-  private mutating func open(_ message: LoopHandle.Message) {
-    switch message {
-    case .connection(let descriptor, let peer): admit(descriptor, peer)
-    case .rulebook(let rulebook):
-      work.adopt(rulebook)
-      // Releasing: pairs with the acquiring load of whoever waits for the change.
-      handle.generation.store(rulebook.generation, ordering: .releasing)
-    case .stop: drain()
+  /// Queues the connections that the poller reports.
+  @inline(__always) private mutating func note(eventCount: Int) {
+    for number in 0..<eventCount {
+      let (token, events) = poller.event(number)
+      if token == Self.wakeUpToken {
+        handle.wakeUp.answer()
+        handle.answer()
+      } else if let connection = connections[token],
+        connection.pointee.state.reported(events)
+      {
+        turns.add(ConnectionTable.place(of: token))
+      }
     }
   }
 
-  private mutating func admit(_ number: Int32, _ peer: Peer) {
-    guard let socket = try? Descriptor(number) else { return }
-    let token = connections.insert(Connection(socket, Session(peer: peer, in: work)))
-    guard (try? poller.add(number, .input, token: token)) != nil else { return end(token) }
-    guard let connection = connections[token] else { return }
-    begin(.hello, connection, at: Instant.now())
-    if drainDeadline != nil { drain(connection) }
+  /// Gives turns until there is nothing to do, or the poller is to be asked again.
+  @inline(__always) private mutating func takeTurns() {
+    var unitsLeft = Self.pollUnits
+    while unitsLeft > 0, let place = turns.next() {
+      turn.unitsLeft = turns.userCount > 1 ? Self.turnUnits.shared : Self.turnUnits.alone
+      let before = turn.unitsLeft
+      takeTurn(connections.connection(at: place), connections.token(at: place))
+      unitsLeft &-= before &- turn.unitsLeft &+ Self.turnOverheadUnits
+    }
   }
 
   // MARK: One connection's turn
 
-  private mutating func serve(_ token: UInt64, _ events: Poller.Events) {
-    guard let connection = connections[token] else { return }
-    if !connection.pointee.unsent.isEmpty {
-      guard sendUnsent(connection) else { return end(token) }
-      if !connection.pointee.unsent.isEmpty {
-        // The peer is gone for good: it will not read what waits for it.
-        if events.contains(.error) || events.contains(.hangUp) { end(token) }
-        return
+  /// Sends what is unsent; then serves the frames that wait, or else reads once and serves what
+  /// came.
+  @inline(__always) private mutating func takeTurn(
+    _ connection: UnsafeMutablePointer<Connection>, _ token: UInt64
+  ) {
+    turn.now = .now()
+    var outcome = ConnectionState.Outcome()
+    let isWaiting = connection.pointee.state.wait != .nothing
+    if connection.pointee.state.isBlocked {
+      guard let sent = connection.pointee.send(.init(start: nil, count: 0)) else {
+        return end(token)
       }
-      // Its requests have waited for this.
-      begin(.nothing, connection, at: Instant.now())
-      guard respond(to: connection, count: stage(connection)) else { return end(token) }
-    } else {
-      guard read(connection) else { return end(token) }
+      (outcome.hasSent, outcome.isSent) = sent
     }
-    settle(connection, token)
+    if outcome.isSent {
+      guard serve(connection, &outcome) else { return end(token) }
+    } else if connection.pointee.state.hasFrames {
+      outcome.input = .frames
+    }
+    outcome.isGreeted = connection.pointee.session.phase == .ready
+    let action = connection.pointee.state.finish(
+      outcome, at: turn.now.nanoseconds, deadlines)
+    let waits = connection.pointee.state.wait != .nothing
+    if waits != isWaiting { waitCount += waits ? 1 : -1 }
+    obey(action, connection, token)
   }
 
-  /// Reads once, and answers what came.
+  /// Reads, where no frames wait, and answers.
   ///
   /// - Returns: whether the connection is still of use.
-  @inline(__always) private mutating func read(_ connection: UnsafeMutablePointer<Connection>)
-    -> Bool
-  {
-    let staged = stage(connection)
-    let room = UnsafeMutableRawBufferPointer(
-      rebasing: input[staged..<min(input.count, staged + Self.readBytes)])
-    switch connection.pointee.socket.receive(into: room) {
-    case .wouldBlock: return true
-    case .bytes(let count): return respond(to: connection, count: staged + count)
-    case .ended:
-      // What came before the end has been answered; the beginning of a frame never will be.
-      connection.pointee.isEnding = true
-      if drainDeadline != nil { say(.shuttingDown, to: connection) }
-      return true
-    }
-  }
-
-  /// Copies what is unserved to the front of `input`.
-  private func stage(_ connection: UnsafeMutablePointer<Connection>) -> Int {
-    let count = connection.pointee.unserved.count
+  @inline(__always) private mutating func serve(
+    _ connection: UnsafeMutablePointer<Connection>, _ outcome: inout ConnectionState.Outcome
+  ) -> Bool {
+    var count = connection.pointee.unserved.count
     if count > 0 { input.copyMemory(from: connection.pointee.unserved.bytes) }
-    return count
+    if !connection.pointee.state.hasFrames, connection.pointee.state.isReadable {
+      let room = UnsafeMutableRawBufferPointer(
+        rebasing: input[count..<min(input.count, count + Self.readBytes)])
+      switch connection.pointee.socket.receive(into: room) {
+      case .bytes(let read, let mayHaveMore):
+        if !mayHaveMore { connection.pointee.state.isDrained() }
+        count &+= read
+      case .wouldBlock: connection.pointee.state.isDrained()
+      case .ended:
+        // What came before the end has been answered; the beginning of a frame never will be.
+        connection.pointee.state.ends()
+        if drainDeadline != nil { say(.shuttingDown, connection) }
+        return true
+      }
+      // After the input arrived, so that no charge is made in its past.
+      turn.now = .now()
+    }
+    return answer(connection, count: count, &outcome)
   }
 
   /// Serves the first `count` bytes of `input`, sends the replies, and keeps what is left.
   ///
   /// - Returns: whether the connection is still of use.
-  @inline(__always) private mutating func respond(
-    to connection: UnsafeMutablePointer<Connection>, count: Int
+  @inline(__always) private mutating func answer(
+    _ connection: UnsafeMutablePointer<Connection>, count: Int,
+    _ outcome: inout ConnectionState.Outcome
   ) -> Bool {
-    let now = Instant.now()
+    guard count > 0 else { return true }
     var consumed = 0
     var pause = Session.Pause.output
-    while pause == .output, connection.pointee.unsent.isEmpty {
-      var writer = WireWriter(output)
+    while pause == .output, outcome.isSent {
+      turn.output.removeAll()
       let progress = connection.pointee.session.receive(
-        UnsafeRawBufferPointer(rebasing: input[consumed..<count]), at: now, into: &writer,
-        gathering: &group, in: work)
-      consumed += progress.consumed
+        UnsafeRawBufferPointer(rebasing: input[consumed..<count]), &turn)
+      consumed &+= progress.consumed
       pause = progress.pause
-      guard send(writer.bytes, to: connection, at: now) else { return false }
+      guard let sent = connection.pointee.send(turn.output.bytes) else { return false }
+      outcome.isSent = sent.isSent
+      outcome.hasSent = outcome.hasSent || sent.hasSent
     }
-    if pause == .close { connection.pointee.isEnding = true }
-    keep(consumed..<count, of: connection, isServedLater: pause == .output, at: now)
-    return true
+    switch pause {
+    case .close:
+      connection.pointee.state.ends()
+      consumed = count
+    case .input where consumed < count: outcome.input = .partOfFrame(isNew: consumed > 0)
+    case .input: break
+    case .output, .units: if consumed < count { outcome.input = .frames }
+    }
+    return keep(consumed..<count, connection)
   }
 
-  /// Keeps input that is not served yet, and sees to its deadline.
+  /// Keeps input that is not served yet.
+  ///
+  /// - Returns: whether the user has the memory.
   @inline(__always) private mutating func keep(
-    _ rest: Range<Int>, of connection: UnsafeMutablePointer<Connection>, isServedLater: Bool,
-    at now: Instant
+    _ rest: Range<Int>, _ connection: UnsafeMutablePointer<Connection>
+  ) -> Bool {
+    if rest.isEmpty && connection.pointee.unserved.isEmpty { return true }
+    return connection.pointee.unserved.replace(
+      with: UnsafeRawBufferPointer(rebasing: input[rest]), connection.pointee.session.account)
+  }
+
+  @inline(__always) private mutating func obey(
+    _ action: ConnectionState.Action, _ connection: UnsafeMutablePointer<Connection>,
+    _ token: UInt64
   ) {
-    if rest.isEmpty || connection.pointee.isEnding {
-      if !connection.pointee.unserved.isEmpty { connection.pointee.unserved.removeAll() }
-      let wait = connection.pointee.wait
-      if wait == .frame || wait == .hello { begin(.nothing, connection, at: now) }
-    } else {
-      connection.pointee.unserved.replace(with: UnsafeRawBufferPointer(rebasing: input[rest]))
-      // A frame that goes on keeps the deadline that it began with; one that is whole already
-      // waits for its peer to read, which has a deadline of its own.
-      let isNew = rest.lowerBound > 0 || connection.pointee.wait != .frame
-      if isNew, !isServedLater, connection.pointee.wait != .stall {
-        begin(.frame, connection, at: now)
-      }
+    switch action {
+    case .close: return end(token)
+    case .queue: turns.add(ConnectionTable.place(of: token))
+    case .rest, .awaitRoom: break
     }
+    let interest = action == .awaitRoom ? Connection.writing : Connection.reading
+    guard connection.pointee.interest != interest else { return }
+    connection.pointee.interest = interest
+    // Reports at once what holds already, so that no change in between is missed.
+    poller.change(connection.pointee.socket.number, interest, token: token)
   }
 }

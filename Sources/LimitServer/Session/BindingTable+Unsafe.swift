@@ -1,22 +1,27 @@
 // The handles of one connection. One thread uses a table.
 
 import Glibc
-import LimitEngine
 import LimitProtocol
+import LimitRuntime
 
 /// What a handle stands for: names, and what they mean under one rulebook.
 struct Binding: BitwiseCopyable {
-  var tenant: Tenant
+  var target: Target
   /// The rulebook that the fields besides the names were looked up in; 0 where the handle is not
   /// bound, or its policy is not in that rulebook.
   var generation: UInt32
-  var tag: UInt32
-  var policy: PolicyIndex
-  var roles: PeerRoles
+  var roles: Roles
   fileprivate var tenantLength: UInt8
   fileprivate var policyLength: UInt8
   /// Tenant, then policy; `nil` where the handle is not bound.
   fileprivate var names: UnsafeMutableRawPointer?
+
+  fileprivate var namesByteCount: Int {
+    names == nil ? 0 : Self.allocated(Int(tenantLength) + Int(policyLength))
+  }
+
+  /// Bytes that an allocation takes of the heap, with what malloc(3) adds.
+  fileprivate static func allocated(_ byteCount: Int) -> Int { (byteCount + 8 + 15) & ~15 }
 }
 
 /// Handles from 0, as many as the client has used. Grows to the next power of two.
@@ -24,6 +29,8 @@ struct BindingTable: ~Copyable {
   private var bindings: UnsafeMutablePointer<Binding>?
   private(set) var count = 0
   private let countMax: Int
+  /// Bytes allocated, all of which were reserved.
+  private(set) var byteCount = 0
 
   init(countMax: Int) { self.countMax = countMax }
 
@@ -52,13 +59,24 @@ struct BindingTable: ~Copyable {
 
   /// Binds a handle to names; its meaning is filled in by the caller.
   ///
-  /// - Returns: `nil` where the handle is beyond the connection's.
-  mutating func bind(_ request: BindRequest) -> UnsafeMutablePointer<Binding>? {
+  /// - Parameter account: pays for the memory.
+  /// - Throws: *limit reached*, where the handle is beyond the connection's or the user has no
+  ///   memory left; the handle is as it was then.
+  mutating func bind(_ request: BindRequest, _ account: UserAccount)
+    throws(ProtocolError) -> UnsafeMutablePointer<Binding>
+  {
     let place = Int(request.handle)
-    guard place < countMax else { return nil }
-    if place >= count { grow(toHold: place) }
+    guard place < countMax else {
+      throw ProtocolError(.limitReached, "handles run from 0 to \(countMax - 1) here")
+    }
+    if place >= count { try grow(toHold: place, account) }
     let binding = bindings.unsafelyUnwrapped + place
+    let needed = Binding.allocated(request.tenant.count + request.policy.count)
+    guard account.reserve(needed) else { throw .noMemory }
+    let freed = binding.pointee.namesByteCount
     binding.pointee.names?.deallocate()
+    account.giveBack(freed)
+    byteCount += needed - freed
     let names = UnsafeMutableRawPointer.allocate(
       byteCount: request.tenant.count + request.policy.count, alignment: 1)
     names.copyMemory(from: request.tenant.baseAddress!, byteCount: request.tenant.count)
@@ -71,10 +89,13 @@ struct BindingTable: ~Copyable {
     return binding
   }
 
-  private mutating func grow(toHold place: Int) {
+  private mutating func grow(toHold place: Int, _ account: UserAccount) throws(ProtocolError) {
     var grown = max(16, count)
     while grown <= place { grown *= 2 }
     grown = min(grown, countMax)
+    let needed = (grown - count) * MemoryLayout<Binding>.stride
+    guard account.reserve(needed) else { throw .noMemory }
+    byteCount += needed
     let memory = UnsafeMutablePointer<Binding>.allocate(capacity: grown)
     memset(memory, 0, grown * MemoryLayout<Binding>.stride)
     if let bindings {

@@ -28,14 +28,32 @@ struct PermitTable: ~Copyable {
     entries?.deallocate()
   }
 
-  /// Whether `more` permits have a place.
-  func hasRoom(for more: Int) -> Bool { count + more <= countMax }
+  /// Bytes allocated, all of which were reserved.
+  var byteCount: Int { capacity * MemoryLayout<Entry>.stride }
 
-  /// Keeps a permit. Amortised O(1); allocates when more are held than ever before.
+  /// Sees to room for `wanted` permits. Amortised O(1); allocates when more are held than ever
+  /// before.
   ///
+  /// - Parameters:
+  ///   - wanted: at most the table's most.
+  ///   - account: pays for the memory.
+  /// - Returns: whether there is room.
+  mutating func reserve(_ wanted: Int, _ account: UserAccount) -> Bool {
+    guard wanted > capacity else { return true }
+    var grown = max(8, capacity)
+    while grown < wanted { grown *= 2 }
+    grown = min(grown, countMax)
+    guard account.reserve((grown - capacity) * MemoryLayout<Entry>.stride) else { return false }
+    grow(to: grown)
+    return true
+  }
+
+  /// Keeps a permit. O(1).
+  ///
+  /// - Precondition: there is room, which `reserve` saw to.
   /// - Returns: the permit's number, never 0.
   mutating func insert(_ permit: consuming Permit) -> UInt64 {
-    if firstFree < 0 { grow() }
+    precondition(firstFree >= 0, "a place is reserved before a permit is asked for")
     let place = firstFree
     let entry = entries.unsafelyUnwrapped + Int(place)
     firstFree = entry.pointee.next
@@ -72,8 +90,7 @@ struct PermitTable: ~Copyable {
     }
   }
 
-  private mutating func grow() {
-    let grown = min(max(8, 2 * capacity), countMax)
+  private mutating func grow(to grown: Int) {
     let memory = UnsafeMutablePointer<Entry>.allocate(capacity: grown)
     if let entries {
       memory.moveInitialize(from: entries, count: capacity)

@@ -1,125 +1,135 @@
 // Queries: gathered with their memory on its way, then decided together, in order.
 
 import LimitEngine
+import LimitPolicy
 import LimitProtocol
+import LimitRuntime
 
 extension Session {
   /// Adds a query to the group.
   ///
   /// - Precondition: the group is not full.
   @inline(__always) mutating func gather(
-    _ request: QueryRequest, _ kind: PendingQuery.Kind, _ header: FrameHeader,
-    gathering group: inout QueryGroup,
-    in work: borrowing Workplace
+    _ request: QueryRequest, _ kind: PendingQuery.Kind, _ header: FrameHeader, _ turn: inout Turn
   ) throws(ProtocolError) {
-    guard request.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
-    if kind == .acquire, !permits.hasRoom(for: group.acquireCount + 1) {
-      throw ProtocolError(
-        .limitReached, "this connection holds \(work.limits.permits) permits, the most it may")
-    }
-    let target = try resolve(request.subject, for: .query, in: work)
+    guard request.key.count <= turn.limits.keyBytes else { throw .keyTooLong(turn.limits) }
+    let target = try resolve(request.subject, for: .query, turn)
+    if kind == .acquire { try makeRoomForPermit(turn) }
     append(
       target, key: request.key, cost: request.cost, kind, id: header.id,
-      reply: header.operation | Operation.reply, gathering: &group, in: work)
+      reply: header.operation | Operation.reply, &turn)
   }
 
   @inline(__always) private func append(
     _ target: Target, key: UnsafeRawBufferPointer, cost: UInt64, _ kind: PendingQuery.Kind,
-    id: UInt32, reply: UInt8, gathering group: inout QueryGroup,
-    in work: borrowing Workplace
+    id: UInt32, reply: UInt8, _ turn: inout Turn
   ) {
     let query = Query(
       tenant: target.tenant, policy: target.policy, key: target.tenant.fingerprint(ofKey: key),
       cost: cost)
-    work.engine.prefetch(query, under: work.policies)
-    group.append(
-      PendingQuery(
-        query: query, id: id, tag: target.tag, kind: kind, reply: reply))
+    turn.engine.prefetch(query, under: turn.policies)
+    turn.unitsLeft &-= Int(target.limitCount)
+    turn.group.append(
+      PendingQuery(query: query, id: id, tag: target.tag, kind: kind, reply: reply))
+  }
+
+  /// Sees to a place for one more permit than the connection holds and has asked for.
+  @inline(never) private mutating func makeRoomForPermit(
+    _ turn: borrowing Turn
+  ) throws(ProtocolError) {
+    let wanted = permits.count + turn.group.acquireCount + 1
+    guard wanted <= turn.limits.permits else {
+      throw ProtocolError(
+        .limitReached, "this connection holds \(turn.limits.permits) permits, the most it may")
+    }
+    guard permits.reserve(wanted, account) else { throw .noMemory }
   }
 
   /// Decides the gathered queries in order, and writes their replies.
-  ///
-  /// - Precondition: the writer has room for them.
-  @inline(__always) mutating func decideGathered(
-    at now: Instant, into output: inout WireWriter, gathering group: inout QueryGroup,
-    in work: borrowing Workplace
-  ) {
-    if group.count > 0 {
-      decideGroup(
-        at: clock ?? now, &group, into: &output, in: work)
-    }
+  @inline(__always) mutating func decideGathered(_ turn: inout Turn) {
+    if turn.group.count > 0 { decideGroup(at: clock ?? turn.now, &turn) }
   }
 
-  @inline(never) private mutating func decideGroup(
-    at now: Instant, _ group: inout QueryGroup, into output: inout WireWriter,
-    in work: borrowing Workplace
-  ) {
-    let count = group.count
+  @inline(never) private mutating func decideGroup(at now: Instant, _ turn: inout Turn) {
+    let count = turn.group.count
+    var decisionCount = count
     for place in 0..<count {
-      let pending = group[place]
+      let pending = turn.group[place]
       guard let query = pending.pointee.query else {
-        DecisionRecord(notDecided: pending.pointee.error).encode(into: &output)
+        DecisionRecord(notDecided: pending.pointee.error).encode(into: &turn.output)
+        decisionCount &-= 1
         continue
       }
       let decision: Decision
       switch pending.pointee.kind {
-      case .check, .batchItem: decision = work.engine.check(query, under: work.policies, at: now)
-      case .peek: decision = work.engine.peek(query, under: work.policies, at: now)
+      case .check, .batchItem: decision = turn.engine.check(query, under: turn.policies, at: now)
+      case .peek: decision = turn.engine.peek(query, under: turn.policies, at: now)
       case .acquire:
-        acquire(query, pending, at: now, into: &output, in: work)
+        acquire(query, pending, at: now, &turn)
         continue
       }
       let record = DecisionRecord(decision, tag: pending.pointee.tag)
       if pending.pointee.kind == .batchItem {
-        record.encode(into: &output)
+        record.encode(into: &turn.output)
       } else {
         DecisionReply.encode(
           record, permit: nil, operation: pending.pointee.reply, id: pending.pointee.id,
-          into: &output)
+          into: &turn.output)
       }
     }
-    group.decisionCount &+= UInt64(count)
-    group.removeAll()
+    turn.group.decisionCount &+= UInt64(decisionCount)
+    turn.group.removeAll()
   }
 
   @inline(never) private mutating func acquire(
-    _ query: Query, _ pending: UnsafePointer<PendingQuery>, at now: Instant,
-    into output: inout WireWriter, in work: borrowing Workplace
+    _ query: Query, _ pending: UnsafePointer<PendingQuery>, at now: Instant, _ turn: inout Turn
   ) {
-    var acquisition = work.engine.acquire(query, under: work.policies, at: now)
+    var acquisition = turn.engine.acquire(query, under: turn.policies, at: now)
     var number: UInt64 = 0
-    if let permit = acquisition.takePermit() { number = permits.insert(permit) }
+    // One that holds nothing takes no place.
+    if let permit = acquisition.takePermit(), permit.count > 0 { number = permits.insert(permit) }
     DecisionReply.encode(
       DecisionRecord(acquisition.decision, tag: pending.pointee.tag), permit: number,
-      operation: pending.pointee.reply, id: pending.pointee.id, into: &output)
+      operation: pending.pointee.reply, id: pending.pointee.id, into: &turn.output)
   }
 
-  /// Decides a batch and writes its reply.
+  // MARK: Batches
+
+  /// Begins the reply to a batch; its items are gathered from the input.
   ///
-  /// - Precondition: nothing is gathered, and the writer has room for the whole reply.
-  @inline(never) mutating func serveBatch(
-    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
-    into output: inout WireWriter, gathering group: inout QueryGroup,
-    in work: borrowing Workplace
+  /// - Precondition: nothing is gathered.
+  mutating func beginBatch(
+    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ turn: inout Turn
   ) throws(ProtocolError) {
-    var batch = try BatchRequest(body)
-    guard batch.count <= work.limits.batchItems else {
-      throw ProtocolError(.tooLarge, "a batch has at most \(work.limits.batchItems) items here")
+    let batch = try BatchRequest(body)
+    guard batch.count <= turn.limits.batchItems else {
+      throw ProtocolError(.tooLarge, "a batch has at most \(turn.limits.batchItems) items here")
     }
-    BatchReply.encodeStart(count: batch.count, id: header.id, into: &output)
-    while let item = batch.next() {
-      if group.isFull { decideGathered(at: now, into: &output, gathering: &group, in: work) }
-      do throws(ProtocolError) {
-        guard item.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
-        let target = try resolve(.handle(item.handle), for: .query, in: work)
-        append(
-          target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, gathering: &group,
-          in: work)
-      } catch {
-        group.append(.notDecided(error.code))
-      }
+    BatchReply.encodeStart(count: batch.count, id: header.id, into: &turn.output)
+    batchItemsLeft = batch.count
+  }
+
+  /// Adds the item at the front of `input` to the group.
+  ///
+  /// - Precondition: the group is not full, and the item is there, as `beginBatch` has seen.
+  /// - Returns: the item's bytes.
+  @inline(__always) mutating func gatherItem(
+    _ input: UnsafeRawBufferPointer, _ turn: inout Turn
+  ) -> Int {
+    var reader = WireReader(input)
+    guard let item = BatchItem(&reader) else {
+      preconditionFailure("the bytes of a batch stay until it is served")
     }
-    decideGathered(at: now, into: &output, gathering: &group, in: work)
+    batchItemsLeft &-= 1
+    do throws(ProtocolError) {
+      guard item.key.count <= turn.limits.keyBytes else { throw .keyTooLong(turn.limits) }
+      let target = try resolve(.handle(item.handle), for: .query, turn)
+      append(target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, &turn)
+    } catch {
+      turn.unitsLeft &-= 1
+      turn.group.append(.notDecided(error.code))
+    }
+    return item.byteCount
   }
 }
 
@@ -134,22 +144,8 @@ extension ProtocolError {
   @inline(never) static func keyTooLong(_ limits: SessionLimits) -> ProtocolError {
     ProtocolError(.tooLarge, "a key has at most \(limits.keyBytes) bytes here")
   }
-}
 
-extension DecisionRecord {
-  /// The engine's decision as it goes on the wire.
-  @inline(__always) init(_ decision: Decision, tag: UInt32) {
-    self.init(
-      outcome: DecisionOutcome(rawValue: decision.outcome.rawValue),
-      reason: DecisionReason(rawValue: decision.reason.rawValue),
-      flags: DecisionFlags(rawValue: decision.flags.rawValue), place: decision.place,
-      receipt: WireReceipt(
-        tag: tag, decidedAt: decision.receipt.decidedAt.nanoseconds,
-        charged: decision.receipt.charged, shadow: 0, escalated: decision.receipt.escalated,
-        mac: 0),
-      capacity: decision.capacity, remaining: decision.remaining,
-      retryAfter: decision.outcome != .allow && decision.retryAfter == .zero
-        ? DecisionRecord.noWait : decision.retryAfter.count,
-      resetAfter: decision.resetAfter.count)
+  @inline(never) static var noMemory: ProtocolError {
+    ProtocolError(.limitReached, "this user's connections hold all the memory that they may")
   }
 }

@@ -1,43 +1,31 @@
 // Everything but checks by handle: hello, bind, the other queries, settling, releases.
 
 import LimitEngine
+import LimitPolicy
 import LimitProtocol
+import LimitRuntime
 
 extension Session {
-  /// What a query's subject means under the rulebook in force.
-  struct Target {
-    var tenant: Tenant
-    var policy: PolicyIndex
-    var tag: UInt32
-  }
-
   /// Serves a frame that is no check by handle.
   ///
   /// - Returns: whether the connection goes on.
   @inline(never) mutating func serveOther(
-    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
-    into output: inout WireWriter, gathering group: inout QueryGroup,
-    in work: borrowing Workplace
+    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ turn: inout Turn
   ) throws(ProtocolError) -> Bool {
     let operation = Operation(rawValue: header.operation)
     guard phase == .ready || operation == .hello else {
       throw ProtocolError(.helloExpected, "the first frame of a connection is a hello")
     }
     switch operation {
-    case .check:
-      try gather(QueryRequest(byHandle: body), .check, header, gathering: &group, in: work)
-    case .peek: try gather(QueryRequest(byHandle: body), .peek, header, gathering: &group, in: work)
-    case .acquire:
-      try gather(QueryRequest(byHandle: body), .acquire, header, gathering: &group, in: work)
-    case .checkByName:
-      try gather(QueryRequest(byName: body), .check, header, gathering: &group, in: work)
-    case .peekByName:
-      try gather(QueryRequest(byName: body), .peek, header, gathering: &group, in: work)
-    case .acquireByName:
-      try gather(QueryRequest(byName: body), .acquire, header, gathering: &group, in: work)
+    case .check: try gather(QueryRequest(byHandle: body), .check, header, &turn)
+    case .peek: try gather(QueryRequest(byHandle: body), .peek, header, &turn)
+    case .acquire: try gather(QueryRequest(byHandle: body), .acquire, header, &turn)
+    case .checkByName: try gather(QueryRequest(byName: body), .check, header, &turn)
+    case .peekByName: try gather(QueryRequest(byName: body), .peek, header, &turn)
+    case .acquireByName: try gather(QueryRequest(byName: body), .acquire, header, &turn)
     default:
-      decideGathered(at: now, into: &output, gathering: &group, in: work)
-      try serveAlone(operation, header, body, at: now, into: &output, gathering: &group, in: work)
+      decideGathered(&turn)
+      try serveAlone(operation, header, body, &turn)
     }
     return true
   }
@@ -45,30 +33,22 @@ extension Session {
   /// Serves what is not gathered. Everything before it has been decided.
   private mutating func serveAlone(
     _ operation: Operation?, _ header: FrameHeader, _ body: UnsafeRawBufferPointer,
-    at now: Instant, into output: inout WireWriter, gathering group: inout QueryGroup,
-    in work: borrowing Workplace
+    _ turn: inout Turn
   ) throws(ProtocolError) {
     switch operation {
-    case .hello:
-      try greet(HelloRequest(body), id: header.id, into: &output, in: work)
-      return
-    case .bind:
-      try bind(BindRequest(body), id: header.id, into: &output, in: work)
-      return
-    case .batch:
-      try serveBatch(header, body, at: now, into: &output, gathering: &group, in: work)
-      return
+    case .hello: return try greet(HelloRequest(body), id: header.id, &turn)
+    case .bind: return try bind(BindRequest(body), id: header.id, &turn)
+    case .batch: return try beginBatch(header, body, &turn)
     case .ping: guard body.isEmpty else { throw .long("ping") }
     case .release:
       guard let permit = permits.remove(try NumberRequest.decode(body)) else {
         throw ProtocolError(.unknownPermit, "this connection does not hold that permit")
       }
-      work.engine.release(permit)
+      turn.engine.release(permit)
     case .settle, .settleByName:
-      let request = try SettleRequest(body, isByName: operation == .settleByName)
-      try settle(request, at: now, in: work)
+      try settle(SettleRequest(body, isByName: operation == .settleByName), turn)
     case .setClock:
-      guard work.limits.isClockSettable else { throw .unknownOperation(header) }
+      guard turn.limits.isClockSettable else { throw .unknownOperation(header) }
       let nanoseconds = try NumberRequest.decode(body)
       guard nanoseconds <= Instant.max.nanoseconds else {
         throw ProtocolError(.malformed, "a time is below 2^62 ns")
@@ -76,46 +56,47 @@ extension Session {
       clock = Instant(nanoseconds: nanoseconds)
     default: throw .unknownOperation(header)
     }
-    EmptyFrame.encode(header.operation | Operation.reply, id: header.id, into: &output)
+    turn.unitsLeft &-= 1
+    EmptyFrame.encode(header.operation | Operation.reply, id: header.id, into: &turn.output)
   }
 
   // MARK: Hello
 
   private mutating func greet(
-    _ hello: HelloRequest, id: UInt32, into output: inout WireWriter, in work: borrowing Workplace
+    _ hello: HelloRequest, id: UInt32, _ turn: inout Turn
   ) throws(ProtocolError) {
     guard phase == .awaitingHello else {
       throw ProtocolError(.malformed, "this connection has had its hello")
     }
     guard ProtocolVersion.current.serves(hello.version) else { throw .unsupportedVersion }
     phase = .ready
-    let limits = work.limits
+    let limits = turn.limits
+    turn.unitsLeft &-= Turn.slowRequestUnits
     HelloReply(
       version: .current,
       capabilities: limits.isClockSettable ? HelloReply.canSetClock : 0,
       frameBytesMax: UInt32(limits.frameBytes), batchItemsMax: UInt16(limits.batchItems),
       keyBytesMax: UInt16(limits.keyBytes), handlesMax: UInt16(limits.handles),
-      permitsMax: UInt16(limits.permits), roles: access.anywhere,
-      daemonVersion: work.daemonVersion
-    ).encode(id: id, into: &output)
+      permitsMax: UInt16(limits.permits), roles: PeerRoles(access.anywhere),
+      daemonVersion: turn.daemonVersion
+    ).encode(id: id, into: &turn.output)
   }
 
   // MARK: Handles and names
 
   private mutating func bind(
-    _ request: BindRequest, id: UInt32, into output: inout WireWriter, in work: borrowing Workplace
+    _ request: BindRequest, id: UInt32, _ turn: inout Turn
   ) throws(ProtocolError) {
-    let policies = work.rulebook.policies
+    let policies = turn.rulebook.policies
     let tenant = try policies.tenant(called: request.tenant)
     guard !access.roles(for: tenant).isEmpty else { throw .notPermitted }
     guard tenant.standing != .unknown else {
       throw ProtocolError(.unknownTenant, "no tenant of that name, and no rule for others")
     }
     guard let policy = policies.policy(named: request.policy) else { throw .unknownPolicy }
-    guard let binding = bindings.bind(request) else {
-      throw ProtocolError(.limitReached, "handles run from 0 to \(work.limits.handles - 1) here")
-    }
-    fill(binding, tenant, policy, under: work.rulebook)
+    let binding = try bindings.bind(request, account)
+    turn.unitsLeft &-= Turn.slowRequestUnits
+    fill(binding, tenant, policy, under: turn.rulebook)
     let limits = policies.limits(of: policy).map { index in
       let limit = policies.limits[Int(index.rawValue)]
       return LimitDescription(
@@ -123,73 +104,65 @@ extension Session {
         name: limit.name, unit: limit.unit)
     }
     BindReply(handle: request.handle, tag: policies.tag(of: policy), limits: limits)
-      .encode(id: id, into: &output)
+      .encode(id: id, into: &turn.output)
   }
 
   private func fill(
     _ binding: UnsafeMutablePointer<Binding>, _ tenant: Tenant, _ policy: PolicyIndex,
     under rulebook: Rulebook
   ) {
-    binding.pointee.tenant = tenant
-    binding.pointee.policy = policy
-    binding.pointee.tag = rulebook.policies.tag(of: policy)
+    binding.pointee.target = Target(tenant, policy, in: rulebook.policies)
     binding.pointee.roles = access.roles(for: tenant)
     binding.pointee.generation = rulebook.generation
   }
 
   /// What a request is about, if this peer has `role` there.
   @inline(__always) func resolve(
-    _ subject: QuerySubject, for role: PeerRoles, in work: borrowing Workplace
+    _ subject: QuerySubject, for role: Roles, _ turn: borrowing Turn
   ) throws(ProtocolError) -> Target {
     guard case .handle(let handle) = subject else {
-      return try resolveNames(subject, for: role, in: work)
+      return try resolveNames(subject, for: role, turn)
     }
     guard let binding = bindings[handle] else { throw .unknownHandle(handle) }
-    if binding.pointee.generation != generation {
-      try bindAnew(binding, handle, in: work)
-    }
+    if binding.pointee.generation != generation { try bindAnew(binding, handle, turn) }
     guard binding.pointee.roles.contains(role) else { throw .notPermitted }
-    return Target(
-      tenant: binding.pointee.tenant, policy: binding.pointee.policy, tag: binding.pointee.tag)
+    return binding.pointee.target
   }
 
   @inline(never) private func resolveNames(
-    _ subject: QuerySubject, for role: PeerRoles, in work: borrowing Workplace
+    _ subject: QuerySubject, for role: Roles, _ turn: borrowing Turn
   ) throws(ProtocolError) -> Target {
     guard case .names(let tenantName, let policyName) = subject else {
       preconditionFailure("handles are resolved by their binding")
     }
-    let policies = work.rulebook.policies
+    let policies = turn.rulebook.policies
     let tenant = try policies.tenant(called: tenantName)
     guard access.roles(for: tenant).contains(role) else { throw .notPermitted }
     guard let policy = policies.policy(named: policyName) else { throw .unknownPolicy }
-    return Target(tenant: tenant, policy: policy, tag: policies.tag(of: policy))
+    return Target(tenant, policy, in: policies)
   }
 
   /// Looks a handle's names up in the rulebook in force.
   @inline(never) private func bindAnew(
-    _ binding: UnsafeMutablePointer<Binding>, _ handle: UInt16, in work: borrowing Workplace
+    _ binding: UnsafeMutablePointer<Binding>, _ handle: UInt16, _ turn: borrowing Turn
   ) throws(ProtocolError) {
     guard let names = bindings.names(binding) else { throw .unknownHandle(handle) }
-    let policies = work.rulebook.policies
+    let policies = turn.rulebook.policies
     guard let policy = policies.policy(named: names.policy) else { throw .unknownPolicy }
-    fill(binding, policies.tenant(named: names.tenant), policy, under: work.rulebook)
+    fill(binding, policies.tenant(named: names.tenant), policy, under: turn.rulebook)
   }
 
   // MARK: Settle
 
-  private func settle(_ request: SettleRequest, at now: Instant, in work: borrowing Workplace)
-    throws(ProtocolError)
-  {
-    guard request.key.count <= work.limits.keyBytes else { throw .keyTooLong(work.limits) }
-    let target = try resolve(request.subject, for: .settle, in: work)
-    let policies = work.rulebook.policies
-    let now = clock ?? now
-    let limitCount = policies.limitCount(of: target.policy)
+  private func settle(_ request: SettleRequest, _ turn: borrowing Turn) throws(ProtocolError) {
+    guard request.key.count <= turn.limits.keyBytes else { throw .keyTooLong(turn.limits) }
+    let target = try resolve(request.subject, for: .settle, turn)
+    let policies = turn.rulebook.policies
+    let now = clock ?? turn.now
     guard request.receipt.tag == target.tag,
-      request.receipt.charged >> limitCount == 0,
+      request.receipt.charged >> target.limitCount == 0,
       request.actual <= request.cost,
-      request.receipt.escalated >> (2 * UInt32(limitCount)) == 0,
+      request.receipt.escalated >> (2 * UInt32(target.limitCount)) == 0,
       request.receipt.decidedAt <= now.nanoseconds
     else {
       throw ProtocolError(
@@ -202,7 +175,24 @@ extension Session {
       decidedAt: Instant(nanoseconds: request.receipt.decidedAt),
       cost: request.cost - request.actual,
       charged: request.receipt.charged, escalated: request.receipt.escalated)
-    work.engine.refund(query, receipt, under: policies, at: now)
+    turn.engine.refund(query, receipt, under: policies, at: now)
+  }
+}
+
+/// What a query's subject means under the rulebook in force.
+struct Target: BitwiseCopyable {
+  var tenant: Tenant
+  var policy: PolicyIndex
+  /// How many limits the policy has, 1 ... 16.
+  var limitCount: UInt16
+  /// Of the policy's list of limits.
+  var tag: UInt32
+
+  init(_ tenant: Tenant, _ policy: PolicyIndex, in policies: PolicySet) {
+    self.tenant = tenant
+    self.policy = policy
+    limitCount = UInt16(policies.limitCount(of: policy))
+    tag = policies.tag(of: policy)
   }
 }
 

@@ -1,6 +1,7 @@
 // One connection's side of the protocol, without its socket: bytes in, bytes out.
 //
 //     receive ─▶ Framing.next ─┬─▶ query: gather it (Session+Queries), decide groups of 64
+//                              ├─▶ batch: the same for its items, in as many turns as it takes
 //                              └─▶ anything else: decide what is gathered, then serve it
 //                                  (Session+Requests)
 //
@@ -9,11 +10,15 @@
 
 import LimitEngine
 import LimitProtocol
+import LimitRuntime
 
 /// What a connection has said so far, and what it holds.
 struct Session: ~Copyable {
   /// Bytes that any reply but a batch's fits in.
   static let replyBytesMax = 4096
+  /// Bytes that a writer must have room for before a session is given input: a full group's
+  /// replies and another's, whatever it is.
+  static let outputBytesMin = QueryGroup.outputBytes + replyBytesMax
 
   enum Phase { case awaitingHello, ready }
 
@@ -23,6 +28,8 @@ struct Session: ~Copyable {
     case input
     /// The writer has no room for the next reply.
     case output
+    /// The turn's units are used up.
+    case units
     /// Nothing more is to be read: send what was written, then close.
     case close
   }
@@ -34,93 +41,98 @@ struct Session: ~Copyable {
   }
 
   let peer: Peer
+  let account: UserAccount
   var phase = Phase.awaitingHello
   var access: PeerAccess
   /// The rulebook that `access` is from.
   var generation: UInt32
   var bindings: BindingTable
   var permits: PermitTable
+  /// Items of a batch that are still to be decided: the input goes on with them.
+  var batchItemsLeft = 0
   /// What the client set the clock to, where it may.
   var clock: Instant?
+  /// The client's name, as it may be shown.
+  var clientName = ""
 
-  init(peer: Peer, in work: borrowing Workplace) {
+  init(_ peer: Peer, _ account: UserAccount, _ turn: borrowing Turn) {
     self.peer = peer
-    generation = work.rulebook.generation
-    access = work.rulebook.access.resolve(peer)
-    bindings = BindingTable(countMax: work.limits.handles)
-    permits = PermitTable(countMax: work.limits.permits)
+    self.account = account
+    generation = turn.rulebook.generation
+    access = turn.rulebook.access.resolve(peer)
+    bindings = BindingTable(countMax: turn.limits.handles)
+    permits = PermitTable(countMax: turn.limits.permits)
   }
+
+  deinit {
+    account.giveBack(bindings.byteCount + permits.byteCount)
+  }
+
+  /// Whether the replies written so far end amid a frame, so that nothing else may be sent.
+  var isAmidReply: Bool { batchItemsLeft > 0 }
 
   /// Serves the frames at the front of `input`, in order, and writes their replies.
   ///
   /// Allocates nothing for queries by handle or by name.
-  /// - Parameters:
-  ///   - now: read after the input arrived.
-  ///   - output: with room for `SessionLimits.outputBytesMin`, or this returns at once.
-  mutating func receive(
-    _ input: UnsafeRawBufferPointer, at now: Instant, into output: inout WireWriter,
-    gathering group: inout QueryGroup,
-    in work: borrowing Workplace
-  ) -> Progress {
-    if generation != work.rulebook.generation { adopt(work.rulebook) }
+  /// - Parameter turn: its `now` read after the input arrived, its `output` with room for
+  ///   `outputBytesMin`, or this returns at once.
+  mutating func receive(_ input: UnsafeRawBufferPointer, _ turn: inout Turn) -> Progress {
+    if generation != turn.rulebook.generation { adopt(turn.rulebook) }
     var consumed = 0
     while true {
+      guard turn.output.room >= Self.outputBytesMin else { return pause(.output, consumed, &turn) }
+      guard turn.unitsLeft > 0 else { return pause(.units, consumed, &turn) }
+      if turn.group.isFull {
+        decideGathered(&turn)
+        continue
+      }
       let rest = UnsafeRawBufferPointer(rebasing: input[consumed...])
-      switch Framing.next(in: rest, lengthMax: work.limits.frameBytes) {
-      case .incomplete:
-        decideGathered(at: now, into: &output, gathering: &group, in: work)
-        return Progress(consumed: consumed, pause: .input)
+      if batchItemsLeft > 0 {
+        consumed &+= gatherItem(rest, &turn)
+        continue
+      }
+      switch Framing.next(in: rest, lengthMax: turn.limits.frameBytes) {
+      case .incomplete: return pause(.input, consumed, &turn)
       case .unreadable(let header):
-        decideGathered(at: now, into: &output, gathering: &group, in: work)
-        guard output.room >= Self.replyBytesMax else {
-          return Progress(consumed: consumed, pause: .output)
-        }
-        refuse(header, limits: work.limits, into: &output)
+        decideGathered(&turn)
+        refuse(header, &turn)
         return Progress(consumed: consumed, pause: .close)
       case .frame(let header, let body):
-        guard makeRoom(for: header, body, at: now, in: &output, &group, work) else {
-          return Progress(consumed: consumed, pause: .output)
-        }
         consumed &+= header.length
-        guard serve(header, body, at: now, into: &output, gathering: &group, in: work) else {
+        guard serve(header, body, &turn) else {
           return Progress(consumed: consumed, pause: .close)
         }
+        // The items of a batch are served one by one, from the input.
+        if batchItemsLeft > 0 { consumed &-= body.count &- BatchRequest.countByteCount }
       }
     }
   }
 
-  /// Sees to room for the reply to a frame and to everything gathered before it, deciding that
-  /// first where it must.
-  @inline(__always) private mutating func makeRoom(
-    for header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
-    in output: inout WireWriter, _ group: inout QueryGroup, _ work: borrowing Workplace
-  ) -> Bool {
-    if group.isFull { decideGathered(at: now, into: &output, gathering: &group, in: work) }
-    if header.operation == Operation.batch.rawValue {
-      decideGathered(at: now, into: &output, gathering: &group, in: work)
-      return output.room >= work.limits.outputBytesMin
-    }
-    return output.room >= QueryGroup.outputBytes + Self.replyBytesMax || group.count > 0
+  /// Decides what is gathered, and returns.
+  @inline(__always) private mutating func pause(
+    _ pause: Pause, _ consumed: Int, _ turn: inout Turn
+  ) -> Progress {
+    decideGathered(&turn)
+    return Progress(consumed: consumed, pause: pause)
   }
 
   /// Serves one frame.
   ///
   /// - Returns: whether the connection goes on.
   @inline(__always) private mutating func serve(
-    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, at now: Instant,
-    into output: inout WireWriter, gathering group: inout QueryGroup,
-    in work: borrowing Workplace
+    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ turn: inout Turn
   ) -> Bool {
     do throws(ProtocolError) {
       if header.operation == Operation.check.rawValue, phase == .ready {
         // The path that must be quick; `serveOther` has the rest.
-        try gather(QueryRequest(byHandle: body), .check, header, gathering: &group, in: work)
+        try gather(QueryRequest(byHandle: body), .check, header, &turn)
         return true
       }
-      return try serveOther(header, body, at: now, into: &output, gathering: &group, in: work)
+      return try serveOther(header, body, &turn)
     } catch {
-      decideGathered(at: now, into: &output, gathering: &group, in: work)
-      ErrorReply(error).encode(id: header.id, into: &output)
+      turn.unitsLeft &-= Turn.slowRequestUnits
+      decideGathered(&turn)
+      ErrorReply(error).encode(id: header.id, into: &turn.output)
       return error.code != .helloExpected
     }
   }
@@ -131,16 +143,14 @@ struct Session: ~Copyable {
   }
 
   /// Answers a frame that makes everything behind it unreadable.
-  @inline(never) private func refuse(
-    _ header: FrameHeader, limits: SessionLimits, into output: inout WireWriter
-  ) {
+  @inline(never) private func refuse(_ header: FrameHeader, _ turn: inout Turn) {
     let error =
       header.length < FrameHeader.byteCount
       ? ProtocolError(.malformed, "a frame has at least \(FrameHeader.byteCount) bytes")
-      : ProtocolError(.tooLarge, "a frame has at most \(limits.frameBytes) bytes here")
-    ErrorReply(error).encode(id: header.id, into: &output)
+      : ProtocolError(.tooLarge, "a frame has at most \(turn.limits.frameBytes) bytes here")
+    ErrorReply(error).encode(id: header.id, into: &turn.output)
   }
 
   /// Ends the session: its permits return to the engine at once.
-  mutating func end(in work: borrowing Workplace) { permits.releaseAll(to: work.engine) }
+  mutating func end(_ turn: borrowing Turn) { permits.releaseAll(to: turn.engine) }
 }

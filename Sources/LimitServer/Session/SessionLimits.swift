@@ -24,10 +24,4 @@ struct SessionLimits: Sendable, BitwiseCopyable {
     permits = limits.permits
     self.isClockSettable = isClockSettable
   }
-
-  /// Bytes that a writer must have room for before a session is given input: the longest reply,
-  /// behind a full group of others.
-  var outputBytesMin: Int {
-    max(BatchReply.byteCount(batchItems), QueryGroup.outputBytes) + Session.replyBytesMax
-  }
 }

@@ -29,25 +29,46 @@ let day: UInt64 = 86_400_000_000_000
 struct Fixture: Sendable {
   let engine: Engine
   let policies: PolicySet
+  let limits: [(Scope, LimitSettings)]
 
   init(
     _ limits: [(Scope, LimitSettings)], keySlots: Int = 1 << 10, keysPerTenant: Int? = nil,
     hashKey: HashKey = HashKey(low: 1, high: 2)
   ) {
-    var plan = PolicyPlan()
-    for (number, limit) in limits.enumerated() {
-      plan.limits.append(
-        LimitDefinition(name: "limit-\(number)", scope: limit.0, settings: limit.1))
-    }
-    plan.policies = [Array(limits.indices)] + limits.indices.map { [$0] }
-    policies = plan.compile(hashKey: hashKey)
     var configuration = Engine.Configuration()
     configuration.keySlots = keySlots
     configuration.tenantSlots = 1 << 8
     configuration.tenantsMax = 64
     configuration.keysPerTenantLimit = keysPerTenant
-    engine = Engine(configuration)
+    self.init(limits, engine: Engine(configuration), hashKey: hashKey)
   }
+
+  /// - Parameter names: of the limits; `limit-0` and so on unless given.
+  init(
+    _ limits: [(Scope, LimitSettings)], engine: Engine, hashKey: HashKey = HashKey(low: 1, high: 2),
+    names: [String] = []
+  ) {
+    self.limits = limits
+    self.engine = engine
+    var plan = PolicyPlan()
+    for (number, limit) in limits.enumerated() {
+      plan.limits.append(
+        LimitDefinition(
+          name: number < names.count ? names[number] : "limit-\(number)", scope: limit.0,
+          settings: limit.1))
+    }
+    plan.policies = [Array(limits.indices)] + limits.indices.map { [$0] }
+    policies = plan.compile(hashKey: hashKey)
+  }
+
+  private init(_ other: Fixture, engine: Engine) {
+    self.engine = engine
+    policies = other.policies
+    limits = other.limits
+  }
+
+  /// The same policies over another engine.
+  func over(_ engine: Engine) -> Fixture { Fixture(self, engine: engine) }
 
   /// A query on all limits; `policy` n + 1 is the one of limit n alone.
   func query(_ key: String = "user", tenant: String = "acme", policy: Int = 0, cost: UInt64 = 1)

@@ -91,9 +91,11 @@ extension Body {
         Subject(settle.subject), cost: settle.cost, actual: settle.actual, settle.receipt,
         key: Array(settle.key))
     case .batch:
-      var batch = try BatchRequest(bytes)
+      let batch = try BatchRequest(bytes)
       var items: [Item] = []
-      while let item = batch.next() {
+      var reader = WireReader(
+        UnsafeRawBufferPointer(rebasing: bytes[BatchRequest.countByteCount...]))
+      while let item = BatchItem(&reader) {
         items.append(Item(handle: item.handle, cost: item.cost, key: Array(item.key)))
       }
       precondition(items.count == batch.count, "a batch has the items that it counts")

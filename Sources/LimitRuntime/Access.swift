@@ -1,53 +1,58 @@
-// Who may do what: `daemon.access`, made ready for connections.
+// Who may do what: `daemon.access`, made ready for connections. Immutable: any thread may ask.
 
 import Glibc
-import LimitEngine
-import LimitPolicy
-import LimitProtocol
+package import LimitEngine
+package import LimitPolicy
+
+/// What a peer may do, as the policy file has it.
+package typealias Roles = DaemonSettings.Roles
 
 /// Who connected, as the kernel says (SO_PEERCRED, SO_PEERGROUPS); fixed at connect.
-struct Peer: Hashable, Sendable {
-  var processID: Int32
-  var userID: UInt32
+package struct Peer: Hashable, Sendable {
+  package var processID: Int32
+  package var userID: UInt32
   /// The primary group first.
-  var groupIDs: [UInt32]
+  package var groupIDs: [UInt32]
+
+  package init(processID: Int32, userID: UInt32, groupIDs: [UInt32]) {
+    self.processID = processID
+    self.userID = userID
+    self.groupIDs = groupIDs
+  }
 }
 
 /// What one peer may do.
-struct PeerAccess: Sendable {
+package struct PeerAccess: Sendable {
   /// For every tenant.
-  var everywhere: PeerRoles = []
+  package var everywhere: Roles = []
   /// Beyond that, for single tenants.
-  var byTenant: [Fingerprint: PeerRoles] = [:]
+  package var byTenant: [Fingerprint: Roles] = [:]
 
-  @inline(__always) func roles(for tenant: Tenant) -> PeerRoles {
+  @inline(__always) package func roles(for tenant: Tenant) -> Roles {
     byTenant.isEmpty
       ? everywhere : everywhere.union(byTenant[tenant.fingerprint] ?? [])
   }
 
   /// For any tenant at all: what the reply to hello shows.
-  var anywhere: PeerRoles { byTenant.values.reduce(everywhere) { $0.union($1) } }
+  package var anywhere: Roles { byTenant.values.reduce(everywhere) { $0.union($1) } }
 }
 
-/// The access rules of one configuration. Immutable: any thread may ask.
-struct Access: Sendable {
+/// The access rules of one configuration.
+package struct Access: Sendable {
   private struct Rule {
     let userID: UInt32?
     let groupID: UInt32?
-    let roles: PeerRoles
+    let roles: Roles
     let tenants: [Fingerprint]?
   }
 
   /// `nil`: whoever may open the socket may query and settle.
   private let rules: [Rule]?
-  /// The daemon's own user, who like root may do everything.
-  private let ownUserID: UInt32
 
   /// - Throws: a user or group that this host does not have, with its place in the file.
   init(_ rules: [DaemonSettings.AccessRule]?, policies: PolicySet, path: String)
-    throws(ServerError)
+    throws(UnknownNameError)
   {
-    ownUserID = geteuid()
     guard let rules else {
       self.rules = nil
       return
@@ -60,30 +65,34 @@ struct Access: Sendable {
       case .groupID(let number): groupID = number
       case .user(let name):
         guard let number = getpwnam(name)?.pointee.pw_uid else {
-          throw .unknownName(
-            path, rule.line, rule.column, "there is no user '\(name)' on this host")
+          throw UnknownNameError(path, rule, "there is no user '\(name)' on this host")
         }
         userID = number
       case .group(let name):
         guard let number = Self.groupID(named: name) else {
-          throw .unknownName(
-            path, rule.line, rule.column, "there is no group '\(name)' on this host")
+          throw UnknownNameError(path, rule, "there is no group '\(name)' on this host")
         }
         groupID = number
       }
       resolved.append(
         Rule(
-          userID: userID, groupID: groupID, roles: PeerRoles(rawValue: rule.roles.rawValue),
+          userID: userID, groupID: groupID, roles: rule.roles,
           tenants: rule.tenants?.map { policies.tenant(named: $0).fingerprint }))
     }
     self.rules = resolved
   }
 
-  static func groupID(named name: String) -> UInt32? { getgrnam(name)?.pointee.gr_gid }
+  /// `nil` where this host has no group of that name.
+  package static func groupID(named name: String) -> UInt32? { getgrnam(name)?.pointee.gr_gid }
+
+  /// Whether a user may do everything, whatever the rules say: root, and the daemon's own.
+  package static func isPrivileged(_ userID: UInt32) -> Bool {
+    userID == 0 || userID == geteuid()
+  }
 
   /// What a peer may do: what all rules that match it allow, together. O(rules × groups).
-  func resolve(_ peer: Peer) -> PeerAccess {
-    if peer.userID == 0 || peer.userID == ownUserID {
+  package func resolve(_ peer: Peer) -> PeerAccess {
+    if Self.isPrivileged(peer.userID) {
       return PeerAccess(everywhere: [.query, .settle, .observe, .administer])
     }
     guard let rules else { return PeerAccess(everywhere: [.query, .settle]) }
@@ -99,5 +108,14 @@ struct Access: Sendable {
       }
     }
     return access
+  }
+}
+
+/// A user or group in the policy file that this host does not have: the file is at fault.
+package struct UnknownNameError: Error, Hashable, Sendable, CustomStringConvertible {
+  package let description: String
+
+  fileprivate init(_ path: String, _ rule: DaemonSettings.AccessRule, _ what: String) {
+    description = "\(path):\(rule.line):\(rule.column): \(what)"
   }
 }

@@ -1,21 +1,25 @@
 // What a reload replaces: the policy set and the access rules, together.
 
-import LimitEngine
-import LimitPolicy
+package import LimitEngine
+package import LimitPolicy
 import Synchronization
 
 /// One configuration's rules, ready to decide by. Immutable. Each event loop holds the one that it
 /// decides by and lets go of it between two turns; the last one to let go frees it.
-final class Rulebook: Sendable {
-  let policies: PolicySet
-  let access: Access
+package final class Rulebook: Sendable {
+  package let policies: PolicySet
+  package let access: Access
   /// Counts rulebooks from 1; 0 is never one.
-  let generation: UInt32
+  package let generation: UInt32
 
   /// Relaxed: the number is its own whole message.
   private static let generations = Atomic<UInt32>(0)
 
-  init(_ file: PolicyFile, hashKey: HashKey) throws(ServerError) {
+  /// Compiles a file. O(limits × plans and tenants with overrides).
+  ///
+  /// - Parameter hashKey: the installation's secret.
+  /// - Throws: a user or group that this host does not have.
+  package init(_ file: PolicyFile, hashKey: HashKey) throws(UnknownNameError) {
     policies = file.compile(hashKey: hashKey)
     access = try Access(file.daemon.access, policies: policies, path: file.path)
     generation = Self.generations.wrappingAdd(1, ordering: .relaxed).newValue

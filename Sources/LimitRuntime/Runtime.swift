@@ -1,0 +1,114 @@
+// What is in force: the engine, the rules that it decides by, and who decides by them.
+//
+//     file ─▶ Runtime.compile ─▶ Rulebook ─▶ Runtime.adopt ─▶ every Worker, between two turns
+//
+// The data plane's loops register as workers; the control plane (reload, upkeep, status) reads and
+// replaces what is in force without knowing of sockets.
+
+import Glibc
+package import LimitEngine
+package import LimitPolicy
+import LimitSystem
+package import Synchronization
+
+/// One thread that decides, as others see it. Any thread.
+package final class Worker: Sendable {
+  /// Queries decided. Written by the worker; publishes nothing, so relaxed.
+  package let decisionCount = Atomic<UInt64>(0)
+  /// The generation of the rulebook that the worker decides by. Written by the worker after it let
+  /// go of the one before; releasing, for whoever waits for that (acquiring).
+  package let generation: Atomic<UInt32>
+  /// Hands the worker a rulebook to take between two turns. Returns at once.
+  fileprivate let offer: @Sendable (Rulebook) -> Void
+
+  fileprivate init(_ generation: UInt32, _ offer: @escaping @Sendable (Rulebook) -> Void) {
+    self.generation = Atomic(generation)
+    self.offer = offer
+  }
+}
+
+/// The engine and the rules in force. Any thread.
+package final class Runtime: Sendable {
+  private struct State {
+    var rulebook: Rulebook
+    var workers: [Worker] = []
+    /// `decisionCount` at the last sweep.
+    var sweptAt: UInt64 = 0
+  }
+
+  package let engine: Engine
+  private let hashKey: HashKey
+  private let state: Locked<State>
+  /// One replacement at a time.
+  private let adoption = Locked(())
+
+  package init(_ engine: Engine, _ rulebook: Rulebook, hashKey: HashKey) {
+    self.engine = engine
+    self.hashKey = hashKey
+    state = Locked(State(rulebook: rulebook))
+  }
+
+  // MARK: The rules
+
+  /// The rules in force.
+  package var rulebook: Rulebook { state.withLock { $0.rulebook } }
+
+  /// Makes a file's rules ready to be put in force.
+  package func compile(_ file: PolicyFile) throws(UnknownNameError) -> Rulebook {
+    try Rulebook(file, hashKey: hashKey)
+  }
+
+  /// Puts rules in force. When this returns, every query that is read from now on is decided by
+  /// them, on the same buckets, and nothing is decided by the ones before any more.
+  ///
+  /// - Parameter isAbandoned: asked while workers are waited for; the wait ends where it says so.
+  package func adopt(_ rulebook: Rulebook, unless isAbandoned: () -> Bool = { false }) {
+    adoption.withLock { _ in
+      let workers = state.withLock { state in
+        state.rulebook = rulebook
+        return state.workers
+      }
+      for worker in workers { worker.offer(rulebook) }
+      for worker in workers {
+        // Acquiring: pairs with the worker's releasing store, after which it holds only the new
+        // one. Ends because a turn of a worker is bounded.
+        while worker.generation.load(ordering: .acquiring) != rulebook.generation {
+          if isAbandoned() { return }
+          usleep(100)
+        }
+      }
+    }
+  }
+
+  // MARK: Who decides
+
+  /// Registers a thread that decides. It begins with the rules that this returns, and is offered
+  /// whatever replaces them.
+  package func register(
+    _ offer: @escaping @Sendable (Rulebook) -> Void
+  ) -> (Worker, Rulebook) {
+    state.withLock { state in
+      let worker = Worker(state.rulebook.generation, offer)
+      state.workers.append(worker)
+      return (worker, state.rulebook)
+    }
+  }
+
+  /// Queries decided since the start.
+  package var decisionCount: UInt64 {
+    state.withLock { $0.workers }.reduce(0) { $0 &+ $1.decisionCount.load(ordering: .relaxed) }
+  }
+
+  // MARK: Upkeep
+
+  /// Frees what is as if never used, if anything was decided since the last time. Call it every few
+  /// seconds; O(slots).
+  package func keepUp(at now: Instant) {
+    let count = decisionCount
+    let isDue = state.withLock { state in
+      defer { state.sweptAt = count }
+      return state.sweptAt != count
+    }
+    if isDue { engine.sweep(at: now) }
+  }
+}

@@ -1,0 +1,145 @@
+// Whose turn it is: users share an event loop's time, and each user's connections share the user's.
+//
+//     users      ┌▶ A ─▶ B ─▶ C ┐      a ring: each has one connection's turn, then goes to the end
+//                └──────────────┘
+//     of A       a1 ─▶ a2 ─▶ … ─▶ a1000       likewise
+//
+// So a user with a thousand busy connections delays another's by one turn, not by a thousand.
+// Linked through numbers, not pointers: a connection is known by its place, a user by a slot.
+
+/// Connections that have something to do, in the order of their turns. One thread uses it.
+struct TurnQueue {
+  private struct Member {
+    var user: Int32 = -1
+    var next: Int32 = -1
+    var previous: Int32 = -1
+    var isQueued = false
+  }
+
+  private struct User {
+    var id: UInt32
+    /// Connections, queued or not; a slot without any is free.
+    var memberCount = 0
+    var first: Int32 = -1
+    var last: Int32 = -1
+    /// The next user in the ring.
+    var next: Int32 = -1
+    var previous: Int32 = -1
+  }
+
+  private var members: [Member] = []
+  private var users: [User] = []
+  private var freeUsers: [Int32] = []
+  private var slots: [UInt32: Int32] = [:]
+  private var firstUser: Int32 = -1
+  private var lastUser: Int32 = -1
+
+  /// Users that have connections, busy or not.
+  var userCount: Int { slots.count }
+  /// Connections that are queued.
+  private(set) var count = 0
+
+  @inline(__always) var isEmpty: Bool { firstUser < 0 }
+
+  /// Takes in a connection of a user. Amortised O(1), may allocate.
+  mutating func join(_ place: Int, of userID: UInt32) {
+    while members.count <= place { members.append(Member()) }
+    let slot = slots[userID] ?? makeUser(userID)
+    users[Int(slot)].memberCount += 1
+    members[place] = Member(user: slot)
+  }
+
+  private mutating func makeUser(_ id: UInt32) -> Int32 {
+    let slot: Int32
+    if let free = freeUsers.popLast() {
+      slot = free
+      users[Int(slot)] = User(id: id)
+    } else {
+      slot = Int32(users.count)
+      users.append(User(id: id))
+    }
+    slots[id] = slot
+    return slot
+  }
+
+  /// Forgets a connection, queued or not. O(1).
+  mutating func leave(_ place: Int) {
+    if members[place].isQueued { remove(Int32(place)) }
+    let slot = members[place].user
+    members[place] = Member()
+    users[Int(slot)].memberCount -= 1
+    guard users[Int(slot)].memberCount == 0 else { return }
+    slots[users[Int(slot)].id] = nil
+    freeUsers.append(slot)
+  }
+
+  /// Queues a connection behind its user's others; one that is queued stays where it is. O(1).
+  @inline(__always) mutating func add(_ place: Int) {
+    guard !members[place].isQueued else { return }
+    let slot = Int(members[place].user)
+    let last = users[slot].last
+    members[place].isQueued = true
+    members[place].previous = last
+    members[place].next = -1
+    if last < 0 {
+      users[slot].first = Int32(place)
+      append(user: Int32(slot))
+    } else {
+      members[Int(last)].next = Int32(place)
+    }
+    users[slot].last = Int32(place)
+    count &+= 1
+  }
+
+  /// Takes the connection whose turn it is; its user goes to the end of the ring. O(1).
+  @inline(__always) mutating func next() -> Int? {
+    guard firstUser >= 0 else { return nil }
+    let slot = firstUser
+    let place = users[Int(slot)].first
+    remove(place)
+    if users[Int(slot)].first >= 0, slot != lastUser {
+      unlink(user: slot)
+      append(user: slot)
+    }
+    return Int(place)
+  }
+
+  @inline(__always) private mutating func remove(_ place: Int32) {
+    let member = members[Int(place)]
+    let slot = Int(member.user)
+    if member.previous < 0 {
+      users[slot].first = member.next
+    } else {
+      members[Int(member.previous)].next = member.next
+    }
+    if member.next < 0 {
+      users[slot].last = member.previous
+    } else {
+      members[Int(member.next)].previous = member.previous
+    }
+    members[Int(place)].isQueued = false
+    count &-= 1
+    if users[slot].first < 0 { unlink(user: member.user) }
+  }
+
+  private mutating func append(user slot: Int32) {
+    users[Int(slot)].previous = lastUser
+    users[Int(slot)].next = -1
+    if lastUser < 0 { firstUser = slot } else { users[Int(lastUser)].next = slot }
+    lastUser = slot
+  }
+
+  private mutating func unlink(user slot: Int32) {
+    let user = users[Int(slot)]
+    if user.previous < 0 {
+      firstUser = user.next
+    } else {
+      users[Int(user.previous)].next = user.next
+    }
+    if user.next < 0 {
+      lastUser = user.previous
+    } else {
+      users[Int(user.next)].previous = user.previous
+    }
+  }
+}

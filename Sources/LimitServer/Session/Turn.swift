@@ -1,0 +1,47 @@
+// What a session works with while it has its turn: one value, passed down the whole path of a query.
+
+import LimitEngine
+import LimitProtocol
+import LimitRuntime
+
+/// One per event loop; one thread uses it.
+///
+/// Its parts are stored, not shared: the query path reads them without counting references.
+struct Turn: ~Copyable {
+  let engine: Engine
+  /// Replaced by the loop between two turns.
+  private(set) var rulebook: Rulebook
+  /// The rulebook's, a step nearer to the query path.
+  private(set) var policies: PolicySet
+  let limits: SessionLimits
+  /// Shown in the reply to hello.
+  let daemonVersion: String
+  /// Queries that wait to be decided together.
+  var group = QueryGroup()
+  /// Where replies go. Each turn begins with all of it.
+  var output: WireWriter
+  /// Read after the input of this turn arrived.
+  var now = Instant(nanoseconds: 0)
+  /// What this turn may still cost: a limit looked at is 1. Below 1 the session pauses.
+  var unitsLeft = Int.max
+
+  /// Units of a request that allocates or looks up names.
+  static var slowRequestUnits: Int { 32 }
+
+  init(
+    _ engine: Engine, _ rulebook: Rulebook, _ limits: SessionLimits, daemonVersion: String,
+    output: WireWriter
+  ) {
+    self.engine = engine
+    self.rulebook = rulebook
+    policies = rulebook.policies
+    self.limits = limits
+    self.daemonVersion = daemonVersion
+    self.output = output
+  }
+
+  mutating func adopt(_ rulebook: Rulebook) {
+    self.rulebook = rulebook
+    policies = rulebook.policies
+  }
+}

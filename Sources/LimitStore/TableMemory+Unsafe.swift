@@ -1,0 +1,75 @@
+// Memory for the engine's region: in huge pages where the kernel has them.
+//
+// A decision on one key of many reads one place of a large table. With 4 KiB pages that costs a
+// walk through the page tables besides the read. One thread, at start and at the end.
+
+import Glibc
+import LimitSystem
+
+package enum TableMemory {
+  /// Huge pages come in 2 MiB, from addresses that are a multiple of that.
+  private static let hugePageBytes = 1 << 21
+
+  /// Zeroed memory, aligned to 2 MiB, all of it there: no decision waits for a page.
+  ///
+  /// - Throws: `memory` where the machine, or this process's limits, do not have it. Asking first
+  ///   is what keeps the kernel from ending the process, or another one, when it is touched.
+  package static func allocate(byteCount: Int) throws(StoreError) -> UnsafeMutableRawBufferPointer {
+    if let available = availableBytes(), available < byteCount {
+      throw .memory(needed: byteCount, available: available, for: "the tables")
+    }
+    let mapped = mappedBytes(byteCount)
+    let memory = mmap(
+      nil, mapped + hugePageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let memory, memory != MAP_FAILED else {
+      throw .memory(needed: byteCount, available: nil, for: "the tables")
+    }
+    // Keep the aligned part alone.
+    let skipped = -Int(bitPattern: memory) & (hugePageBytes - 1)
+    let start = memory + skipped
+    if skipped > 0 { munmap(memory, skipped) }
+    if skipped < hugePageBytes { munmap(start + mapped, hugePageBytes - skipped) }
+    // Not offered by every kernel, and then ordinary pages do.
+    madvise(start, mapped, MADV_HUGEPAGE)
+    memset(start, 0, byteCount)
+    return UnsafeMutableRawBufferPointer(start: start, count: byteCount)
+  }
+
+  @Sendable package static func release(_ memory: UnsafeMutableRawBufferPointer) {
+    munmap(memory.baseAddress, mappedBytes(memory.count))
+  }
+
+  private static func mappedBytes(_ byteCount: Int) -> Int {
+    (byteCount + hugePageBytes - 1) / hugePageBytes * hugePageBytes
+  }
+
+  /// What the machine can give without swapping (`MemAvailable` of /proc/meminfo, proc(5)), or what
+  /// this process's control group has left; `nil` where neither says.
+  private static func availableBytes() -> Int? {
+    let machine = SmallFile.text(of: "/proc/meminfo").flatMap { text in
+      number(after: "MemAvailable:", in: text).map { $0 * 1024 }
+    }
+    return [machine, groupBytes()].compactMap { $0 }.min()
+  }
+
+  /// What the control group has left (cgroups(7), version 2).
+  private static func groupBytes() -> Int? {
+    guard let groups = SmallFile.text(of: "/proc/self/cgroup"),
+      let line = groups.split(separator: "\n").first(where: { $0.hasPrefix("0::") })
+    else { return nil }
+    let folder = "/sys/fs/cgroup" + line.dropFirst(3)
+    guard let limit = SmallFile.text(of: folder + "/memory.max").flatMap({ number(in: $0) }),
+      let used = SmallFile.text(of: folder + "/memory.current").flatMap({ number(in: $0) })
+    else { return nil }
+    return max(0, limit - used)
+  }
+
+  private static func number(after name: String, in text: String) -> Int? {
+    text.split(separator: "\n").first { $0.hasPrefix(name) }
+      .flatMap { number(in: $0.dropFirst(name.count)) }
+  }
+
+  private static func number(in text: some StringProtocol) -> Int? {
+    text.split(whereSeparator: { $0 == " " || $0 == "\n" }).first.flatMap { Int($0) }
+  }
+}

@@ -1,0 +1,104 @@
+// The one place where everything rare arrives: signals, the passing of time, and commands of other
+// threads. Used by the daemon's first thread, which does nothing that takes long.
+
+import CLinux
+import Glibc
+import LimitSystem
+
+/// What other threads ask of the daemon's first one.
+enum Command: Sendable {
+  /// Read the policy file anew; tell what came of it.
+  case reload(@Sendable (ReloadOutcome) -> Void)
+  /// End, as after SIGTERM.
+  case stop
+}
+
+/// How other threads reach the dispatcher. Any thread.
+final class CommandQueue: Sendable {
+  fileprivate let wakeUp: WakeUp
+  private let commands = Locked<[Command]>([])
+
+  init() throws(SystemError) { wakeUp = try WakeUp() }
+
+  func send(_ command: Command) {
+    commands.withLock { $0.append(command) }
+    wakeUp.ring()
+  }
+
+  fileprivate func take() -> [Command] {
+    wakeUp.answer()
+    return commands.withLock { commands in
+      defer { commands = [] }
+      return commands
+    }
+  }
+}
+
+/// Waits for what happens next.
+struct Dispatcher: ~Copyable {
+  enum Event {
+    case reload(@Sendable (ReloadOutcome) -> Void)
+    /// Some time has passed.
+    case tick
+    case stop
+  }
+
+  /// How often `tick` comes, in ns.
+  private static let tickNanoseconds: UInt64 = 1_000_000_000
+
+  private let commands: CommandQueue
+  private let signals: Descriptor
+  private let poller: Poller
+  private var pending: [Event] = []
+  private var nextTick = Clock.bootNanoseconds() + tickNanoseconds
+
+  /// Takes the process's signals from here on: call it before there are threads, which take over
+  /// this thread's mask.
+  init(_ commands: CommandQueue) throws(SystemError) {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&set, signal) }
+    pthread_sigmask(SIG_BLOCK, &set, nil)
+    signal(SIGPIPE, SIG_IGN)
+    let signals = try Descriptor(limitd_signal_descriptor(&set))
+    let poller = try Poller()
+    try poller.add(signals.number, .input, token: 0)
+    try poller.add(commands.wakeUp.descriptor, .input, token: 1)
+    self.signals = signals
+    self.poller = poller
+    self.commands = commands
+  }
+
+  /// Waits for the next event. A storm of signals to reload is one reload.
+  mutating func next() -> Event {
+    while pending.isEmpty {
+      let now = Clock.bootNanoseconds()
+      guard now < nextTick else {
+        nextTick = now + Self.tickNanoseconds
+        return .tick
+      }
+      _ = poller.wait(milliseconds: Int32((nextTick - now) / 1_000_000 + 1))
+      takeSignals()
+      for command in commands.take() {
+        switch command {
+        case .reload(let tell): pending.append(.reload(tell))
+        case .stop: pending.insert(.stop, at: 0)
+        }
+      }
+    }
+    return pending.removeFirst()
+  }
+
+  private mutating func takeSignals() {
+    var isReload = false
+    while true {
+      switch limitd_take_signal(signals.number) {
+      case SIGHUP: isReload = true
+      case SIGTERM, SIGINT: pending.insert(.stop, at: 0)
+      default:
+        if isReload { pending.append(.reload { _ in }) }
+        return
+      }
+    }
+  }
+}

@@ -1,0 +1,146 @@
+// What takes long and waits for nobody: reloading the policy file, sweeping the tables, giving
+// memory back. One thread of its own, so that the first one hears the signal to end meanwhile.
+
+import CLinux
+import LimitEngine
+import LimitPolicy
+import LimitRuntime
+import LimitServer
+import LimitSystem
+import Logging
+import Synchronization
+
+/// What came of a reload.
+enum ReloadOutcome: Sendable {
+  case reloaded
+  /// The rules before are still in force. Why, a line each.
+  case refused([String])
+}
+
+/// Does the daemon's long work, one job after the other. Any thread may ask.
+final class Upkeep: Sendable {
+  private struct Jobs {
+    var reloads: [@Sendable (ReloadOutcome) -> Void] = []
+    var isSweepDue = false
+  }
+
+  private let runtime: Runtime
+  private let quota: PeerQuota
+  private let reloader: Reloader
+  private let jobs = Locked(Jobs())
+  private let hasJobs = Condition()
+  /// The daemon ends: what is begun need not be finished. Relaxed: publishes nothing.
+  private let isAbandoned = Atomic<Bool>(false)
+
+  init(_ runtime: Runtime, _ quota: PeerQuota, _ reloader: Reloader) {
+    self.runtime = runtime
+    self.quota = quota
+    self.reloader = reloader
+  }
+
+  func start() throws(SystemError) { _ = try Thread(named: "limitd-upkeep") { self.run() } }
+
+  /// Asks for a reload. Several that wait are one.
+  func reload(_ tell: @escaping @Sendable (ReloadOutcome) -> Void) {
+    jobs.withLock { $0.reloads.append(tell) }
+    hasJobs.signal()
+  }
+
+  /// Asks for a sweep.
+  func sweep() {
+    jobs.withLock { $0.isSweepDue = true }
+    hasJobs.signal()
+  }
+
+  /// Whatever is being done is not waited for any more.
+  func abandon() { isAbandoned.store(true, ordering: .relaxed) }
+
+  private func run() {
+    while !isAbandoned.load(ordering: .relaxed) {
+      hasJobs.wait()
+      let due = jobs.withLock { jobs in
+        defer { jobs = Jobs() }
+        return jobs
+      }
+      if !due.reloads.isEmpty {
+        let outcome = reloader.reload(runtime) { isAbandoned.load(ordering: .relaxed) }
+        for tell in due.reloads { tell(outcome) }
+      }
+      if due.isSweepDue {
+        runtime.keepUp(at: Instant(nanoseconds: Clock.bootNanoseconds()))
+        // What connections held is free, but the allocator keeps it.
+        if quota.takeClosedCount() > 0 { limitd_trim_memory() }
+      }
+    }
+  }
+}
+
+/// Reads the policy file anew and puts it in force.
+struct Reloader: Sendable {
+  /// Most warnings that are told one by one.
+  static let warningsMax = 20
+
+  let read: @Sendable () throws(PolicyFileError) -> PolicyFile
+  /// The settings that the daemon was started with.
+  let settings: DaemonSettings
+  let log: Logger
+
+  func reload(_ runtime: Runtime, unless isAbandoned: () -> Bool) -> ReloadOutcome {
+    let file: PolicyFile
+    do throws(PolicyFileError) {
+      file = try read()
+    } catch {
+      return refuse(error.diagnostics.map { "\($0)" })
+    }
+    do throws(UnknownNameError) {
+      let rulebook = try runtime.compile(file)
+      if isAbandoned() { return .refused(["the daemon ends"]) }
+      runtime.adopt(rulebook, unless: isAbandoned)
+    } catch {
+      return refuse([error.description])
+    }
+    Self.tell(file.warnings, log)
+    for name in settings.namesOfRestart(for: file.daemon) {
+      log.warning(
+        "a setting has changed that needs a restart", metadata: ["setting": "daemon.\(name)"])
+    }
+    log.notice(
+      "reloaded",
+      metadata: ["policies": "\(file.policyNames.count)", "tenants": "\(file.tenantNames.count)"])
+    return .reloaded
+  }
+
+  private func refuse(_ lines: [String]) -> ReloadOutcome {
+    for line in lines.prefix(Self.warningsMax) {
+      log.error("policy file", metadata: ["error": "\(line)"])
+    }
+    log.error(
+      "not reloaded; the rules before are still in force", metadata: ["errors": "\(lines.count)"])
+    return .refused(lines)
+  }
+
+  /// Logs what is doubtful about a file.
+  static func tell(_ warnings: [Diagnostic], _ log: Logger) {
+    for warning in warnings.prefix(warningsMax) {
+      log.warning("policy file", metadata: ["warning": "\(warning)"])
+    }
+    if warnings.count > warningsMax {
+      log.warning(
+        "policy file, further warnings", metadata: ["count": "\(warnings.count - warningsMax)"])
+    }
+  }
+}
+
+extension DaemonSettings {
+  /// The settings that differ from `new` and cannot change while the daemon runs.
+  fileprivate func namesOfRestart(for new: DaemonSettings) -> [String] {
+    let differences = [
+      ("socket", new.socket != socket), ("admin-socket", new.adminSocket != adminSocket),
+      ("state-dir", new.stateDirectory != stateDirectory),
+      ("workers", new.workers != workers), ("spin", new.spin != spin),
+      ("log-level", new.logLevel != logLevel), ("table", new.table != table),
+      ("limits", new.limits != limits),
+    ]
+    return differences.filter(\.1).map(\.0)
+  }
+}
