@@ -106,10 +106,14 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // A child process that ends with its parent: fork(2), which Swift does not have.
+    .target(name: "CSpawn"),
+
     // The command line: one file per command.
     .executableTarget(
       name: "limitctl",
       dependencies: [
+        "CSpawn",
         "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
         "LimitReplay",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -173,7 +177,9 @@ let package = Package(
     ),
     .testTarget(
       name: "limitctlTests",
-      dependencies: ["limitctl", "LimitConsole", "LimitPolicy", "LimitEngine"],
+      dependencies: [
+        "limitctl", "limitd", "DaemonSupport", "LimitConsole", "LimitPolicy", "LimitEngine",
+      ],
       swiftSettings: strict
     ),
   ],

@@ -58,7 +58,7 @@ package func padded(_ text: String, to width: Int) -> String {
 package func aligned(_ rows: [[String]]) -> [String] {
   let columns = rows.map(\.count).max() ?? 0
   let widths = (0..<columns).map { column in
-    rows.map { $0.count > column + 1 ? displayWidth($0[column]) : 0 }.max() ?? 0
+    rows.map { $0.count > column ? displayWidth($0[column]) : 0 }.max() ?? 0
   }
   return rows.map { row in
     row.enumerated().map { column, cell in

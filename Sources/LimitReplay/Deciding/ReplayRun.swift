@@ -42,6 +42,7 @@ package struct ReplayRun: ~Copyable {
   /// Formats that were recognised.
   private var formats: [String] = []
   private var failure: ReplayError?
+  private var comparison: Comparison?
   /// The row that leaves the buffer.
   private var waiting = TraceRow()
   private var directory: PolicyDirectory
@@ -69,6 +70,7 @@ package struct ReplayRun: ~Copyable {
     self.live = live
     sides = policies.map { ReplaySide($0, keySlots: options.keySlots) }
     let files = [options.config, options.other ?? ""]
+    comparison = policies.count > 1 ? Comparison(policies) : nil
     directory = PolicyDirectory(zip(files, policies).map { (file: $0, policies: $1) })
     buffer = ReorderBuffer(horizon: 0, memoryMax: options.reorderMemory)
   }
@@ -80,6 +82,7 @@ package struct ReplayRun: ~Copyable {
       tally: sides[0].tally,
       concurrencyLimits: sides[0].concurrencyLimits,
       otherTally: sides.count > 1 ? sides[1].tally : nil,
+      comparison: comparison,
       badRows: badRows,
       cutLines: cutLines,
       formats: formats,
@@ -276,7 +279,8 @@ package struct ReplayRun: ~Copyable {
     guard live == nil else { return try askLive(row, &output) }
     let decision = sides[0].decide(row, policy: directory.index(row.policy, side: 0))
     if sides.count > 1 {
-      _ = sides[1].decide(row, policy: directory.index(row.policy, side: 1))
+      let other = sides[1].decide(row, policy: directory.index(row.policy, side: 1))
+      comparison?.count(decision, other, of: row)
     }
     try write(decision, of: row, to: &output)
   }

@@ -115,6 +115,18 @@ struct JSONReport {
     ])
   }
 
+  /// What one limit makes different. On the timeline of a comparison, admitted is what only the other
+  /// file admits, and denied what only the first does.
+  private static func change(_ name: String, _ change: Comparison.Change) -> JSONValue {
+    .object([
+      ("limit", .string(name)),
+      ("admitted_by_other", .number(change.gained)),
+      ("admitted_by_other_cost", .wideNumber(change.gainedCost)),
+      ("refused_by_other", .number(change.lost)),
+      ("refused_by_other_cost", .wideNumber(change.lostCost)),
+    ])
+  }
+
   private func comparison(with other: Tally) -> JSONValue {
     let changes = summary.changes
     return .object([
@@ -123,6 +135,10 @@ struct JSONReport {
       ("better_off", .number(changes.count { $0.change > 0 })),
       ("worse_off", .number(changes.count { $0.change < 0 })),
       ("as_before", .number(changes.count { $0.change == 0 })),
+      (
+        "limits", .array((summary.comparison?.limits ?? []).map { Self.change($0.name, $0.change) })
+      ),
+      ("timeline", summary.comparison.map { Self.timeline($0.timeline) } ?? .null),
       (
         "tenants",
         .array(

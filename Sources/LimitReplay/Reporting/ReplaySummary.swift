@@ -8,6 +8,7 @@ struct ReplaySummary {
   let concurrencyLimits: [String]
   /// What the same rows came to under the policy file that is compared with.
   let otherTally: Tally?
+  let comparison: Comparison?
   let badRows: Int
   /// Files that end within a line, which was not decided.
   let cutLines: Int

@@ -27,7 +27,7 @@ struct TextReport {
     return lines.map { $0 + "\n" }.joined()
   }
 
-  private func heading(_ text: String, _ remark: String = "") -> [String] {
+  func heading(_ text: String, _ remark: String = "") -> [String] {
     let heading = terminal.styled(text, .heading)
     return ["", remark.isEmpty ? heading : heading + "  " + terminal.styled(remark, .faint)]
   }
@@ -175,54 +175,9 @@ struct TextReport {
       + table.lines(for: terminal) + (sketch.error == 0 ? more(sketch.count - top, "key") : [])
   }
 
-  // MARK: Two policy files
-
-  private var comparison: [String] {
-    guard let other = summary.otherTally else { return [] }
-    let (mine, theirs) = (summary.tally.totals, other.totals)
-    var table = TextTable(["rows", "under A", "share", "under B", "share", "B − A"])
-    func add(_ name: String, _ part: (OutcomeCounts) -> Int) {
-      let (left, right) = (part(mine), part(theirs))
-      table.add([
-        name, grouped(left), percentage(left, of: mine.rows), grouped(right),
-        percentage(right, of: theirs.rows), Self.signed(right - left),
-      ])
-    }
-    add("admitted") { $0.admitted }
-    add("denied") { $0.denied }
-    add("never") { $0.never }
-    return heading("Totals", counted(mine.rows, "row")) + table.lines(for: terminal) + changes
-  }
-
-  private var changes: [String] {
-    let (all, top) = (summary.changes, summary.options.top)
-    let better = all.count { $0.change > 0 }
-    let worse = all.count { $0.change < 0 }
-    var table = TextTable(["tenant", "rows", "admitted A", "admitted B", "B − A", ""])
-    for change in all.prefix(top) where change.change != 0 {
-      table.add(
-        [
-          nameText(change.name), grouped(change.rows), grouped(change.admitted),
-          grouped(change.admittedByOther), Self.signed(change.change),
-          change.change > 0 ? "better off" : "worse off",
-        ],
-        styles: [nil, nil, nil, nil, nil, change.change > 0 ? .admitted : .refused]
-      )
-    }
-    let remark =
-      "under B: \(grouped(better)) better off, \(grouped(worse)) worse off, "
-      + "\(grouped(all.count - better - worse)) as before"
-    return heading("Tenants", remark) + (table.isEmpty ? [] : table.lines(for: terminal))
-      + more(better + worse - top, "tenant")
-  }
-
-  private static func signed(_ number: Int) -> String {
-    number > 0 ? "+\(grouped(number))" : number < 0 ? "−\(grouped(number.magnitude))" : "0"
-  }
-
   // MARK: Rest
 
-  private func more(_ count: Int, _ noun: String) -> [String] {
+  func more(_ count: Int, _ noun: String) -> [String] {
     count > 0 ? [terminal.styled("  … and \(counted(count, "more \(noun)"))", .faint)] : []
   }
 
@@ -250,7 +205,7 @@ struct TextReport {
   }
 
   /// A paragraph in lines of the terminal's width.
-  private func wrapped(_ text: String, style: Style? = .faint) -> [String] {
+  func wrapped(_ text: String, style: Style? = .faint) -> [String] {
     var lines = [""]
     for word in text.split(separator: " ", omittingEmptySubsequences: false) {
       let isFull = displayWidth(lines[lines.count - 1]) + displayWidth(String(word)) + 3
@@ -263,7 +218,7 @@ struct TextReport {
     }
   }
 
-  private func nameText(_ name: [UInt8]) -> String {
+  func nameText(_ name: [UInt8]) -> String {
     let text = visible(String(decoding: name, as: UTF8.self))
     return name.count == Tally.nameBytesMax ? text + "…" : text
   }

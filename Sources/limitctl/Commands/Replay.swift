@@ -109,7 +109,7 @@ struct Replay: ParsableCommand {
   @Option(help: ArgumentHelp("Room for this many buckets of single keys.", valueName: "n"))
   var keySlots = 1 << 20
 
-  @OptionGroup(title: "Live: the daemon decides, whose policy file is --config's")
+  @OptionGroup(title: "Asking the daemon")
   var live: ReplayLiveOptions
 
   @OptionGroup var endpoint: EndpointOptions

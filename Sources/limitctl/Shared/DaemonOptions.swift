@@ -41,10 +41,14 @@ struct DaemonOptions: ParsableArguments {
 
 /// Whom a query is for and what it costs.
 struct QueryOptions: ParsableArguments {
-  @Argument(help: "The tenant.")
+  @Argument(
+    help: "The tenant.",
+    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
   var tenant: String
 
-  @Argument(help: "The policy to decide by.")
+  @Argument(
+    help: "The policy to decide by.",
+    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
   var policy: String
 
   @Option(help: "The key within the tenant, such as a user or a route.")
