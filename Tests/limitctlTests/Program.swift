@@ -62,11 +62,15 @@ enum Program {
   static func onTerminal(
     columns: Int, _ arguments: [String], environment: [String: String] = [:]
   ) throws -> ProgramResult {
-    let terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)
-    precondition(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0)
+    // posix_openpt(3) and its like, which Swift's Glibc lacks: pty(7), ioctl_tty(2).
+    let terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
+    var (isLocked, number): (Int32, Int32) = (0, 0)
+    let (setLock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
+    precondition(terminal >= 0 && ioctl(terminal, setLock, &isLocked) == 0)
+    precondition(ioctl(terminal, getNumber, &number) == 0)
     var size = winsize(ws_row: 60, ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
     _ = ioctl(terminal, UInt(TIOCSWINSZ), &size)
-    let other = open(String(cString: ptsname(terminal)), O_RDWR | O_NOCTTY | O_CLOEXEC)
+    let other = open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC)
     precondition(other >= 0)
     let process = process(
       limitctl, arguments, ["TERM": "xterm-256color"].merging(environment) { $1 })

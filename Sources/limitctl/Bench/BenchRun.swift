@@ -19,9 +19,9 @@ enum BenchError: Error {
   /// The daemon answered something else than decisions.
   case refused(String)
 
-  var result: CommandResult {
+  func result(at endpoint: EndpointOptions, policy: String) -> CommandResult {
     switch self {
-    case .client(let error): DaemonExit.result(error)
+    case .client(let error): DaemonExit.result(error, at: endpoint, policy: policy)
     case .system(let what), .refused(let what):
       CommandResult(errors: "limitctl: \(what)\n", exitCode: DaemonExit.error)
     }

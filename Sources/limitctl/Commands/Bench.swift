@@ -68,7 +68,7 @@ struct Bench: ParsableCommand {
       result.output = daemon.json ? outcome.json : outcome.text(Terminal.standardOutput())
       if outcome.isInterrupted { result.exitCode = 128 + SIGINT }
     } catch {
-      result = error.result
+      result = error.result(at: daemon.endpoint, policy: policy)
     }
     try result.finish()
   }

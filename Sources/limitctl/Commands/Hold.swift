@@ -71,7 +71,7 @@ struct Hold: ParsableCommand {
         result.exitCode = deniedExit
       }
     } catch {
-      result = DaemonExit.result(error)
+      result = DaemonExit.result(error, at: daemon.endpoint, policy: query.policy)
     }
     try result.finish()
   }

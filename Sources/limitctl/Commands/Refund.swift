@@ -36,9 +36,10 @@ struct Refund: ParsableCommand {
     var result = CommandResult()
     do throws(ClientError) {
       try client.refund(receipt, units: units)
-      result.output = daemon.json ? "{\"refunded\": true}\n" : "refunded\n"
+      result.output =
+        daemon.json ? "{\"format\": \"limitctl-refund/1\", \"refunded\": true}\n" : "refunded\n"
     } catch {
-      result = DaemonExit.result(error)
+      result = DaemonExit.result(error, at: daemon.endpoint)
     }
     try result.finish()
   }

@@ -151,12 +151,12 @@ struct Replay: ParsableCommand {
       )
       try run.run(to: &output)
     } catch {
-      if let message = error.message { StandardStream.tell(message) }
-      switch error {
-      case .usage: throw ExitCode.validationFailure
-      case .live(.client(let error)): throw ExitCode(DaemonExit.code(for: error))
-      default: throw ExitCode.failure
+      if case .live(.client(let error)) = error {
+        try DaemonExit.result(error, at: endpoint).finish()
       }
+      if let message = error.message { StandardStream.tell(message) }
+      if case .usage = error { throw ExitCode.validationFailure }
+      throw ExitCode.failure
     }
   }
 

@@ -77,8 +77,29 @@ enum DaemonExit {
 
   static func code(for error: ClientError) -> Int32 { error.isAway ? unreachable : Self.error }
 
-  /// What a call that failed comes to.
-  static func result(_ error: ClientError) -> CommandResult {
-    CommandResult(errors: "limitctl: \(error)\n", exitCode: code(for: error))
+  /// What a call that failed comes to, with the next step.
+  ///
+  /// - Parameters:
+  ///   - endpoint: where the daemon was asked.
+  ///   - policy: that was asked for.
+  static func result(
+    _ error: ClientError, at endpoint: EndpointOptions, policy: String? = nil
+  ) -> CommandResult {
+    let advice = advice(on: error, at: endpoint, policy: policy).map { "; \($0)" } ?? ""
+    return CommandResult(errors: "limitctl: \(error)\(advice)\n", exitCode: code(for: error))
+  }
+
+  private static func advice(
+    on error: ClientError, at endpoint: EndpointOptions, policy: String?
+  ) -> String? {
+    switch error {
+    case .unreachable(let number, _):
+      let socket = ClientConfiguration(socketPath: endpoint.socket).socketPath
+      return DaemonAdvice.unreachable(socket: socket, systemError: number)
+    case .refused(let code, _, _):
+      return DaemonAdvice.refused(
+        code, policy: policy, knownPolicies: PolicyNames.policies(for: []))
+    default: return nil
+    }
   }
 }
