@@ -117,19 +117,27 @@ let package = Package(
     // What programs for people share: the terminal, tables, numbers, JSON, results. No Foundation.
     .target(name: "LimitConsole", dependencies: ["CLinux"], swiftSettings: strict),
 
+    // Headers only: zlib, whose interface is partly macros.
+    .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+
     // A trace in, a report out.
     .target(
       name: "LimitReplay",
       dependencies: [
-        "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
+        "CLinux", "CZlib", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy",
+        "LimitProtocol",
       ],
       swiftSettings: strict
     ),
+
+    // A child process that ends with its parent: fork(2), which Swift does not have.
+    .target(name: "CSpawn"),
 
     // The command line: one file per command.
     .executableTarget(
       name: "limitctl",
       dependencies: [
+        "CSpawn",
         "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
         "LimitReplay",
         daemonSide("ArgumentParser", "swift-argument-parser"),
@@ -217,7 +225,9 @@ let package = Package(
     ),
     .testTarget(
       name: "limitctlTests",
-      dependencies: ["limitctl", "LimitConsole", "LimitPolicy", "LimitEngine"],
+      dependencies: [
+        "limitctl", "limitd", "DaemonSupport", "LimitConsole", "LimitPolicy", "LimitEngine",
+      ],
       swiftSettings: strict
     ),
   ],

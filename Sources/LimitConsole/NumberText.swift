@@ -34,18 +34,46 @@ package func percentage(_ part: Int, of whole: Int) -> String {
   return "\(thousandths / 10).\(thousandths % 10) %"
 }
 
-/// A length of time in its two largest units: `3d 11h`, `10m 0s`, `250ms`.
+private let timeUnits: [(length: UInt64, name: String)] = [
+  (86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "m"),
+  (1_000_000_000, "s"), (1_000_000, "ms"), (1000, "µs"), (1, "ns"),
+]
+
+/// A length of time in its two largest units, one below a millisecond, rounded up: who waits for
+/// that long does not come too early. `3d 11h`, `10m`, `250ms`, `58µs`.
 package func durationText(_ nanoseconds: UInt64) -> String {
+  guard let first = timeUnits.firstIndex(where: { nanoseconds >= $0.length }) else { return "0s" }
+  let isFine = timeUnits[first].length < 1_000_000
+  let grain = timeUnits[isFine ? first : first + 1].length
+  let (steps, rest) = nanoseconds.quotientAndRemainder(dividingBy: grain)
+  let (rounded, isTooLong) = (steps + (rest > 0 ? 1 : 0)).multipliedReportingOverflow(by: grain)
+  guard !isTooLong else { return "\(nanoseconds / timeUnits[0].length)d" }
+  // Rounding may have carried into a larger unit.
+  let place = timeUnits.firstIndex { rounded >= $0.length }!
+  let (count, part) = rounded.quotientAndRemainder(dividingBy: timeUnits[place].length)
+  let text = "\(count)\(timeUnits[place].name)"
+  guard place + 1 < timeUnits.count else { return text }
+  let second = part / timeUnits[place + 1].length
+  return second == 0 ? text : "\(text) \(second)\(timeUnits[place + 1].name)"
+}
+
+/// A latency in one unit, to three digits: `57.2µs`, `1.04ms`, `12s`.
+package func latencyText(_ nanoseconds: UInt64) -> String {
   let units: [(length: UInt64, name: String)] = [
-    (86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "m"),
     (1_000_000_000, "s"), (1_000_000, "ms"), (1000, "µs"), (1, "ns"),
   ]
-  guard let place = units.firstIndex(where: { nanoseconds >= $0.length }) else { return "0s" }
-  let (count, rest) = nanoseconds.quotientAndRemainder(dividingBy: units[place].length)
-  let text = "\(count)\(units[place].name)"
-  guard place + 1 < units.count else { return text }
-  let second = rest / units[place + 1].length
-  return second == 0 ? text : "\(text) \(second)\(units[place + 1].name)"
+  guard let unit = units.first(where: { nanoseconds >= $0.length }) else { return "0ns" }
+  let whole = nanoseconds / unit.length
+  let decimals = unit.length == 1 || whole >= 100 ? 0 : whole >= 10 ? 1 : 2
+  let scale: UInt64 = decimals == 2 ? 100 : decimals == 1 ? 10 : 1
+  let scaled = (UInt128(nanoseconds) * UInt128(scale) + UInt128(unit.length) / 2)
+  let (integer, fraction) = (scaled / UInt128(unit.length)).quotientAndRemainder(
+    dividingBy: UInt128(scale))
+  guard decimals > 0, fraction > 0 else { return "\(integer)\(unit.name)" }
+  var digits = String(fraction)
+  digits = String(repeating: "0", count: decimals - digits.count) + digits
+  while digits.last == "0" { digits.removeLast() }
+  return "\(integer).\(digits)\(unit.name)"
 }
 
 /// A point in time, UTC, taken apart.

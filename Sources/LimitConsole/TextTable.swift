@@ -23,7 +23,8 @@ package struct TextTable {
   /// The least columns that the table takes.
   package var widthMin: Int {
     let widths = headings.indices.map { column in
-      let width = max(headings[column].count, rows.map { $0.cells[column].count }.max() ?? 0)
+      let width = max(
+        displayWidth(headings[column]), rows.map { displayWidth($0.cells[column]) }.max() ?? 0)
       return column < nameColumns ? min(width, Self.nameWidthMin) : width
     }
     return widths.reduce(0, +) + 2 * widths.count
@@ -50,7 +51,7 @@ package struct TextTable {
 
   private func columnWidths(_ total: Int) -> [Int] {
     var widths = headings.indices.map { column in
-      max(headings[column].count, rows.map { $0.cells[column].count }.max() ?? 0)
+      max(displayWidth(headings[column]), rows.map { displayWidth($0.cells[column]) }.max() ?? 0)
     }
     var excess = 2 + widths.reduce(0, +) + 2 * (widths.count - 1) - total
     // The widest name gives way first, down to a width that still tells names apart.
@@ -70,8 +71,8 @@ package struct TextTable {
   ) -> String {
     var parts: [String] = []
     for (column, cell) in cells.enumerated() {
-      let text = cell.count > widths[column] ? cell.prefix(widths[column] - 1) + "…" : cell
-      let blank = String(repeating: " ", count: widths[column] - text.count)
+      let text = cut(cell, to: widths[column])
+      let blank = String(repeating: " ", count: widths[column] - displayWidth(text))
       let styled = style(text, column)
       let isLast = column == cells.count - 1
       parts.append(column < nameColumns ? styled + (isLast ? "" : blank) : blank + styled)

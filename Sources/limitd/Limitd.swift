@@ -60,8 +60,8 @@ import Logging
 
   @Flag(
     help: ArgumentHelp(
-      "For tests: decide each connection's requests at the times that it sets.",
-      visibility: .hidden))
+      "For tests: decide each connection's requests at the times that it sets, as limitctl replay "
+        + "--live --trace-clock does. Any client may then move its own time."))
   var traceClock = false
 
   func validate() throws {

@@ -55,7 +55,7 @@ import Testing
 
   @Test(arguments: [
     ("10", "'10' has no unit of time; write one of ns, us, ms, s, m, h, d, as in 10s"),
-    ("10sec", "'10sec' has an unknown unit of time 'sec'; use ns, us, ms, s, m, h or d"),
+    ("10sec", "'10sec' has an unknown unit of time 'sec'; write 10s"),
     ("1M", "'1M' has an unknown unit of time 'M'; use ns, us, ms, s, m, h or d"),
     ("1\u{B5}", "'1\u{B5}' has an unknown unit of time '\u{B5}'; use ns, us, ms, s, m, h or d"),
     ("1és", "'1és' is not a duration; write one such as 500ms, 10s or 1h"),
@@ -87,7 +87,11 @@ import Testing
     ("x/s", "'x/s' is not a rate; write one such as 100/s, 5000/m or 5/10s"),
     ("/s", "'/s' is not a rate; write one such as 100/s, 5000/m or 5/10s"),
     ("5/", "'5/' has no unit of time; write one of ns, us, ms, s, m, h, d, as in 10s"),
-    ("5/sec", "'5/sec' has an unknown unit of time 'sec'; use ns, us, ms, s, m, h or d"),
+    ("5/sec", "'5/sec' has an unknown unit of time 'sec'; write 5/s"),
+    ("10/minute", "'10/minute' has an unknown unit of time 'minute'; write 10/m"),
+    ("1.5/s", "'1.5/s' is not a whole number of units; write 3/2s"),
+    ("0.25/10s", "'0.25/10s' is not a whole number of units; write 1/40s"),
+    ("0.3/m", "'0.3/m' is not a whole number of units; write 3/10m"),
     ("5q/s", "'5q/s' has an unknown suffix 'q' before '/'; use k, M or G"),
     ("0/s", "'0/s' is zero and could never admit anything; write at least 1 per period"),
     ("-5/s", "'-5/s' is negative; write a rate such as 100/s, 5000/m or 5/10s"),

@@ -1,5 +1,6 @@
 // The CSV reader: quoting, line ends and limits, whatever the chunks it reads in.
 
+import Foundation
 import LimitConsole
 import TestSupport
 import Testing
@@ -88,8 +89,35 @@ private func records(_ bytes: [UInt8], chunk: Int) -> [[String]] {
     #expect(records("\"\(long)x\"\nb\n", chunk: 4096) == [[message], ["b"]])
   }
 
-  @Test func compressedFilesAreRefused() {
-    #expect(records([0x1F, 0x8B, 8, 0, 0], chunk: 64)[0][0].contains("is compressed"))
+  /// Two members, as logrotate and cat leave them: `time,tenant,policy`, `1,a,p`; `2,b,p`.
+  private static let compressed: [[UInt8]] = [
+    "H4sIAAAAAAACAyvJzE3VKUnNS8wr0SnIz8lMruQy1EnUKeACAD8xJwAZAAAA",
+    "H4sIAAAAAAACAzPSSdIp4AIA5NXTkwYAAAA=",
+  ].map { Array(Data(base64Encoded: $0)!) }
+
+  @Test(arguments: [4, 7, 1 << 16])
+  func whatIsCompressedWithGzipIsReadMemberAfterMember(chunk: Int) {
+    let bytes = Self.compressed[0] + Self.compressed[1]
+    #expect(
+      records(bytes, chunk: chunk) == [
+        ["time", "tenant", "policy"], ["1", "a", "p"], ["2", "b", "p"],
+      ])
+  }
+
+  @Test func compressedDataThatIsCutOrDamagedIsAnError() {
+    let whole = Self.compressed[0]
+    for count in 4..<whole.count {
+      let read = records(Array(whole.prefix(count)), chunk: 64)
+      #expect(read.last?[0] == "memory: is cut off: the compressed data has no end")
+    }
+    var damaged = whole
+    damaged[whole.count - 6] ^= 1
+    #expect(records(damaged, chunk: 64).last?[0] == "memory: is damaged: 'gzip -t' says the same")
+  }
+
+  @Test func otherCompressionIsToldWithAWayIn() {
+    #expect(
+      records([0x28, 0xB5, 0x2F, 0xFD], chunk: 64)[0][0].contains("zstd -dc FILE | limitctl"))
   }
 
   @Test func whereChunksEndMakesNoDifference() {

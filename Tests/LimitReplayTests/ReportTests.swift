@@ -81,11 +81,38 @@ private func expectSnapshot(_ text: String, _ name: String) throws {
 
   @Test func namesCannotSteerTheTerminal() throws {
     let result = try replay(
-      ["time,tenant,policy,key\n1,\u{1B}]0;x\u{7}t,p,\u{202E}k\n1,\u{1B}]0;x\u{7}t,p,\u{202E}k\n"],
+      ["time,tenant,policy,key\n1,t,p,\u{1B}]0;x\u{202E}k\n1,t,p,\u{1B}]0;x\u{202E}k\n"],
       under: policySet(tokenBucket(1, per: .second, burst: 1))
     ) { $0.format = .report }
-    #expect(result.output.contains("·]0;x·t"))
+    #expect(result.output.contains("·]0;x·k"))
     #expect(!result.output.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{202E}" })
+  }
+
+  @Test func wideCharactersKeepTheColumns() throws {
+    var trace = "time,tenant,policy\n"
+    for _ in 0..<3 { trace += "1,学校七,p\n1,school-7,p\n1,🏫🎓,p\n" }
+    let result = try replay([trace], under: policySet(tokenBucket(1, per: .second, burst: 1))) {
+      $0.format = .report
+    }
+    let rows = result.output.split(separator: "\n").filter { $0.contains("66.7 %") }.suffix(3)
+    #expect(rows.count == 3)
+    #expect(Set(rows.map { displayWidth(String($0)) }).count == 1, "\(result.output)")
+    #expect(displayWidth("e\u{301}") == 1)
+    #expect(displayWidth("👩‍🚀") == 2)
+    #expect(cut("学校七学校七", to: 8) == "学校七…")
+  }
+
+  @Test func whatUnlimitedTenantsUseBeyondALimitIsCountedForItself() throws {
+    let policies = policySet(tokenBucket(1, per: .second, burst: 2))
+    let trace = "time,tenant,policy,cost\n1,free,p,2\n1,free,p,2\n1,free,p,1\n"
+    let report = try replay([trace], under: policies) { $0.format = .report }
+    #expect(report.output.contains("beyond    2"))
+    #expect(report.output.contains("unlimited tenants beyond a limit, cost 3"))
+    #expect(!report.output.contains("shadow"))
+    let json = try replay([trace], under: policies) { $0.format = .json }
+    #expect(json.output.contains("\"beyond_limits\": 2"))
+    #expect(json.output.contains("\"beyond_limits_cost\": 3"))
+    #expect(json.output.contains("\"shadow_denied\": 0"))
   }
 
   @Test func anEmptyTraceIsReportedAsEmpty() throws {
@@ -158,7 +185,15 @@ private func expectSnapshot(_ text: String, _ name: String) throws {
   }
 
   @Test func lengthsOfTimeAreReadable() {
-    #expect(durationText(299_000_000_000_000) == "3d 11h")
+    #expect(durationText(299_000_000_000_000) == "3d 12h")
+    #expect(durationText(169_199_000_000_000) == "1d 23h")
+    #expect(durationText(3_599_999_999_999) == "1h")
+    #expect(durationText(57_247) == "58µs")
+    #expect(durationText(.max) == "213503d")
+    #expect(latencyText(57_247) == "57.2µs")
+    #expect(latencyText(1_040_000) == "1.04ms")
+    #expect(latencyText(999) == "999ns")
+    #expect(latencyText(12_000_000_000) == "12s")
     #expect(durationText(60_000_000_000) == "1m")
     #expect(durationText(250_000_000) == "250ms")
     #expect(durationText(0) == "0s")

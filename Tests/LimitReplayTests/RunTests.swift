@@ -46,7 +46,7 @@ private let header = "time,tenant,policy,key,cost\n"
           file: "t1",
           line: 4,
           what: "the time goes back by 3.2 s; rows come in order of time, "
-            + "or sort them with --reorder DURATION"
+            + "or sort them with --reorder 4s"
         )
     )
     let across = try replay(
@@ -81,6 +81,75 @@ private let header = "time,tenant,policy,key,cost\n"
           what: "cannot read the time 'x'; \(TraceTime.expectation)"
         )
     )
+  }
+
+  @Test func whatWasReadBeforeAnErrorIsReported() throws {
+    let trace = header + "1,t,p,,1\n1,t,p,,1\nx,t,p,,1\n2,t,p,,1\n"
+    let report = try replay([trace], under: policies) { options in
+      options.format = .report
+      options.reorder = 60_000_000_000
+    }
+    #expect(report.output.contains("Totals  2 rows"))
+    #expect(report.output.hasSuffix("  This is not all: an error ended the run here.\n"))
+    guard case .malformed("t1", 4, _) = report.error else {
+      Issue.record("\(String(describing: report.error))")
+      return
+    }
+    let json = try replay([trace], under: policies) { $0.format = .json }
+    #expect(json.output.contains("\"is_complete\": false"))
+    #expect(json.output.contains("\"rows\": 2"))
+  }
+
+  @Test(arguments: [
+    header + "1,t,p,,1\n2,t,p", header + "1,t,p,,1\n2,t,p,\"cut",
+    "h - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200\nh - - [17/May/20",
+  ])
+  func aCutLastLineIsOnlyCounted(trace: String) throws {
+    let result = try replay([trace], under: policies) { options in
+      options.policy = trace.hasPrefix("h") ? "p" : nil
+      options.format = .json
+    }
+    #expect(result.error == nil)
+    #expect(result.output.contains("\"cut_lines\": 1"))
+    #expect(result.output.contains("\"rows\": 1"))
+    #expect(
+      result.told.last?.hasSuffix("the last line is cut off; it is counted, not decided") == true)
+  }
+
+  @Test(arguments: [
+    ("a b", "k", "is no tenant"), ("a\u{0}b", "k", "is no tenant"),
+    (String(repeating: "t", count: 256), "k", "is no tenant"),
+    ("t", String(repeating: "k", count: 1025), "a key has at most 1024 bytes here, not 1025"),
+  ])
+  func whatTheDaemonRefusesReplayRefuses(tenant: String, key: String, why: String) throws {
+    let good = String(repeating: "t", count: 255) + ",p," + String(repeating: "k", count: 1024)
+    let trace = header + "1,\(good),1\n1,\(tenant),p,\(key),1\n"
+    let result = try replay([trace], under: policies)
+    #expect(result.rows.count == 1)
+    guard case .malformed("t1", 3, let what) = result.error else {
+      Issue.record("\(String(describing: result.error))")
+      return
+    }
+    #expect(what.contains(why))
+  }
+
+  @Test func anAccessLogIsRecognisedAndSaidToBe() throws {
+    let line =
+      "school.example:443 192.0.2.7 - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 1\n"
+    let result = try replay([line], under: policies) { options in
+      options.policy = "p"
+      options.tenantFrom = "vhost"
+      options.format = .report
+    }
+    #expect(result.told == ["t1 is an access log, format vhost-combined"])
+    #expect(result.output.contains("read as  an access log, format vhost-combined"))
+    #expect(result.output.contains("school.example"))
+    #expect(throws: ReplayError.self) { try replay([line], under: policies) }
+    let asked = try replay([line], under: policies) { options in
+      options.policy = "p"
+      options.input = .accessLog(.combined)
+    }
+    #expect("\(asked.error!)".contains("--input vhost-combined"))
   }
 
   @Test func anUnknownPolicyIsAMalformedRow() throws {

@@ -32,9 +32,7 @@ private func seconds(_ nanoseconds: Int128) -> String {
     let text = try #require(accessLog)
     let policies = policySet(tokenBucket(5, per: Nanoseconds(10_000_000_000), burst: 10))
     let result = try replay([text], under: policies) { options in
-      options.input = .combined(
-        .init(policy: "p", tenant: .host, tenantConstant: "", key: .host))
-      options.reorder = 120_000_000_000
+      options.policy = "p"
     }
     #expect(result.error == nil)
     let interval: Int128 = 2_000_000_000
@@ -68,7 +66,9 @@ private func seconds(_ nanoseconds: Int128) -> String {
     let policies = policySet(slidingWindow(UInt64(limit), .minute))
     let map = try ColumnMap(parsing: "time=TIMESTAMP,cost=ContextTokens+GeneratedTokens")
     let result = try replay([text], under: policies) { options in
-      options.input = .csv(map, .init(tenant: "acme", policy: "p"))
+      options.columns = map
+      options.tenantFrom = "acme"
+      options.policy = "p"
     }
     #expect(result.error == nil)
     var counts: [Int128: Int128] = [:]

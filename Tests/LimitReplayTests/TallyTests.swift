@@ -145,7 +145,7 @@ import Testing
       under: policies,
       at: Instant(nanoseconds: 0)
     )
-    for _ in 0..<4 { counts.count(decision, cost: CSVTrace.costMax) }
+    for _ in 0..<4 { counts.count(decision, cost: CSVTrace.costMax, isUnlimited: false) }
     #expect(counts.never == 4)
     #expect(counts.refusedCost == UInt128(1) << 65)
   }

@@ -16,6 +16,23 @@ private func logTime(_ text: String) -> UInt64? {
   return try? TraceTime.parseLogTime(bytes, 0..<bytes.count)
 }
 
+@Suite struct FinerTimeTests {
+  private func time(_ text: String) -> UInt64? {
+    let bytes = Array(text.utf8)
+    return try? TraceTime.parse(bytes, 0..<bytes.count)
+  }
+
+  @Test func millisecondsMicrosecondsAndNanosecondsAreToldByTheirSize() {
+    let expected: UInt64 = 1_700_158_546_250_000_000
+    for text in ["1700158546.25", "1700158546250", "1700158546250000", "1700158546250000000"] {
+      #expect(time(text) == expected, "\(text)")
+    }
+    #expect(time("1700158546250.5") == expected + 500_000)
+    #expect(time("1700158546250.0000001") == nil)
+    #expect(time("99999999999") == nil)
+  }
+}
+
 @Suite struct TraceTimeTests {
   @Test func unixSecondsHaveUpToNineDecimals() {
     #expect(time("0") == 0)

@@ -64,6 +64,17 @@ public struct PolicyFileError: Error, Hashable, Sendable, CustomStringConvertibl
 
   public init(diagnostics: [Diagnostic]) { self.diagnostics = diagnostics }
 
-  /// One line per diagnostic.
-  public var description: String { diagnostics.map(\.description).joined(separator: "\n") }
+  /// How many diagnostics `description` tells one by one.
+  public static let diagnosticsTold = 20
+
+  /// One line per diagnostic, as far as the first ones, and how many more there are.
+  public var description: String {
+    var lines = diagnostics.prefix(Self.diagnosticsTold).map(\.description)
+    let more = diagnostics.count - lines.count
+    if more > 0 {
+      let path = diagnostics[0].path
+      lines.append("\(path): and \(more) more; mend these first, they may follow from them")
+    }
+    return lines.joined(separator: "\n")
+  }
 }

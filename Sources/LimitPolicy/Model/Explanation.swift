@@ -47,6 +47,8 @@ public struct Explanation: Sendable {
   public let standing: Standing
   /// The entry that the tenant falls under: its own name, `*`, or `nil` for an unknown tenant.
   public let entry: (name: String, line: Int)?
+  /// A tenant that the file names, that looks like the one asked for and has other bytes.
+  public let lookAlike: (name: String, line: Int)?
   /// Where `blocked` or `unlimited` is written.
   public let standingLine: Int?
   /// The plan, with the line that puts the tenant on it.
@@ -60,12 +62,16 @@ extension PolicyFile {
   /// Explains what happens to `tenant`'s queries under `policy`; `nil` where no policy has that
   /// name. O(tenants).
   public func explain(tenant name: String, policy policyName: String) -> Explanation? {
-    guard let policy = policies.first(where: { $0.name == policyName }) else { return nil }
-    let tenant = tenants.first { $0.name == name } ?? anyTenant
+    guard let policy = policies.first(where: { $0.name.hasSameBytes(as: policyName) }) else {
+      return nil
+    }
+    let named = tenants.first { $0.name.hasSameBytes(as: name) }
+    let tenant = named ?? anyTenant
     let isMixed = policy.limits.contains { limits[$0].unit != LimitDefinition.requests }
     return Explanation(
       standing: tenant?.standing ?? .unknown,
       entry: tenant.map { ($0.name, Int($0.position.line)) },
+      lookAlike: tenants.first { $0.name.looksLike(name) }.map { ($0.name, Int($0.position.line)) },
       standingLine: tenant?.standingPosition.map { Int($0.line) },
       plan: tenant?.plan.map { (plans[$0.number].name, Int($0.position.line)) },
       policyLine: Int(policy.position.line),

@@ -63,6 +63,16 @@ struct Number {
     return remainder == 0 ? quotient : nil
   }
 
+  /// The number times `factor` as a fraction in lowest terms.
+  func fraction(times factor: UInt64) -> (numerator: UInt128, denominator: UInt128) {
+    var divisor: UInt128 = 1
+    for _ in 0..<decimals { divisor *= 10 }
+    let product = mantissa * UInt128(factor)
+    var (left, right) = (product, divisor)
+    while right > 0 { (left, right) = (right, left % right) }
+    return left == 0 ? (0, 1) : (product / left, divisor / left)
+  }
+
   /// The number times `factor`, whole and within 64 bits.
   func times(_ factor: UInt64, whole: String, unit: String) throws(QuantityError) -> UInt64 {
     guard let product = scaled(by: factor) else {

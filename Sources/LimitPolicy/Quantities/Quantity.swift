@@ -120,9 +120,13 @@ public enum Quantity {
         "'\(text)' has an unknown suffix '\(number.suffix)' before '/'; use k, M or G"
       )
     }
-    let count = try number.times(suffix.factor, whole: text, unit: "units")
     let startsWithDigit = parts[1].utf8.first.map { isDigit($0) || $0 == UInt8(ascii: "-") }
     let period = try duration(startsWithDigit == true ? parts[1] : "1" + parts[1], whole: text)
+    if let whole = wholeRate(number.fraction(times: suffix.factor), per: period) {
+      throw QuantityError(
+        "'\(text)' is not a whole number of units; write \(Quantity.text(rate: whole))")
+    }
+    let count = try number.times(suffix.factor, whole: text, unit: "units")
     guard count > 0 else {
       throw QuantityError(
         "'\(text)' is zero and could never admit anything; write at least 1 per period"
@@ -163,21 +167,49 @@ public enum Quantity {
     return Percent(hundredths: UInt16(hundredths))
   }
 
+  /// The same rate in whole units, where it has a fraction: 1.5/s is 3/2s.
+  private static func wholeRate(
+    _ fraction: (numerator: UInt128, denominator: UInt128), per period: Nanoseconds
+  ) -> Rate? {
+    guard fraction.denominator > 1, let count = UInt64(exactly: fraction.numerator), count > 0
+    else {
+      return nil
+    }
+    let (length, isTooLong) = UInt128(period.count)
+      .multipliedReportingOverflow(by: fraction.denominator)
+    guard !isTooLong, let length = UInt64(exactly: length) else { return nil }
+    return Rate(count: count, period: Nanoseconds(length))
+  }
+
+  /// Units of time as people write them out, and as they are written here.
+  private static let longTimeUnits: [(names: [String], unit: String)] = [
+    (["nanosecond", "nanoseconds", "nsec"], "ns"), (["microsecond", "microseconds", "usec"], "us"),
+    (["millisecond", "milliseconds", "msec", "msecs"], "ms"),
+    (["second", "seconds", "sec", "secs"], "s"),
+    (["minute", "minutes", "min", "mins"], "m"),
+    (["hour", "hours", "hr", "hrs"], "h"), (["day", "days"], "d"),
+  ]
+
   private static func duration(
     _ text: String,
     whole: String
   ) throws(QuantityError) -> Nanoseconds {
     let number = try Number(text, whole: whole, what: "a duration", example: "500ms, 10s or 1h")
     let name = otherTimeUnits[number.suffix] ?? number.suffix
-    guard let unit = timeUnits.first(where: { $0.name == name }) else {
-      throw QuantityError(
-        number.suffix.isEmpty
-          ? "'\(whole)' has no unit of time; write one of ns, us, ms, s, m, h, d, as in 10s"
-          : "'\(whole)' has an unknown unit of time '\(number.suffix)'; "
-            + "use ns, us, ms, s, m, h or d"
-      )
+    if let unit = timeUnits.first(where: { $0.name == name }) {
+      return Nanoseconds(try number.times(unit.length.count, whole: whole, unit: "nanoseconds"))
     }
-    return Nanoseconds(try number.times(unit.length.count, whole: whole, unit: "nanoseconds"))
+    if let long = longTimeUnits.first(where: { $0.names.contains(name) }) {
+      let better = whole.dropLast(number.suffix.utf8.count) + long.unit
+      throw QuantityError(
+        "'\(whole)' has an unknown unit of time '\(number.suffix)'; write \(better)")
+    }
+    throw QuantityError(
+      number.suffix.isEmpty
+        ? "'\(whole)' has no unit of time; write one of ns, us, ms, s, m, h, d, as in 10s"
+        : "'\(whole)' has an unknown unit of time '\(number.suffix)'; "
+          + "use ns, us, ms, s, m, h or d"
+    )
   }
 
   static func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }

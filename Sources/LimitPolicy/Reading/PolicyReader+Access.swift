@@ -206,8 +206,8 @@ extension PolicyReader {
   /// Warns of tenants that rules name and the file does not. With `"*"`, any name is a tenant's.
   mutating func warnOfUnknownTenants() {
     guard anyTenant == nil, !tenantMentions.isEmpty else { return }
-    let names = Set(tenants.lazy.map(\.name))
-    for (name, position) in tenantMentions where !names.contains(name) {
+    let names = Set(tenants.lazy.map { NameBytes($0.name) })
+    for (name, position) in tenantMentions where !names.contains(NameBytes(name)) {
       let advice =
         suggestion(for: name, among: tenants.lazy.map(\.name)) ?? "name it under tenants"
       warning(position, "daemon, access: there is no tenant \(quoted(name)); \(advice)")

@@ -75,6 +75,22 @@ struct PolicyReader {
       )
     }
     warnOfUnknownTenants()
+    warnOfLookAlikes()
+  }
+
+  /// Names that nobody can tell apart by looking, though the daemon does.
+  private mutating func warnOfLookAlikes() {
+    var lines: [String: UInt32] = [:]
+    for tenant in tenants where !tenant.name.utf8.allSatisfy({ $0 < 0x80 }) {
+      if let line = lines[tenant.name] {
+        warning(
+          tenant.position,
+          "tenant \(quoted(tenant.name)) looks like the one of line \(line), but has other bytes, and "
+            + "names are compared by bytes; keep the one that is asked for")
+      } else {
+        lines[tenant.name] = tenant.position.line
+      }
+    }
   }
 
   // MARK: Diagnostics
@@ -102,8 +118,20 @@ struct PolicyReader {
         "\(subject): merge keys (<<) are not supported; write the values out"
       )
     }
+    if let colon = missingSpace(in: name, known) {
+      return error(key.position, "\(subject): \(colon)")
+    }
     let advice = suggestion(for: name, among: known) ?? "known here: \(list(known))"
     error(key.position, "\(subject): unknown key \(quoted(name)); \(advice)")
+  }
+
+  /// What is wrong with `rate:1/s`, which YAML takes for a word.
+  private func missingSpace(in text: String, _ known: [String]?) -> String? {
+    guard let colon = text.firstIndex(of: ":"), colon != text.startIndex else { return nil }
+    let name = String(text[..<colon])
+    let value = text[text.index(after: colon)...]
+    guard !value.isEmpty, value.first != " ", known?.contains(name) ?? true else { return nil }
+    return "\(quoted(text)) has no space after the colon; write \(name): \(value)"
   }
 
   /// "did you mean …?", where a name is near enough.
@@ -124,6 +152,10 @@ struct PolicyReader {
     _ contents: @autoclosure () -> String
   ) -> [Entry]? {
     guard node.kind == .mapping else {
+      if let text = node.text, let colon = missingSpace(in: text, nil) {
+        error(node.position, "\(subject): \(colon)")
+        return nil
+      }
       let advice = node.found == "nothing" ? "; write {} where there are none" : ""
       error(
         node.position,

@@ -171,20 +171,20 @@ struct YAMLComposer: ~Copyable {
   }
 }
 
-/// The keys of one mapping. Most have few, for which a list is faster than a table.
+/// The keys of one mapping, compared byte by byte. Most have few, for which a list is faster than a table.
 private struct KeySet {
   private var few: [(text: String, line: UInt32)] = []
-  private var many: [String: UInt32] = [:]
+  private var many: [NameBytes: UInt32] = [:]
 
   /// Adds a key, or tells in which line it was given before.
   mutating func insert(_ text: String, line: UInt32) -> UInt32? {
     if !many.isEmpty || few.count == 8 {
-      if many.isEmpty { for key in few { many[key.text] = key.line } }
-      if let first = many[text] { return first }
-      many[text] = line
+      if many.isEmpty { for key in few { many[NameBytes(key.text)] = key.line } }
+      if let first = many[NameBytes(text)] { return first }
+      many[NameBytes(text)] = line
       return nil
     }
-    if let first = few.first(where: { $0.text == text }) { return first.line }
+    if let first = few.first(where: { $0.text.hasSameBytes(as: text) }) { return first.line }
     few.append((text, line))
     return nil
   }

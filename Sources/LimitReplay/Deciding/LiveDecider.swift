@@ -36,6 +36,16 @@ package struct LiveOptions {
   /// Whether to set the daemon's clock to each row's time (`limitd --trace-clock`).
   package var setsClock: Bool
 
+  /// Who decides and at what times, for the report.
+  package var text: String {
+    let daemon = "by limitd at \(configuration.socketPath)"
+    let pace = speed.map { "at \($0) times the trace's speed" } ?? "as fast as possible"
+    return setsClock
+      ? "\(daemon), on the trace's clock, \(pace)"
+      : "\(daemon), on its own clock, \(pace): times and dates here are the trace's, the buckets "
+        + "were those of now"
+  }
+
   package init(configuration: ClientConfiguration, speed: Double? = nil, setsClock: Bool = false) {
     self.configuration = configuration
     self.speed = speed
@@ -93,7 +103,7 @@ package struct LiveDecider: ~Copyable {
     } catch {
       throw .client(error)
     }
-    rows.append(copy row)
+    rows.append(row.detached())
     if rows.count - head >= Self.window || options.speed != nil { try flush() }
     if rows.count - head >= Self.window { try collect(untilLeft: Self.window / 2, decided) }
   }

@@ -13,6 +13,18 @@ package enum ReplayError: Error {
   case trace(TraceError)
   case output(OutputError)
   case live(LiveError)
+  /// Options that do not go with what a trace turned out to be.
+  case usage(String)
+
+  /// What to tell; nothing where a reader of the output has gone.
+  package var message: String? {
+    switch self {
+    case .trace(let error): "\(error)"
+    case .output(let error): error.isBrokenPipe ? nil : error.message
+    case .live(let error): "\(error)"
+    case .usage(let what): what
+    }
+  }
 }
 
 /// Runs traces through one policy set, or through two side by side.
@@ -25,6 +37,14 @@ package struct ReplayRun: ~Copyable {
   /// Decides in place of the first side.
   private var live: LiveDecider?
   private(set) var badRows = 0
+  /// Files that end within a line, which could not be read.
+  private(set) var cutLines = 0
+  /// Formats that were recognised.
+  private var formats: [String] = []
+  private var failure: ReplayError?
+  private var comparison: Comparison?
+  /// The row that leaves the buffer.
+  private var waiting = TraceRow()
   private var directory: PolicyDirectory
   private var buffer: ReorderBuffer
   private var progress: ProgressBar
@@ -50,8 +70,9 @@ package struct ReplayRun: ~Copyable {
     self.live = live
     sides = policies.map { ReplaySide($0, keySlots: options.keySlots) }
     let files = [options.config, options.other ?? ""]
+    comparison = policies.count > 1 ? Comparison(policies) : nil
     directory = PolicyDirectory(zip(files, policies).map { (file: $0, policies: $1) })
-    buffer = ReorderBuffer(horizon: options.reorder)
+    buffer = ReorderBuffer(horizon: 0, memoryMax: options.reorderMemory)
   }
 
   /// What there is to report so far.
@@ -61,58 +82,113 @@ package struct ReplayRun: ~Copyable {
       tally: sides[0].tally,
       concurrencyLimits: sides[0].concurrencyLimits,
       otherTally: sides.count > 1 ? sides[1].tally : nil,
-      badRows: badRows
+      comparison: comparison,
+      badRows: badRows,
+      cutLines: cutLines,
+      formats: formats,
+      failure: failure?.message
     )
   }
 
   /// Reads every trace to its end, and writes what the format asks for. What was decided before an
-  /// error is written too.
+  /// error is written too, and reported.
   package mutating func run(to output: inout Output) throws(ReplayError) {
+    if options.format == .csv { output.append(DecisionWriter.header) }
     do throws(ReplayError) {
-      if options.format == .csv { output.append(DecisionWriter.header) }
       for path in options.traces { try replay(path, to: &output) }
-      buffer.drain()
-      try release(to: &output)
-      try finishLive(&output)
     } catch {
       progress.clear()
-      if case .output = error { throw error }
-      try Self.flush(&output)
-      throw error
+      failure = error
     }
+    try finish(&output)
     progress.clear()
-    if badRows > Self.badRowsTold {
-      tell("… and \(grouped(badRows - Self.badRowsTold)) more")
-    }
-    if badRows > 0 { tell("\(counted(badRows, "malformed row")) skipped") }
+    tellBadRows()
     switch options.format {
     case .csv: break
     case .json: output.append(JSONReport(summary).text)
     case .report: output.append(TextReport(summary, terminal: terminal).text)
     }
     try Self.flush(&output)
+    if let failure { throw failure }
   }
+
+  /// Decides what still waits, unless nobody decides or reads any more.
+  private mutating func finish(_ output: inout Output) throws(ReplayError) {
+    switch failure {
+    case nil, .trace: break
+    case .output(let error): throw .output(error)
+    case .live, .usage: return
+    }
+    do throws(ReplayError) {
+      buffer.drain()
+      try release(to: &output)
+      try finishLive(&output)
+    } catch {
+      if case .output = error { throw error }
+      failure = failure ?? error
+    }
+  }
+
+  private func tellBadRows() {
+    if badRows > Self.badRowsTold { tell("… and \(grouped(badRows - Self.badRowsTold)) more") }
+    if badRows > 0 { tell("\(counted(badRows, "malformed row")) skipped") }
+  }
+
+  // MARK: Reading
 
   private mutating func replay(_ path: String, to output: inout Output) throws(ReplayError) {
     progress.begin(file: path)
-    switch options.input {
-    case .csv(let columns, let constants):
-      var rows = try Self.opening { () throws(TraceError) in
-        try CSVTrace.open(ByteReader.open(path), columns: columns, constants: constants)
-      }
+    var input = try Self.opening { () throws(TraceError) in try ByteReader.open(path) }
+    let format = try format(of: &input)
+    buffer.horizon = max(buffer.horizon, options.reorder(for: format))
+    switch format {
+    case .csv:
+      let constants = try usage { () throws(Malformed) in try options.constants() }
+      var rows = try CSVTrace.opened(input, columns: options.columns, constants: constants)
       try consume(&rows, to: &output)
-    case .combined(let mapping):
-      var rows = try Self.opening { () throws(TraceError) in
-        CombinedTrace(try ByteReader.open(path), mapping: mapping)
-      }
+    case .accessLog(let log):
+      let mapping = try usage { () throws(Malformed) in try options.mapping() }
+      var rows = try AccessLogTrace.opened(input, format: log, mapping: mapping)
       try consume(&rows, to: &output)
     }
   }
 
-  private static func opening<Rows: ~Copyable>(
-    _ body: () throws(TraceError) -> Rows
-  ) throws(ReplayError) -> Rows {
+  /// The format that is asked for, or the one that the first line tells.
+  private mutating func format(of input: inout ByteReader) throws(ReplayError) -> TraceFormat {
+    let name = input.name
+    let line = try Self.opening { () throws(TraceError) in try input.firstLine() }
+    if let format = options.input {
+      if case .accessLog(let log) = format, log == .combined || log == .named("common"),
+        (try? TraceFormat.recognised(by: line)) == .accessLog(.vhostCombined)
+      {
+        let why = "each line begins with a virtual host; read it with --input vhost-combined"
+        throw .trace(.unreadable(file: name, why: why))
+      }
+      return format
+    }
+    let format: TraceFormat
+    do throws(Malformed) {
+      format = try .recognised(by: line)
+    } catch {
+      throw .trace(.unreadable(file: name, why: error.what))
+    }
+    if case .accessLog = format, !formats.contains(format.name) {
+      formats.append(format.name)
+      tell("\(name) is \(format.name)")
+    }
+    return format
+  }
+
+  private static func opening<Value>(
+    _ body: () throws(TraceError) -> Value
+  ) throws(ReplayError) -> Value where Value: ~Copyable {
     do { return try body() } catch { throw .trace(error) }
+  }
+
+  private func usage<Value>(
+    _ body: () throws(Malformed) -> Value
+  ) throws(ReplayError) -> Value {
+    do { return try body() } catch { throw .usage(error.what) }
   }
 
   private mutating func consume(
@@ -121,7 +197,7 @@ package struct ReplayRun: ~Copyable {
   ) throws(ReplayError) {
     var row = TraceRow()
     while try readRow(&rows, into: &row) {
-      if options.reorder == 0 {
+      if buffer.horizon == 0 {
         try decide(row, to: &output)
       } else {
         buffer.insert(row)
@@ -142,7 +218,14 @@ package struct ReplayRun: ~Copyable {
         try place(&row, of: rows.name)
         return true
       } catch {
-        guard case .malformed = error, options.skipsBadRows else { throw .trace(error) }
+        guard case .malformed(let file, let line, _) = error else { throw .trace(error) }
+        if rows.isCut {
+          cutLines += 1
+          progress.clear()
+          tell("\(file):\(line): the last line is cut off; it is counted, not decided")
+          return false
+        }
+        guard options.skipsBadRows else { throw .trace(error) }
         badRows += 1
         if badRows <= Self.badRowsTold {
           progress.clear()
@@ -152,19 +235,41 @@ package struct ReplayRun: ~Copyable {
     }
   }
 
-  /// Finds the row's policy and its place in time.
+  /// Finds the row's policy and its place in time, within the bounds that the daemon has.
   private mutating func place(_ row: inout TraceRow, of file: String) throws(TraceError) {
     do throws(Malformed) {
       row.policy = try directory.number(of: row.text[row.policyRange])
+      try checkNames(of: row)
       try buffer.admit(row.time)
     } catch {
       throw .malformed(file: file, line: row.line, what: error.what)
     }
   }
 
+  private func checkNames(of row: borrowing TraceRow) throws(Malformed) {
+    let isName = row.text.withUnsafeBytes {
+      TenantName.isValid(UnsafeRawBufferPointer(rebasing: $0[row.tenantRange]))
+    }
+    guard isName else {
+      throw Malformed(
+        "'\(readable(row.text[row.tenantRange]))' is no tenant: a tenant's name is 1 to 255 bytes of "
+          + "UTF-8 without white space and control characters")
+    }
+    guard row.keyRange.count <= options.keyBytesMax else {
+      throw Malformed(
+        "a key has at most \(options.keyBytesMax) bytes here, not \(row.keyRange.count) "
+          + "(daemon.limits.key-bytes of the policy file)")
+    }
+  }
+
+  // MARK: Deciding
+
   /// Decides the rows that the reorder buffer lets go.
   private mutating func release(to output: inout Output) throws(ReplayError) {
-    while let row = buffer.next() { try decide(row, to: &output) }
+    var row = TraceRow()
+    swap(&row, &waiting)
+    defer { swap(&row, &waiting) }
+    while buffer.next(into: &row) { try decide(row, to: &output) }
   }
 
   private mutating func decide(
@@ -174,7 +279,8 @@ package struct ReplayRun: ~Copyable {
     guard live == nil else { return try askLive(row, &output) }
     let decision = sides[0].decide(row, policy: directory.index(row.policy, side: 0))
     if sides.count > 1 {
-      _ = sides[1].decide(row, policy: directory.index(row.policy, side: 1))
+      let other = sides[1].decide(row, policy: directory.index(row.policy, side: 1))
+      comparison?.count(decision, other, of: row)
     }
     try write(decision, of: row, to: &output)
   }
@@ -223,5 +329,27 @@ package struct ReplayRun: ~Copyable {
 
   private static func flush(_ output: inout Output) throws(ReplayError) {
     do { try output.flush() } catch { throw .output(error) }
+  }
+}
+
+extension CSVTrace {
+  fileprivate static func opened(
+    _ input: consuming ByteReader, columns: ColumnMap, constants: Constants
+  ) throws(ReplayError) -> CSVTrace {
+    do {
+      return try CSVTrace.open(input, columns: columns, constants: constants)
+    } catch {
+      throw .trace(error)
+    }
+  }
+}
+
+extension AccessLogTrace {
+  fileprivate static func opened(
+    _ input: consuming ByteReader, format: LogFormat, mapping: Mapping
+  ) throws(ReplayError) -> AccessLogTrace {
+    do { return try AccessLogTrace(input, format: format, mapping: mapping) } catch {
+      throw .trace(error)
+    }
   }
 }

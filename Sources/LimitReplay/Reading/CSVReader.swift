@@ -16,6 +16,8 @@ struct CSVReader: ~Copyable {
   /// The line that the current record begins on, from 1.
   private(set) var line = 0
   private var nextLine = 1
+  /// Whether the file ends within the current record's line.
+  private(set) var isCut = false
   private var isQuoted = false
 
   private enum Ending { case field, record }
@@ -38,6 +40,7 @@ struct CSVReader: ~Copyable {
       ends.removeAll(keepingCapacity: true)
       isQuoted = false
       line = nextLine
+      isCut = true
       guard try input.peek() != nil else { return false }
       while try readField() == .field {}
     } while text.isEmpty && ends.count == 1 && !isQuoted
@@ -64,6 +67,7 @@ struct CSVReader: ~Copyable {
       case Ascii.lineFeed:
         input.advance()
         nextLine += 1
+        isCut = false
         dropCarriageReturn(from: start)
         return .record
       case nil:
@@ -119,6 +123,7 @@ struct CSVReader: ~Copyable {
     case Ascii.lineFeed:
       input.advance()
       nextLine += 1
+      isCut = false
       return .record
     case nil:
       return .record
@@ -140,7 +145,7 @@ struct CSVReader: ~Copyable {
 
   /// Goes to the next line and makes the error. The line is that of the record's beginning.
   private mutating func malformed(_ what: String) throws(TraceError) -> TraceError {
-    try input.skipLine()
+    isCut = try !input.skipLine()
     nextLine += 1
     text.removeAll(keepingCapacity: false)
     return .malformed(file: name, line: line, what: what)

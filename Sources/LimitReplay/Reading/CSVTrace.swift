@@ -23,6 +23,7 @@ package struct CSVTrace: RowReader, ~Copyable {
 
   var name: String { records.name }
   var bytesRead: Int { records.bytesRead }
+  var isCut: Bool { records.isCut }
 
   private init(_ records: consuming CSVReader, _ layout: Layout) {
     self.records = records

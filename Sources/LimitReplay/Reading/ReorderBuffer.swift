@@ -2,49 +2,77 @@
 // a line when a request ends, with the time at which it began.
 
 import LimitConsole
+import LimitEngine
+import LimitPolicy
 
 /// Holds rows back until no earlier one may come, at most `horizon` of trace time.
 ///
-/// A binary heap by time; rows of one time keep the order they came in. Insert and remove are
-/// O(log rows).
+/// A binary heap by time over rows in an arena; rows of one time keep the order they came in. Insert
+/// and remove are O(log rows). Memory: 50 bytes and its text for each row that waits, at most
+/// `memoryMax`; what would be beyond goes out early, the oldest first.
 struct ReorderBuffer {
-  /// The most rows held back, and the most bytes of their text. What would be beyond goes out
-  /// early, the oldest first.
-  static let rowsMax = 1_000_000
-  static let bytesMax = 128 << 20
-
   /// For how long a row may be late, in nanoseconds.
-  let horizon: UInt64
-  private let rowsMax: Int
-  private var heap: [(sequence: UInt64, row: TraceRow)] = []
-  private var bytes = 0
+  var horizon: UInt64
+  /// In bytes.
+  private let memoryMax: Int
+  private var heap: [Entry] = []
+  private var arena = RowArena()
   private var sequence: UInt64 = 0
   private var newest: UInt64 = 0
   private var released: UInt64 = 0
   private var isDraining = false
 
-  init(horizon: UInt64, rowsMax: Int = Self.rowsMax) {
-    self.horizon = horizon
-    self.rowsMax = rowsMax
+  private struct Entry {
+    let time: UInt64
+    let sequence: UInt64
+    let place: RowArena.Place
   }
 
-  /// Whether a row of that time still finds its place, and if not, why.
+  init(horizon: UInt64, memoryMax: Int = ReplayOptions.reorderMemoryDefault) {
+    self.horizon = horizon
+    self.memoryMax = memoryMax
+  }
+
+  /// Bytes that rows take while they wait.
+  var memory: Int { heap.count * MemoryLayout<Entry>.stride + arena.memoryInUse }
+
+  /// Whether a row of that time still finds its place, and if not, why and what would do.
   mutating func admit(_ time: UInt64) throws(Malformed) {
     newest = max(newest, time)
     let late = newest - time
     guard late > horizon || time < released else { return }
     let back = "the time goes back by \(seconds(late)) s"
+    let enough = Quantity.text(duration: Nanoseconds(late.roundedUp(to: 1_000_000_000)))
     if horizon == 0 {
-      throw Malformed("\(back); rows come in order of time, or sort them with --reorder DURATION")
+      throw Malformed("\(back); rows come in order of time, or sort them with --reorder \(enough)")
     }
-    if late > horizon { throw Malformed("\(back), more than --reorder allows") }
-    throw Malformed("\(back), more than the \(grouped(rowsMax)) rows that --reorder holds back")
+    if late > horizon {
+      throw Malformed("\(back), more than --reorder allows; --reorder \(enough) would do")
+    }
+    throw Malformed(
+      "\(back); --reorder-memory \(Self.text(bytes: memoryMax)) holds the last "
+        + "\(durationText(newest - released)) of this trace; --reorder-memory "
+        + "\(Self.text(bytes: memoryNeeded(for: late))) would do")
   }
 
-  mutating func insert(_ row: TraceRow) {
-    heap.append((sequence, row))
+  /// What it would take to hold rows for that long, at the rate of those that wait now.
+  private func memoryNeeded(for length: UInt64) -> Int {
+    let held = max(1, newest - released)
+    let needed = Double(memoryMax) * Double(length) / Double(held) * 1.25
+    return Int(min(needed, 1e15))
+  }
+
+  /// In whole megabytes, rounded up.
+  private static func text(bytes: Int) -> String {
+    "\((bytes + 999_999) / 1_000_000)M"
+  }
+
+  mutating func insert(_ row: borrowing TraceRow) {
+    if heap.count == heap.capacity {
+      heap.reserveCapacity(heap.count + max(1024, heap.count / 4))
+    }
+    heap.append(Entry(time: row.time, sequence: sequence, place: arena.insert(row)))
     sequence += 1
-    bytes += row.text.count
     var child = heap.count - 1
     while child > 0, precedes(child, (child - 1) / 2) {
       heap.swapAt(child, (child - 1) / 2)
@@ -55,11 +83,12 @@ struct ReorderBuffer {
   /// From here on, every row goes out.
   mutating func drain() { isDraining = true }
 
-  /// The earliest row, if nothing may come before it any more.
-  mutating func next() -> TraceRow? {
-    guard let first = heap.first else { return nil }
-    let isFull = heap.count > rowsMax || bytes > Self.bytesMax
-    guard isDraining || isFull || newest - first.row.time >= horizon else { return nil }
+  /// Takes the earliest row, if nothing may come before it any more.
+  ///
+  /// - Returns: whether there was one.
+  mutating func next(into row: inout TraceRow) -> Bool {
+    guard let first = heap.first else { return false }
+    guard isDraining || memory > memoryMax || newest - first.time >= horizon else { return false }
     heap.swapAt(0, heap.count - 1)
     heap.removeLast()
     var parent = 0
@@ -70,12 +99,18 @@ struct ReorderBuffer {
       heap.swapAt(child, parent)
       parent = child
     }
-    bytes -= first.row.text.count
-    released = first.row.time
-    return first.row
+    arena.remove(first.place, into: &row)
+    row.time = first.time
+    released = first.time
+    return true
   }
 
   private func precedes(_ left: Int, _ right: Int) -> Bool {
-    (heap[left].row.time, heap[left].sequence) < (heap[right].row.time, heap[right].sequence)
+    (heap[left].time, heap[left].sequence) < (heap[right].time, heap[right].sequence)
   }
+}
+
+extension UInt64 {
+  /// The next multiple of `unit`.
+  func roundedUp(to unit: UInt64) -> UInt64 { (self + unit - 1) / unit * unit }
 }

@@ -34,6 +34,21 @@ struct TraceRow {
     policyEnd = text.count
     text.append(contentsOf: key)
   }
+
+  /// Replaces the row's text by that of another.
+  mutating func setText(_ whole: ArraySlice<UInt8>, tenantEnd: Int, policyEnd: Int) {
+    text.removeAll(keepingCapacity: true)
+    text.append(contentsOf: whole)
+    self.tenantEnd = tenantEnd
+    self.policyEnd = policyEnd
+  }
+
+  /// A copy that shares no memory with this row, whose reader goes on writing into its own.
+  func detached() -> TraceRow {
+    var copy = self
+    copy.text = text.withUnsafeBytes { Array($0) }
+    return copy
+  }
 }
 
 /// A stream of rows from one file.
@@ -42,6 +57,8 @@ protocol RowReader: ~Copyable {
   var name: String { get }
   /// Bytes read of the file so far.
   var bytesRead: Int { get }
+  /// Whether the file ends within the line that was read last.
+  var isCut: Bool { get }
   /// Reads the next row, `false` at the end. After `malformed` the next call goes on behind it.
   mutating func next(into row: inout TraceRow) throws(TraceError) -> Bool
 }

@@ -1,6 +1,7 @@
 // The times that traces carry, read exactly: whole nanoseconds since 1970, no floating point.
 //
-// - Unix seconds: `1700158546`, `1700158546.680590000`
+// - Unix seconds: `1700158546`, `1700158546.680590000`; milliseconds (13 digits), microseconds (16) and
+//   nanoseconds (19) since 1970 are told by their size
 // - RFC 3339: `2023-11-16T18:15:46.68059Z`, `2023-11-16 19:15:46+01:00`; without a zone it is UTC
 // - access logs: `17/May/2015:10:05:03 +0000`
 
@@ -11,8 +12,8 @@ enum TraceTime {
   static let nanosecondsPerSecond: UInt64 = 1_000_000_000
 
   static let expectation =
-    "a time is Unix seconds with up to nine decimals (1700158546.25) "
-    + "or RFC 3339 (2023-11-16T18:15:46.25Z)"
+    "a time is Unix seconds with up to nine decimals (1700158546.25), milliseconds "
+    + "(1700158546250) or RFC 3339 (2023-11-16T18:15:46.25Z)"
 
   /// Reads Unix seconds or RFC 3339.
   static func parse(_ text: [UInt8], _ range: Range<Int>) throws(Malformed) -> UInt64 {
@@ -26,13 +27,15 @@ enum TraceTime {
     return try inRange(time)
   }
 
-  /// Reads an access log's time, without its brackets.
+  /// Reads an access log's time: `17/May/2015:10:05:03 +0000`, or RFC 3339 as `$time_iso8601` has it.
   static func parseLogTime(_ text: [UInt8], _ range: Range<Int>) throws(Malformed) -> UInt64 {
     var cursor = ByteCursor(text, range)
-    guard let time = logTime(&cursor), cursor.isAtEnd else {
+    let isCalendar = range.count > 4 && text[range.lowerBound + 4] == UInt8(ascii: "-")
+    let time = isCalendar ? calendarTime(&cursor) : logTime(&cursor)
+    guard let time, cursor.isAtEnd else {
       throw Malformed(
-        "cannot read the time '\(readable(text[range]))'; "
-          + "an access log has [17/May/2015:10:05:03 +0000]"
+        "cannot read the time '\(readable(text[range]))'; an access log has "
+          + "[17/May/2015:10:05:03 +0000] or [2015-05-17T10:05:03+00:00]"
       )
     }
     return try inRange(time)
@@ -52,12 +55,32 @@ enum TraceTime {
     Malformed("the time is out of range; replay reads times from 1970 to the year 2116")
   }
 
+  /// Units finer than a second, told by their size: a time to 2116 in one of them is larger than any
+  /// in the unit before it.
+  private static let finerUnits: [(range: Range<UInt64>, perSecond: UInt64)] = [
+    (100_000_000_000..<(1 << 33) * 1000, 1000),
+    (100_000_000_000_000..<(1 << 33) * 1_000_000, 1_000_000),
+    (100_000_000_000_000_000..<1 << 62, 1_000_000_000),
+  ]
+
   @inline(__always)
   private static func unixTime(_ cursor: inout ByteCursor) -> Reading? {
     let isNegative = cursor.take(UInt8(ascii: "-"))
-    guard let seconds = cursor.number(), seconds < 1 << 62 else { return nil }
+    guard let number = cursor.number(), number < 1 << 62 else { return nil }
+    if number >= 1 << 33, !isNegative, let finer = finerTime(number, &cursor) { return finer }
     guard let billionths = fraction(&cursor) else { return nil }
-    return (isNegative ? -1 - Int(seconds) : Int(seconds), billionths)
+    return (isNegative ? -1 - Int(number) : Int(number), billionths)
+  }
+
+  /// A number of milliseconds, microseconds or nanoseconds, with decimals down to nanoseconds.
+  private static func finerTime(_ number: UInt64, _ cursor: inout ByteCursor) -> Reading? {
+    guard let unit = finerUnits.first(where: { $0.range.contains(number) }) else { return nil }
+    let (seconds, rest) = number.quotientAndRemainder(dividingBy: unit.perSecond)
+    let length = nanosecondsPerSecond / unit.perSecond
+    guard let decimals = fraction(&cursor) else { return nil }
+    let (part, lost) = (decimals * length).quotientAndRemainder(dividingBy: nanosecondsPerSecond)
+    guard lost == 0 else { return nil }
+    return (Int(seconds), rest * length + part)
   }
 
   private static func calendarTime(_ cursor: inout ByteCursor) -> Reading? {

@@ -4,8 +4,9 @@ import LimitEngine
 
 /// Writes decisions as CSV.
 enum DecisionWriter {
-  static let header: StaticString =
-    "time,tenant,policy,key,cost,decision,limit,remaining,retry_after,reset_after\n"
+  static let header =
+    "time,tenant,policy,key,cost,decision,limit,remaining,retry_after_seconds,"
+    + "reset_after_seconds\n"
 
   /// - Parameter limitNames: the names of the limits, by index.
   static func write(
@@ -38,10 +39,20 @@ enum DecisionWriter {
     output.append(Ascii.comma)
     output.append(decision.remaining)
     output.append(Ascii.comma)
-    output.append(
-      seconds: decision.retryAfter == Decision.noWait ? 0 : decision.retryAfter.count)
+    if let retryAfter = decision.knownRetryAfter { output.append(seconds: retryAfter) }
     output.append(Ascii.comma)
     output.append(seconds: decision.resetAfter.count)
     output.append(Ascii.lineFeed)
+  }
+}
+
+extension Decision {
+  /// In nanoseconds, 0 where it is allowed; `nil` where no wait is known to help.
+  var knownRetryAfter: UInt64? {
+    switch outcome {
+    case .allow: 0
+    case .never: nil
+    case .deny: retryAfter == Decision.noWait ? nil : retryAfter.count
+    }
   }
 }

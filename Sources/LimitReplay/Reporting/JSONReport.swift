@@ -21,7 +21,12 @@ struct JSONReport {
       ("format", .string(Self.formatName)),
       ("config", .string(options.config)),
       ("traces", .array(options.traces.map { .string($0) })),
+      ("decided_by", .string(options.live ?? "an engine of replay's own")),
+      ("recognised", .array(summary.formats.map { .string($0) })),
+      ("is_complete", .boolean(summary.failure == nil)),
+      ("error", summary.failure.map { .string($0) } ?? .null),
       ("skipped", .number(summary.badRows)),
+      ("cut_lines", .number(summary.cutLines)),
       ("first", tally.timeline.first.map { .string(CalendarTime($0).rfc3339) } ?? .null),
       (
         "last",
@@ -48,6 +53,8 @@ struct JSONReport {
       ("rows", .number(counts.rows)), ("admitted", .number(counts.admitted)),
       ("denied", .number(counts.denied)), ("never", .number(counts.never)),
       ("shadow_denied", .number(counts.shadowDenied)),
+      ("beyond_limits", .number(counts.beyond)),
+      ("beyond_limits_cost", .wideNumber(counts.beyondCost)),
       ("soft_threshold", .number(counts.softThreshold)), ("overflow", .number(counts.overflow)),
       ("admitted_cost", .wideNumber(counts.admittedCost)),
       ("refused_cost", .wideNumber(counts.refusedCost)),
@@ -108,6 +115,18 @@ struct JSONReport {
     ])
   }
 
+  /// What one limit makes different. On the timeline of a comparison, admitted is what only the other
+  /// file admits, and denied what only the first does.
+  private static func change(_ name: String, _ change: Comparison.Change) -> JSONValue {
+    .object([
+      ("limit", .string(name)),
+      ("admitted_by_other", .number(change.gained)),
+      ("admitted_by_other_cost", .wideNumber(change.gainedCost)),
+      ("refused_by_other", .number(change.lost)),
+      ("refused_by_other_cost", .wideNumber(change.lostCost)),
+    ])
+  }
+
   private func comparison(with other: Tally) -> JSONValue {
     let changes = summary.changes
     return .object([
@@ -116,6 +135,10 @@ struct JSONReport {
       ("better_off", .number(changes.count { $0.change > 0 })),
       ("worse_off", .number(changes.count { $0.change < 0 })),
       ("as_before", .number(changes.count { $0.change == 0 })),
+      (
+        "limits", .array((summary.comparison?.limits ?? []).map { Self.change($0.name, $0.change) })
+      ),
+      ("timeline", summary.comparison.map { Self.timeline($0.timeline) } ?? .null),
       (
         "tenants",
         .array(

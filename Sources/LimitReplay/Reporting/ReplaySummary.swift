@@ -8,7 +8,14 @@ struct ReplaySummary {
   let concurrencyLimits: [String]
   /// What the same rows came to under the policy file that is compared with.
   let otherTally: Tally?
+  let comparison: Comparison?
   let badRows: Int
+  /// Files that end within a line, which was not decided.
+  let cutLines: Int
+  /// Formats that were recognised by the first line of a trace.
+  let formats: [String]
+  /// What ended the run before the end of the traces.
+  let failure: String?
 
   /// Nanoseconds from the first row to the last.
   var span: UInt64 { tally.timeline.first.map { tally.timeline.last - $0 } ?? 0 }

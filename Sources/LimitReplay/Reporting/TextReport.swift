@@ -23,11 +23,11 @@ struct TextReport {
     } else {
       lines += totals + chart + tenants + limits + keys
     }
-    lines += notes
+    lines += notes + failure
     return lines.map { $0 + "\n" }.joined()
   }
 
-  private func heading(_ text: String, _ remark: String = "") -> [String] {
+  func heading(_ text: String, _ remark: String = "") -> [String] {
     let heading = terminal.styled(text, .heading)
     return ["", remark.isEmpty ? heading : heading + "  " + terminal.styled(remark, .faint)]
   }
@@ -50,6 +50,8 @@ struct TextReport {
       let length = durationText(summary.span)
       lines.append("  from     \(from.date) \(from.time) to \(until) UTC, \(length)")
     }
+    for format in summary.formats { lines += wrapped("read as  \(visible(format))", style: nil) }
+    if let live = options.live { lines += wrapped("decided  \(visible(live))", style: nil) }
     return lines
   }
 
@@ -73,7 +75,11 @@ struct TextReport {
     add("denied", counts.denied, .refused, deniedParts(tally))
     add("never", counts.never, .never, counts.never > 0 ? "cost above what a limit can hold" : "")
     if counts.shadowDenied > 0 {
-      add("shadow", counts.shadowDenied, nil, "a limit that may not deny would have")
+      add("shadow", counts.shadowDenied, nil, "a shadow limit would have denied")
+    }
+    if counts.beyond > 0 {
+      let cost = counts.beyondCost == counts.beyond ? "" : ", cost \(grouped(counts.beyondCost))"
+      add("beyond", counts.beyond, nil, "unlimited tenants beyond a limit\(cost)")
     }
     if counts.softThreshold > 0 {
       add("soft", counts.softThreshold, nil, "past a soft threshold")
@@ -132,8 +138,8 @@ struct TextReport {
     case .blocked: "blocked"
     case .unknown: "unknown"
     case .unlimited:
-      tenant.counts.shadowDenied > 0
-        ? "unlimited, \(grouped(tenant.counts.shadowDenied)) over" : "unlimited"
+      tenant.counts.beyond > 0
+        ? "unlimited, \(grouped(tenant.counts.beyond)) beyond" : "unlimited"
     case .limited:
       tenant.counts.softThreshold > 0 ? "soft \(grouped(tenant.counts.softThreshold))" : ""
     }
@@ -169,60 +175,19 @@ struct TextReport {
       + table.lines(for: terminal) + (sketch.error == 0 ? more(sketch.count - top, "key") : [])
   }
 
-  // MARK: Two policy files
-
-  private var comparison: [String] {
-    guard let other = summary.otherTally else { return [] }
-    let (mine, theirs) = (summary.tally.totals, other.totals)
-    var table = TextTable(["rows", "under A", "share", "under B", "share", "B − A"])
-    func add(_ name: String, _ part: (OutcomeCounts) -> Int) {
-      let (left, right) = (part(mine), part(theirs))
-      table.add([
-        name, grouped(left), percentage(left, of: mine.rows), grouped(right),
-        percentage(right, of: theirs.rows), Self.signed(right - left),
-      ])
-    }
-    add("admitted") { $0.admitted }
-    add("denied") { $0.denied }
-    add("never") { $0.never }
-    return heading("Totals", counted(mine.rows, "row")) + table.lines(for: terminal) + changes
-  }
-
-  private var changes: [String] {
-    let (all, top) = (summary.changes, summary.options.top)
-    let better = all.count { $0.change > 0 }
-    let worse = all.count { $0.change < 0 }
-    var table = TextTable(["tenant", "rows", "admitted A", "admitted B", "B − A", ""])
-    for change in all.prefix(top) where change.change != 0 {
-      table.add(
-        [
-          nameText(change.name), grouped(change.rows), grouped(change.admitted),
-          grouped(change.admittedByOther), Self.signed(change.change),
-          change.change > 0 ? "better off" : "worse off",
-        ],
-        styles: [nil, nil, nil, nil, nil, change.change > 0 ? .admitted : .refused]
-      )
-    }
-    let remark =
-      "under B: \(grouped(better)) better off, \(grouped(worse)) worse off, "
-      + "\(grouped(all.count - better - worse)) as before"
-    return heading("Tenants", remark) + (table.isEmpty ? [] : table.lines(for: terminal))
-      + more(better + worse - top, "tenant")
-  }
-
-  private static func signed(_ number: Int) -> String {
-    number > 0 ? "+\(grouped(number))" : number < 0 ? "−\(grouped(number.magnitude))" : "0"
-  }
-
   // MARK: Rest
 
-  private func more(_ count: Int, _ noun: String) -> [String] {
+  func more(_ count: Int, _ noun: String) -> [String] {
     count > 0 ? [terminal.styled("  … and \(counted(count, "more \(noun)"))", .faint)] : []
   }
 
   private var notes: [String] {
     var notes: [String] = []
     if summary.badRows > 0 { notes.append("\(counted(summary.badRows, "malformed row")) skipped.") }
+    if summary.cutLines > 0 {
+      notes.append(
+        "\(counted(summary.cutLines, "line")) cut off at the end of a file, not decided.")
+    }
     if !summary.concurrencyLimits.isEmpty {
       let names = summary.concurrencyLimits.joined(separator: ", ")
       notes.append(
@@ -233,17 +198,27 @@ struct TextReport {
     return notes.isEmpty ? [] : [""] + notes.flatMap { wrapped($0) }
   }
 
-  /// A paragraph in lines of the terminal's width.
-  private func wrapped(_ text: String) -> [String] {
-    var lines = [""]
-    for word in text.split(separator: " ") {
-      if lines[lines.count - 1].count + word.count + 3 > terminal.width { lines.append("") }
-      lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
-    }
-    return lines.map { terminal.styled("  " + $0, .faint) }
+  /// That the traces were not read to their end.
+  private var failure: [String] {
+    guard summary.failure != nil else { return [] }
+    return ["", terminal.styled("  This is not all: an error ended the run here.", .refused)]
   }
 
-  private func nameText(_ name: [UInt8]) -> String {
+  /// A paragraph in lines of the terminal's width.
+  func wrapped(_ text: String, style: Style? = .faint) -> [String] {
+    var lines = [""]
+    for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+      let isFull = displayWidth(lines[lines.count - 1]) + displayWidth(String(word)) + 3
+      if isFull > terminal.width { lines.append("") }
+      lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
+    }
+    return lines.map { line in
+      guard let style else { return "  " + line }
+      return terminal.styled("  " + line, style)
+    }
+  }
+
+  func nameText(_ name: [UInt8]) -> String {
     let text = visible(String(decoding: name, as: UTF8.self))
     return name.count == Tally.nameBytesMax ? text + "…" : text
   }

@@ -10,8 +10,11 @@ struct OutcomeCounts: Equatable {
   /// Denied by a limit, or because the tenant is blocked or unknown.
   var denied = 0
   var never = 0
-  /// A limit that may not deny would have.
+  /// A shadow limit would have denied.
   var shadowDenied = 0
+  /// Rows of unlimited tenants that a limit would have denied, and their cost.
+  var beyond = 0
+  var beyondCost: UInt128 = 0
   var softThreshold = 0
   /// Decided on a wider bucket because the table or the tenant's part of it was full.
   var overflow = 0
@@ -22,7 +25,7 @@ struct OutcomeCounts: Equatable {
   /// Denied or never: what the caller was refused.
   var refused: Int { denied + never }
 
-  mutating func count(_ decision: borrowing Decision, cost: UInt64) {
+  mutating func count(_ decision: borrowing Decision, cost: UInt64, isUnlimited: Bool) {
     rows += 1
     switch decision.outcome {
     case .allow: admitted += 1
@@ -35,7 +38,14 @@ struct OutcomeCounts: Equatable {
       refusedCost += UInt128(cost)
     }
     if decision.flags.isEmpty { return }
-    if decision.flags.contains(.shadowDenied) { shadowDenied += 1 }
+    if decision.flags.contains(.shadowDenied) {
+      if isUnlimited {
+        beyond += 1
+        beyondCost += UInt128(cost)
+      } else {
+        shadowDenied += 1
+      }
+    }
     if decision.flags.contains(.softThreshold) { softThreshold += 1 }
     if decision.flags.contains(.overflow) { overflow += 1 }
   }
@@ -104,7 +114,7 @@ struct Tally {
     key: Fingerprint,
     policy: PolicyIndex
   ) {
-    totals.count(decision, cost: row.cost)
+    totals.count(decision, cost: row.cost, isUnlimited: tenant.standing == .unlimited)
     timeline.count(decision.outcome, at: row.time)
     countTenant(decision, row, tenant)
     countLimit(decision, policy)
@@ -129,10 +139,12 @@ struct Tally {
       let name = Array(row.text[row.tenantRange].prefix(Self.nameBytesMax))
       tenants.append(TenantTally(name: name, standing: tenant.standing))
     } else {
-      return others.count(decision, cost: row.cost)
+      return others.count(
+        decision, cost: row.cost, isUnlimited: tenant.standing == .unlimited)
     }
     lastTenant = (tenant.fingerprint, place)
-    tenants[place].counts.count(decision, cost: row.cost)
+    tenants[place].counts.count(
+      decision, cost: row.cost, isUnlimited: tenant.standing == .unlimited)
   }
 
   private mutating func countLimit(_ decision: borrowing Decision, _ policy: PolicyIndex) {

@@ -11,6 +11,8 @@ struct BenchOutcome {
   var denied: UInt64 = 0
   /// From the first group that counts to the last reply, in ns.
   var elapsed: UInt64 = 0
+  /// Whether somebody ended the run before its time.
+  var isInterrupted = false
   /// Processor time of this process meanwhile, in ns.
   var clientCPU: UInt64 = 0
   var latencies = Histogram<UInt64>(highestTrackableValue: 2, numberOfSignificantValueDigits: .one)
@@ -69,6 +71,8 @@ struct BenchOutcome {
   /// Times in seconds. The members are part of the interface.
   var json: String {
     JSONValue.object([
+      ("format", .string("limitctl-bench/1")),
+      ("is_complete", .boolean(!isInterrupted)),
       ("decisions_per_second", .real(perSecond.rounded())),
       (
         "latency_seconds",
@@ -94,10 +98,10 @@ struct BenchOutcome {
         : "\(plan.isBatch ? "batches" : "groups") of \(grouped(plan.pipeline))")
     var lines = [
       terminal.styled("\(grouped(UInt64(perSecond))) decisions per second", .heading),
-      "  \(shape), \(durationText(elapsed))",
+      "  \(shape), \(durationText(elapsed))" + (isInterrupted ? ", interrupted" : ""),
       "  \(grouped(allowed)) allowed, \(grouped(denied)) denied",
     ]
-    let latencies = percentiles.map { "\($0.name) \(durationText($0.nanoseconds))" }
+    let latencies = percentiles.map { "\($0.name) \(latencyText($0.nanoseconds))" }
     lines.append("  latency  \(latencies.joined(separator: "  "))")
     lines.append(
       "  of which this generator's own work is \(Int(clientCost.rounded())) ns of processor time "

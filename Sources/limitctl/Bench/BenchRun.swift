@@ -19,9 +19,9 @@ enum BenchError: Error {
   /// The daemon answered something else than decisions.
   case refused(String)
 
-  var result: CommandResult {
+  func result(at endpoint: EndpointOptions, policy: String) -> CommandResult {
     switch self {
-    case .client(let error): DaemonExit.result(error)
+    case .client(let error): DaemonExit.result(error, at: endpoint, policy: policy)
     case .system(let what), .refused(let what):
       CommandResult(errors: "limitctl: \(what)\n", exitCode: DaemonExit.error)
     }
@@ -45,11 +45,13 @@ struct BenchRun: ~Copyable {
     numberOfSignificantValueDigits: .three)
   private var idle: [Int] = []
   private var busyCount = 0
+  private var progress: BenchProgress
   /// Groups whose latency counts.
   private var isCounting = false
 
   init(_ plan: BenchPlan, _ configuration: ClientConfiguration) throws(BenchError) {
     self.plan = plan
+    progress = BenchProgress(plan)
     groups = BenchGroups(plan)
     outcome = BenchOutcome(plan: plan)
     epoll = epoll_create1(O_CLOEXEC)
@@ -81,6 +83,8 @@ struct BenchRun: ~Copyable {
     outcome.elapsed = Self.clock() - start
     outcome.clientCPU = Self.cpuTime() - cpu
     outcome.latencies = latencies
+    outcome.isInterrupted = Interruption.hasCome
+    progress.clear()
     return outcome
   }
 
@@ -93,7 +97,8 @@ struct BenchRun: ~Copyable {
     let end = plan.requests == nil ? start + UInt64(Double(plan.duration) * share) : .max
     var sent: UInt64 = 0
     var now = start
-    while sent < groupsMax ?? .max, now < end {
+    while sent < groupsMax ?? .max, now < end, !Interruption.hasCome {
+      if isCounting { progress.show(outcome, elapsed: now - start) }
       // When the next group is due; without a rate, at once.
       let due = plan.rate.map {
         start + UInt64(Double(sent) * Double(plan.pipeline) * 1e9 / Double($0))

@@ -1,6 +1,7 @@
 // `limitctl bench`: a load generator that says honestly how fast the daemon is.
 
 import ArgumentParser
+import Glibc
 import LimitConsole
 import LimitEngine
 import LimitPolicy
@@ -16,6 +17,8 @@ struct Bench: ParsableCommand {
       omission). A first tenth of the run is not counted.
 
       The queries are real: they charge the tenants bench-0, bench-1, … under the policy.
+
+      Ctrl-C ends the run, with the results so far and exit code 130.
 
       Exit codes: 0 done; 1 error; 3 the daemon cannot be reached; 64 usage.
       """
@@ -42,7 +45,9 @@ struct Bench: ParsableCommand {
   @Option(help: ArgumentHelp("Tenants, 1 to 65535.", valueName: "t"))
   var tenants = 1
 
-  @Option(help: ArgumentHelp("The policy to decide by.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("The policy to decide by.", valueName: "name"),
+    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
   var policy = "gateway"
 
   @Option(help: ArgumentHelp("Checks per second in all. Default: as many as go.", valueName: "r"))
@@ -58,10 +63,12 @@ struct Bench: ParsableCommand {
     var result = CommandResult()
     do throws(BenchError) {
       var run = try BenchRun(plan, configuration)
+      Interruption.watch()
       let outcome = try run.run()
       result.output = daemon.json ? outcome.json : outcome.text(Terminal.standardOutput())
+      if outcome.isInterrupted { result.exitCode = 128 + SIGINT }
     } catch {
-      result = error.result
+      result = error.result(at: daemon.endpoint, policy: policy)
     }
     try result.finish()
   }

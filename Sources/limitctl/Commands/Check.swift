@@ -51,7 +51,7 @@ private enum Ask {
         decision: decision, query: query, cost: cost, terminal: .standardOutput()
       ).result(asJSON: daemon.json)
     } catch {
-      return DaemonExit.result(error)
+      return DaemonExit.result(error, at: daemon.endpoint, policy: query.policy)
     }
   }
 }

@@ -13,46 +13,96 @@ struct ConfigCheck: ParsableCommand {
     commandName: "check",
     abstract: "Checks policy files.",
     discussion: """
-      Prints every error and warning of every file on standard error, as \
-      file:line:column: what, and what would be right. Exits with 78 where a file has an error; \
-      otherwise prints a summary of each file and exits with 0.
+      Prints errors and warnings on standard error, as file:line:column: what, and what would be \
+      right; the first 20 of a file and how many more there are. '-' is standard input. Exits with \
+      78 where a file has an error; otherwise prints a summary of each file and exits with 0. With \
+      --json everything goes to standard output, all diagnostics of all files.
       """
   )
 
-  @Argument(help: "Policy files.", completion: .file(extensions: ["yaml", "yml"]))
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @Argument(
+    help: "Policy files; '-' is standard input.", completion: .file(extensions: ["yaml", "yml"]))
   var files: [String]
 
-  func run() throws { try Self.check(files).finish() }
+  func run() throws { try Self.check(files, asJSON: json).finish() }
 
-  static func check(_ files: [String]) -> CommandResult {
+  static func check(_ files: [String], asJSON json: Bool = false) -> CommandResult {
     var result = CommandResult()
+    var reports: [JSONValue] = []
     for path in files {
       do throws(PolicyFileError) {
-        let file = try PolicyFile.load(path: path)
+        let file = try PolicyFile.load(naming: path)
         result.errors += file.warnings.map { "\($0)\n" }.joined()
         // A file that is found good is one that the engine takes: have it taken.
         let policies = file.compile(hashKey: HashKey(low: 0, high: 0))
         result.output += summary(of: file, policies)
+        reports.append(report(path, file.warnings, counts(of: file, policies)))
       } catch {
         result.errors += "\(error)\n"
         result.exitCode = configurationError
+        reports.append(report(path, error.diagnostics, nil))
       }
     }
-    return result
+    guard json else { return result }
+    let document = JSONValue.object([
+      ("format", .string("limitctl-config-check/1")), ("files", .array(reports)),
+    ])
+    return CommandResult(output: document.text + "\n", exitCode: result.exitCode)
+  }
+
+  private static func counts(
+    of file: PolicyFile, _ policies: PolicySet
+  ) -> [(one: String, many: String, count: Int)] {
+    [
+      ("limit", "limits", file.limitNames.count), ("policy", "policies", file.policyNames.count),
+      ("plan", "plans", file.planNames.count),
+      ("tenant named", "tenants named", policies.namedTenantCount),
+    ]
   }
 
   private static func summary(of file: PolicyFile, _ policies: PolicySet) -> String {
-    let counts = [
-      counted(file.limitNames.count, "limit", "limits"),
-      counted(file.policyNames.count, "policy", "policies"),
-      counted(file.planNames.count, "plan", "plans"),
-      counted(policies.namedTenantCount, "tenant named", "tenants named"),
-    ]
-    return "\(file.path): \(counts.joined(separator: ", ")); other tenants: "
+    let texts = counts(of: file, policies).map { one, many, count in
+      "\(Quantity.text(count: UInt64(count))) \(count == 1 ? one : many)"
+    }
+    return "\(file.path): \(texts.joined(separator: ", ")); other tenants: "
       + "\(file.anyTenantRule)\n"
   }
 
-  private static func counted(_ count: Int, _ one: String, _ many: String) -> String {
-    "\(Quantity.text(count: UInt64(count))) \(count == 1 ? one : many)"
+  private static func report(
+    _ path: String, _ diagnostics: [Diagnostic],
+    _ counts: [(one: String, many: String, count: Int)]?
+  ) -> JSONValue {
+    .object([
+      ("file", .string(path)),
+      ("is_valid", .boolean(counts != nil)),
+      (
+        "diagnostics",
+        .array(
+          diagnostics.map { diagnostic in
+            .object([
+              ("severity", .string(diagnostic.severity.rawValue)),
+              ("line", .number(diagnostic.line)), ("column", .number(diagnostic.column)),
+              ("message", .string(diagnostic.message)),
+            ])
+          })
+      ),
+      (
+        "counts",
+        counts.map { counts in
+          .object(
+            counts.map { ($0.many.split(separator: " ")[0].description, .number($0.count)) })
+        } ?? .null
+      ),
+    ])
+  }
+}
+
+extension PolicyFile {
+  /// Reads the file that a command line names; `-` is standard input.
+  static func load(naming path: String) throws(PolicyFileError) -> PolicyFile {
+    try load(path: path == "-" ? "/dev/stdin" : path)
   }
 }

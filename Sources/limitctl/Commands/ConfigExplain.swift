@@ -16,25 +16,36 @@ struct ConfigExplain: ParsableCommand {
       """
   )
 
-  @Argument(help: "Policy file.", completion: .file(extensions: ["yaml", "yml"]))
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @Argument(
+    help: "Policy file; '-' is standard input.", completion: .file(extensions: ["yaml", "yml"]))
   var file: String
-  @Argument(help: "The tenant, named in the file or not.")
+  @Argument(
+    help: "The tenant, named in the file or not.",
+    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
   var tenant: String
-  @Argument(help: "A policy of the file.")
+  @Argument(
+    help: "A policy of the file.",
+    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
   var policy: String
   @Option(help: "The key that the query is for.")
   var key: String?
 
-  func run() throws { try Self.explain(file, tenant: tenant, policy: policy, key: key).finish() }
+  func run() throws {
+    try Self.explain(file, tenant: tenant, policy: policy, key: key, asJSON: json).finish()
+  }
 
   static func explain(
     _ path: String,
     tenant: String,
     policy: String,
-    key: String?
+    key: String?,
+    asJSON json: Bool = false
   ) -> CommandResult {
     do throws(PolicyFileError) {
-      let file = try PolicyFile.load(path: path)
+      let file = try PolicyFile.load(naming: path)
       let warnings = file.warnings.map { "\($0)\n" }.joined()
       guard let explanation = file.explain(tenant: tenant, policy: policy) else {
         let names = file.policyNames
@@ -53,7 +64,7 @@ struct ConfigExplain: ParsableCommand {
         policy: policy,
         key: key
       )
-      return CommandResult(output: report.text, errors: warnings)
+      return CommandResult(output: json ? report.json : report.text, errors: warnings)
     } catch {
       return CommandResult(errors: "\(error)\n", exitCode: ConfigCheck.configurationError)
     }

@@ -33,7 +33,7 @@ struct Ping: ParsableCommand {
       times.sort()
       result.output = report(hello, times, socket: configuration.socketPath)
     } catch {
-      result = DaemonExit.result(error)
+      result = DaemonExit.result(error, at: daemon.endpoint)
     }
     try result.finish()
   }
@@ -42,7 +42,7 @@ struct Ping: ParsableCommand {
     let median = times[times.count / 2]
     if daemon.json {
       return JSONValue.object([
-        ("socket", .string(socket)),
+        ("format", .string("limitctl-ping/1")), ("socket", .string(socket)),
         ("version", .string(hello.daemonVersion)),
         ("protocol", .string("\(hello.version)")),
         ("roles", .array(hello.roles.names.map { .string($0) })),
@@ -58,8 +58,8 @@ struct Ping: ParsableCommand {
     return """
       limitd \(hello.daemonVersion) answers at \(socket) (protocol \(hello.version))
         you may  \(hello.roles.names.joined(separator: ", "))
-        latency  \(durationText(median)) median of \(times.count), \(durationText(times[0])) least, \
-      \(durationText(times[times.count - 1])) most
+        latency  \(latencyText(median)) median of \(times.count), \(latencyText(times[0])) least, \
+      \(latencyText(times[times.count - 1])) most
 
       """
   }

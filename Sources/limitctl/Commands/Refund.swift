@@ -41,9 +41,10 @@ struct Refund: ParsableCommand {
           "the query cost \(cost), which is less than \(units ?? 0)")
       }
       try client.settle(receipt, actual: cost - (units ?? cost))
-      result.output = daemon.json ? "{\"refunded\": true}\n" : "refunded\n"
+      result.output =
+        daemon.json ? "{\"format\": \"limitctl-refund/1\", \"refunded\": true}\n" : "refunded\n"
     } catch {
-      result = DaemonExit.result(error)
+      result = DaemonExit.result(error, at: daemon.endpoint)
     }
     try result.finish()
   }

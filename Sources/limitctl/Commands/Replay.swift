@@ -16,7 +16,8 @@ struct Replay: ParsableCommand {
     abstract: "Shows what a policy file would have done to recorded traffic.",
     discussion: """
       Runs every row of the traces through the real engine, on the traces' own clock. Several \
-      traces are one, in the order given; '-' is standard input. docs/REPLAY.md tells more.
+      traces are one, in the order given; '-' is standard input. CSV and the access logs of Apache \
+      and nginx are known by their first line, gzip by its magic. docs/REPLAY.md tells more.
 
       Exit codes: 0 done; 1 a malformed row, or a file that cannot be read or written; \
       3 with --live, the daemon cannot be reached; 64 a wrong command line; 78 an invalid policy \
@@ -24,65 +25,80 @@ struct Replay: ParsableCommand {
       """
   )
 
-  enum InputFormat: String, ExpressibleByArgument, CaseIterable { case csv, combined }
-
-  @Option(help: ArgumentHelp("The policy file.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("The policy file.", valueName: "file"),
+    completion: .file(extensions: ["yaml", "yml"]))
   var config: String
 
   @Option(
     help: ArgumentHelp(
-      "A second policy file: show which tenants it would leave better or worse off.",
-      valueName: "other"
-    )
-  )
+      "A second policy file: show whom it would leave better or worse off, and which limits make "
+        + "the difference.",
+      valueName: "other"),
+    completion: .file(extensions: ["yaml", "yml"]))
   var compare: String?
 
   @Option(
     help: ArgumentHelp(
       "What to print: csv (a line per row), json or report. Default: report on a terminal, else "
-        + "csv."
-    )
-  )
+        + "csv."))
   var format: ReplayOptions.Format?
 
-  @Option(help: "The traces' format: csv (with a header), or combined (an access log).")
-  var input: InputFormat = .csv
+  @Flag(help: "Print the report as JSON: --format json.")
+  var json = false
+
+  @Option(
+    help: ArgumentHelp(
+      "The traces' format: csv (with a header), or that of an access log: common, combined, "
+        + "vhost-combined. Default: by the first line.",
+      valueName: "format"),
+    completion: .list(["csv"] + LogFormat.named.map(\.name)))
+  var input: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What stands where in an access log, as Apache's LogFormat or nginx's log_format have it, "
+        + "such as '$host $remote_addr [$time_local] \"$request\"'.",
+      valueName: "text"))
+  var logFormat: String?
 
   @Option(
     help: ArgumentHelp(
       "Where CSV columns have other names: FIELD=COLUMN,…; several columns add up to a cost, as in "
         + "time=TIMESTAMP,cost=ContextTokens+GeneratedTokens.",
-      valueName: "map"
-    )
-  )
+      valueName: "map"))
   var columns: String?
 
-  @Option(help: ArgumentHelp("The policy of every row; access logs need it.", valueName: "policy"))
+  @Option(
+    help: ArgumentHelp("The policy of every row; access logs need it.", valueName: "policy"),
+    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
   var policy: String?
 
   @Option(
     help: ArgumentHelp(
-      "The tenant: any other word is the tenant of every row. Access logs: host (default) or user.",
-      valueName: "host|user|name"
-    )
-  )
+      "The tenant: any other word is the tenant of every row. Access logs: host (default), user or "
+        + "vhost.",
+      valueName: "host|user|vhost|name"),
+    completion: .list(["host", "user", "vhost"]))
   var tenantFrom: String?
 
   @Option(
     help: ArgumentHelp(
-      "The key, for access logs: host (default), path or user.",
-      valueName: "host|path|user"
-    )
-  )
+      "The key, for access logs: host (default), path, user or vhost.",
+      valueName: "host|path|user|vhost"),
+    completion: .list(LogField.allCases.map(\.rawValue)))
   var keyFrom: String?
 
   @Option(
     help: ArgumentHelp(
       "Put rows in order that come late by up to this. Default: 0 for csv, 2m for access logs.",
-      valueName: "duration"
-    )
-  )
+      valueName: "duration"))
   var reorder: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Most memory for rows that wait to be put in order, 1M to 64G bytes.", valueName: "bytes"))
+  var reorderMemory = "256M"
 
   @Flag(help: "Count malformed rows and go on, instead of ending at the first.")
   var skipBad = false
@@ -93,35 +109,31 @@ struct Replay: ParsableCommand {
   @Option(help: ArgumentHelp("Room for this many buckets of single keys.", valueName: "n"))
   var keySlots = 1 << 20
 
-  @Flag(help: "Ask the daemon instead of an engine of one's own; its policy file is --config's.")
-  var live = false
+  @OptionGroup(title: "Asking the daemon")
+  var live: ReplayLiveOptions
 
   @OptionGroup var endpoint: EndpointOptions
 
-  @Option(
-    help: ArgumentHelp(
-      "With --live: how many times as fast as the trace. Default: as fast as possible.",
-      valueName: "x"))
-  var speed: Double?
-
-  @Flag(
-    help: ArgumentHelp(
-      "With --live: set the clock of a daemon started with --trace-clock to the trace's.",
-      visibility: .hidden))
-  var traceClock = false
-
-  @Argument(help: ArgumentHelp("The traces; '-' is standard input.", valueName: "trace"))
+  @Argument(
+    help: ArgumentHelp("The traces; '-' is standard input.", valueName: "trace"),
+    completion: .file())
   var traces: [String]
 
   func validate() throws {
     _ = try makeOptions()
-    _ = try makeLiveOptions()
+    _ = try live.options(endpoint, compare: compare)
   }
 
   mutating func run() throws {
-    let options = try makeOptions()
-    let liveOptions = try makeLiveOptions()
-    let policies = try ([config] + (compare.map { [$0] } ?? [])).map { try Self.load($0) }
+    var options = try makeOptions()
+    let liveOptions = try live.options(endpoint, compare: compare)
+    if let liveOptions {
+      options.live = liveOptions.text
+      if !liveOptions.setsClock { StandardStream.tell("warning: \(Self.liveWarning)") }
+    }
+    let files = try ([config] + (compare.map { [$0] } ?? [])).map { try Self.load($0) }
+    options.keyBytesMax = files[0].daemon.limits.keyBytes
+    let policies = files.map { $0.compile(hashKey: ReplaySide.hashKey) }
     let scrolls = options.format == .csv && isatty(STDOUT_FILENO) == 1
     let progress = ProgressBar(
       isOn: isatty(STDERR_FILENO) == 1 && !scrolls,
@@ -139,18 +151,18 @@ struct Replay: ParsableCommand {
       )
       try run.run(to: &output)
     } catch {
-      switch error {
-      case .trace(let error): StandardStream.tell("\(error)")
-      case .output(let error) where error.isBrokenPipe: break
-      case .output(let error):
-        StandardStream.tell(error.message)
-      case .live(let error):
-        StandardStream.tell("\(error)")
-        if case .client(let error) = error { throw ExitCode(DaemonExit.code(for: error)) }
+      if case .live(.client(let error)) = error {
+        try DaemonExit.result(error, at: endpoint).finish()
       }
+      if let message = error.message { StandardStream.tell(message) }
+      if case .usage = error { throw ExitCode.validationFailure }
       throw ExitCode.failure
     }
   }
+
+  static let liveWarning =
+    "the rows are charged to the daemon's tenants of these names, now; what they are denied, their "
+    + "own traffic is denied too"
 
   /// Checks what the options mean together. Anything wrong is a usage error (exit 64).
   private func makeOptions() throws -> ReplayOptions {
@@ -158,8 +170,11 @@ struct Replay: ParsableCommand {
     options.config = config
     options.other = compare
     options.traces = traces
-    options.format = format ?? (isatty(STDOUT_FILENO) == 1 ? .report : .csv)
-    if compare != nil, format == nil { options.format = .report }
+    if json, let format, format != .json {
+      throw ValidationError("--json and --format \(format.rawValue) exclude each other.")
+    }
+    let usual: ReplayOptions.Format = isatty(STDOUT_FILENO) == 1 || compare != nil ? .report : .csv
+    options.format = json ? .json : format ?? usual
     if compare != nil, options.format == .csv {
       throw ValidationError("--compare has no CSV output; use --format report or json.")
     }
@@ -173,26 +188,83 @@ struct Replay: ParsableCommand {
     guard traces.count(where: { $0 == "-" }) <= 1 else {
       throw ValidationError("standard input ('-') can be read only once.")
     }
-    options.reorder = try reorderNanoseconds()
-    options.input = input == .csv ? try makeCSVInput() : try makeCombinedInput()
+    try readReorder(into: &options)
+    options.input = try inputFormat()
+    try readFields(into: &options)
     return options
   }
 
-  private func makeLiveOptions() throws -> LiveOptions? {
-    guard live else {
-      guard endpoint.socket == nil, speed == nil, !traceClock else {
-        throw ValidationError("--socket and --speed go with --live.")
+  private func readReorder(into options: inout ReplayOptions) throws {
+    do throws(QuantityError) {
+      if reorder == "0" {
+        options.reorder = 0
+      } else if let reorder {
+        options.reorder = try Quantity.duration(reorder).count
       }
-      return nil
+    } catch {
+      throw ValidationError("--reorder: \(error.message).")
     }
-    if compare != nil { throw ValidationError("--live and --compare exclude each other.") }
-    if let speed, !(speed > 0 && speed.isFinite) {
-      throw ValidationError("--speed is a number above 0.")
+    guard options.reorder ?? 0 <= Instant.max.nanoseconds else {
+      throw ValidationError("--reorder: '\(reorder ?? "")' is longer than 146 years.")
     }
-    return LiveOptions(
-      configuration: ClientConfiguration(
-        socketPath: endpoint.socket, clientName: "limitctl replay", callTimeout: .seconds(10)),
-      speed: speed, setsClock: traceClock)
+    do throws(QuantityError) {
+      options.reorderMemory = Int(clamping: try Quantity.count(reorderMemory))
+    } catch {
+      throw ValidationError("--reorder-memory: \(error.message).")
+    }
+    guard (1_000_000...64_000_000_000).contains(options.reorderMemory) else {
+      throw ValidationError("--reorder-memory is a number of bytes from 1M to 64G.")
+    }
+  }
+
+  private func inputFormat() throws -> TraceFormat? {
+    if let logFormat {
+      if input != nil {
+        throw ValidationError("--log-format and --input exclude each other.")
+      }
+      if let format = LogFormat.named(logFormat) { return .accessLog(format) }
+      do throws(Malformed) {
+        return .accessLog(try LogFormat(parsing: logFormat))
+      } catch {
+        throw ValidationError("--log-format: \(error.what).")
+      }
+    }
+    guard let input else { return nil }
+    if input == "csv" { return .csv }
+    guard let format = LogFormat.named(input) else {
+      let names = ["csv"] + LogFormat.named.map(\.name)
+      let advice =
+        Suggestion.nearest(to: input, among: names).map { "did you mean \($0)?" }
+        ?? "it is \(names.joined(separator: ", ")), or described with --log-format."
+      throw ValidationError("--input: there is no format '\(input)'; \(advice)")
+    }
+    return .accessLog(format)
+  }
+
+  private func readFields(into options: inout ReplayOptions) throws {
+    if tenantFrom == "" { throw ValidationError("--tenant-from needs a name.") }
+    options.policy = policy
+    options.tenantFrom = tenantFrom
+    if let keyFrom {
+      guard let field = LogField(rawValue: keyFrom) else {
+        throw ValidationError("--key-from is host, path, user or vhost.")
+      }
+      options.keyFrom = field
+    }
+    do throws(Malformed) {
+      if let columns { options.columns = try ColumnMap(parsing: columns) }
+    } catch {
+      throw ValidationError("--columns: \(error.what).")
+    }
+    do throws(Malformed) {
+      switch options.input {
+      case .csv: _ = try options.constants()
+      case .accessLog: _ = try options.mapping()
+      case nil: break
+      }
+    } catch {
+      throw ValidationError("\(error.what).")
+    }
   }
 
   private static func connect(_ options: LiveOptions?, _ policies: PolicySet) throws(ReplayError)
@@ -206,76 +278,56 @@ struct Replay: ParsableCommand {
     }
   }
 
-  private func reorderNanoseconds() throws -> UInt64 {
-    let text = reorder ?? (input == .csv ? "0" : "2m")
-    if text == "0" { return 0 }
-    let length: UInt64
-    do throws(QuantityError) {
-      length = try Quantity.duration(text).count
-    } catch {
-      throw ValidationError("--reorder: \(error.message).")
-    }
-    guard length <= Instant.max.nanoseconds else {
-      throw ValidationError("--reorder: '\(text)' is longer than 146 years.")
-    }
-    return length
-  }
-
-  private func makeCSVInput() throws -> ReplayOptions.Input {
-    if keyFrom != nil {
-      throw ValidationError("--key-from is for access logs; a CSV trace has --columns key=COLUMN.")
-    }
-    if tenantFrom == "host" || tenantFrom == "user" {
-      throw ValidationError(
-        "--tenant-from \(tenantFrom ?? "") is for access logs; a CSV trace has "
-          + "--columns tenant=COLUMN."
-      )
-    }
-    if tenantFrom == "" { throw ValidationError("--tenant-from needs a name.") }
-    var map = ColumnMap()
-    do throws(Malformed) {
-      if let columns { map = try ColumnMap(parsing: columns) }
-    } catch {
-      throw ValidationError("--columns: \(error.what).")
-    }
-    if tenantFrom != nil, map.named.contains("tenant") {
-      throw ValidationError("--tenant-from and --columns tenant=… exclude each other.")
-    }
-    if policy != nil, map.named.contains("policy") {
-      throw ValidationError("--policy and --columns policy=… exclude each other.")
-    }
-    return .csv(map, CSVTrace.Constants(tenant: tenantFrom, policy: policy))
-  }
-
-  private func makeCombinedInput() throws -> ReplayOptions.Input {
-    guard let policy else {
-      throw ValidationError("--input combined needs --policy: an access log names none.")
-    }
-    if columns != nil { throw ValidationError("--columns is for CSV traces.") }
-    let fields: [String: LogField] = ["host": .host, "user": .user, "path": .path]
-    guard let key = fields[keyFrom ?? "host"] else {
-      throw ValidationError("--key-from is host, path or user.")
-    }
-    let tenant = tenantFrom ?? "host"
-    if tenant.isEmpty { throw ValidationError("--tenant-from needs a name.") }
-    let field = tenant == "path" ? nil : fields[tenant]
-    return .combined(
-      CombinedTrace.Mapping(
-        policy: policy,
-        tenant: field,
-        tenantConstant: field == nil ? tenant : "",
-        key: key
-      )
-    )
-  }
-
-  private static func load(_ path: String) throws -> PolicySet {
+  private static func load(_ path: String) throws -> PolicyFile {
     do throws(PolicyFileError) {
-      return try PolicyFile.load(path: path).compile(hashKey: ReplaySide.hashKey)
+      return try PolicyFile.load(path: path)
     } catch {
-      try? StandardStream.error.write(error.diagnostics.map { "\($0)\n" }.joined())
+      try CommandResult(errors: "\(error)\n", exitCode: EX_CONFIG).finish()
       throw ExitCode(EX_CONFIG)
     }
+  }
+}
+
+/// How the daemon is to decide the rows.
+struct ReplayLiveOptions: ParsableArguments {
+  @Flag(help: "Ask the daemon instead of an engine of one's own.")
+  var live = false
+
+  @Flag(
+    help: ArgumentHelp(
+      "Set the daemon's clock to each row's time; a daemon allows it that was started with "
+        + "--trace-clock."))
+  var traceClock = false
+
+  @Option(
+    help: ArgumentHelp(
+      "How many times as fast as the trace. Default: as fast as possible.", valueName: "x"))
+  var speed: Double?
+
+  @Flag(help: "Charge the daemon's own tenants, which --live does without --trace-clock.")
+  var yes = false
+
+  /// - Throws: a usage error.
+  func options(_ endpoint: EndpointOptions, compare: String?) throws -> LiveOptions? {
+    guard live else {
+      guard speed == nil, !traceClock, !yes else {
+        throw ValidationError("--trace-clock, --speed and --yes go with --live.")
+      }
+      return nil
+    }
+    if compare != nil { throw ValidationError("--live and --compare exclude each other.") }
+    if let speed, !(speed > 0 && speed.isFinite) {
+      throw ValidationError("--speed is a number above 0.")
+    }
+    guard traceClock || yes else {
+      throw ValidationError(
+        "--live asks a daemon that serves: \(Replay.liveWarning). Add --yes where that is meant, or "
+          + "--trace-clock with a daemon that was started for tests.")
+    }
+    return LiveOptions(
+      configuration: ClientConfiguration(
+        socketPath: endpoint.socket, clientName: "limitctl replay", callTimeout: .seconds(10)),
+      speed: speed, setsClock: traceClock)
   }
 }
 

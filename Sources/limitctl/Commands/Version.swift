@@ -26,14 +26,16 @@ struct Version: ParsableCommand {
     } catch {
       failure = error
     }
-    try Self.result(reached, failure, asJSON: daemon.json).finish()
+    try Self.result(
+      reached, failure.map { DaemonExit.result($0, at: daemon.endpoint) }, asJSON: daemon.json
+    ).finish()
   }
 
   /// Both versions, as far as they are known.
-  static func result(_ hello: HelloReply?, _ failure: LimitClientError?, asJSON json: Bool)
+  static func result(_ hello: HelloReply?, _ failure: CommandResult?, asJSON json: Bool)
     -> CommandResult
   {
-    var result = failure.map { DaemonExit.result($0) } ?? CommandResult()
+    var result = failure ?? CommandResult()
     if json {
       result.output =
         JSONValue.object([

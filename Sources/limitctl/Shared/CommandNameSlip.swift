@@ -22,7 +22,7 @@ struct CommandNameSlip {
     in arguments: [String], of root: any ParsableCommand.Type
   ) -> CommandNameSlip? {
     var rest = arguments[...]
-    while let first = rest.first, first.hasPrefix("-") {
+    while let first = rest.first, first == "--socket" || first.hasPrefix("--socket=") {
       rest = rest.dropFirst(first == "--socket" ? 2 : 1)
     }
     if rest.first == "help" { rest = rest.dropFirst().filter { !$0.hasPrefix("-") }[...] }

@@ -41,10 +41,14 @@ struct DaemonOptions: ParsableArguments {
 
 /// Whom a query is for and what it costs.
 struct QueryOptions: ParsableArguments {
-  @Argument(help: "The tenant.")
+  @Argument(
+    help: "The tenant.",
+    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
   var tenant: String
 
-  @Argument(help: "The policy to decide by.")
+  @Argument(
+    help: "The policy to decide by.",
+    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
   var policy: String
 
   @Option(help: "The key within the tenant, such as a user or a route.")
@@ -73,8 +77,27 @@ enum DaemonExit {
 
   static func code(for error: LimitClientError) -> Int32 { error.isAway ? unreachable : Self.error }
 
-  /// What a call that failed comes to.
-  static func result(_ error: LimitClientError) -> CommandResult {
-    CommandResult(errors: "limitctl: \(error)\n", exitCode: code(for: error))
+  /// What a call that failed comes to, with the next step.
+  ///
+  /// - Parameters:
+  ///   - endpoint: where the daemon was asked.
+  ///   - policy: that was asked for.
+  static func result(
+    _ error: LimitClientError, at endpoint: EndpointOptions, policy: String? = nil
+  ) -> CommandResult {
+    let advice = advice(on: error, at: endpoint, policy: policy).map { "; \($0)" } ?? ""
+    return CommandResult(errors: "limitctl: \(error)\(advice)\n", exitCode: code(for: error))
+  }
+
+  private static func advice(
+    on error: LimitClientError, at endpoint: EndpointOptions, policy: String?
+  ) -> String? {
+    if let code = error.daemonError {
+      return DaemonAdvice.refused(
+        code, policy: policy, knownPolicies: PolicyNames.policies(for: []))
+    }
+    guard error.code == .unreachable else { return nil }
+    let socket = ClientConfiguration(socketPath: endpoint.socket).socketPath
+    return DaemonAdvice.unreachable(socket: socket, systemError: error.systemError)
   }
 }

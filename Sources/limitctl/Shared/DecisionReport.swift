@@ -18,9 +18,15 @@ struct DecisionReport {
     }
   }
 
+  /// Why it came to that, in a word.
   private var reason: String {
     switch decision.reason {
-    case .limit: "limit"
+    case .limit:
+      switch decision.outcome {
+      case .allow: "within-limits"
+      case .deny: "limit-reached"
+      case .never: "cost-above-capacity"
+      }
     case .blocked: "blocked"
     case .unknownTenant: "unknown-tenant"
     case .unlimited: "unlimited"
@@ -36,17 +42,22 @@ struct DecisionReport {
     return names.filter { decision.flags.contains($0.0) }.map(\.1)
   }
 
-  /// Times in seconds.
+  /// In nanoseconds, 0 where it is allowed; `nil` where no wait is known to help.
+  private var retryAfter: UInt64? {
+    decision.outcome == .allow ? 0 : decision.retryAfterNanoseconds
+  }
+
   var json: String {
     JSONValue.object([
+      ("format", .string("limitctl-decision/1")),
       ("decision", .string(outcome)),
       ("reason", .string(reason)),
       ("limit", decision.limit.map { .string($0) } ?? .null),
       ("unit", decision.limitUnit.map { .string($0) } ?? .null),
       ("capacity", .wideNumber(UInt128(decision.capacity))),
       ("remaining", .wideNumber(UInt128(decision.remaining))),
-      ("retry_after", decision.retryAfterNanoseconds.map { .seconds($0) } ?? .null),
-      ("reset_after", .seconds(decision.resetAfterNanoseconds)),
+      ("retry_after_seconds", retryAfter.map { .seconds($0) } ?? .null),
+      ("reset_after_seconds", .seconds(decision.resetAfterNanoseconds)),
       ("flags", .array(flags.map { .string($0) })),
       ("receipt", decision.receipt.isEmpty ? .null : .string(decision.receipt.text)),
     ]).text + "\n"
@@ -78,7 +89,7 @@ struct DecisionReport {
   }
 
   private var retry: String {
-    decision.retryAfterNanoseconds.map { "in \(durationText($0))" } ?? "when a permit is released"
+    retryAfter.map { "in \(durationText($0))" } ?? "when a permit is released"
   }
 
   /// What is behind the outcome, where no limit is.

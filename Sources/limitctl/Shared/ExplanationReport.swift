@@ -1,5 +1,6 @@
 // The text of `limitctl config explain`: aligned columns, no colours.
 
+import LimitConsole
 import LimitEngine
 import LimitPolicy
 
@@ -32,6 +33,9 @@ struct ExplanationReport {
     case ("*", let line)?:
       rows.append(["tenant", tenant, "not named, hence \"*\", \(place(line))"])
     case (_, let line)?: rows.append(["tenant", tenant, place(line)])
+    }
+    if let other = explanation.lookAlike {
+      rows.append(["", "", "not the one of \(place(other.line)), whose bytes differ"])
     }
     if let plan = explanation.plan { rows.append(["plan", plan.name, place(plan.line)]) }
     rows.append(["policy", policy, place(explanation.policyLine)])
@@ -101,17 +105,67 @@ struct ExplanationReport {
 
   private func place(_ line: Int) -> String { "\(path):\(line)" }
 
-  /// Pads all columns but the last one of each row to the same width.
-  private func aligned(_ rows: [[String]]) -> [String] {
-    let columns = rows.map(\.count).max() ?? 0
-    let widths = (0..<columns).map { column in
-      rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0
+  // MARK: JSON
+
+  /// For programs. The members are part of the interface.
+  var json: String {
+    JSONValue.object([
+      ("format", .string("limitctl-config-explain/1")), ("file", .string(path)),
+      ("tenant", .string(tenant)), ("policy", .string(policy)),
+      ("key", key.map { .string($0) } ?? .null),
+      ("standing", .string(standingName)),
+      ("entry", named(explanation.entry)), ("plan", named(explanation.plan)),
+      ("look_alike", named(explanation.lookAlike)),
+      ("policy_line", .number(explanation.policyLine)),
+      ("limits", .array(explanation.limits.map(jsonLimit))),
+    ]).text + "\n"
+  }
+
+  private var standingName: String {
+    switch explanation.standing {
+    case .limited: "limited"
+    case .unlimited: "unlimited"
+    case .blocked: "blocked"
+    case .unknown: "unknown"
     }
-    return rows.map { row in
-      row.enumerated().map { column, cell in
-        column == row.count - 1
-          ? cell : cell + String(repeating: " ", count: widths[column] - cell.count + 2)
-      }.joined()
+  }
+
+  private func named(_ entry: (name: String, line: Int)?) -> JSONValue {
+    entry.map { .object([("name", .string($0.name)), ("line", .number($0.line))]) } ?? .null
+  }
+
+  private func jsonLimit(_ limit: Explanation.Limit) -> JSONValue {
+    .object([
+      ("limit", .string(limit.name)), ("line", .number(limit.line)),
+      ("algorithm", .string(limit.algorithmName)), ("unit", .string(limit.unit)),
+      ("takes_cost", .boolean(limit.takesCost)),
+      (
+        "parameters",
+        .array(
+          limit.parameters.map { parameter in
+            .object([
+              ("name", .string(parameter.name)), ("value", .string(parameter.value)),
+              ("source", .string(sourceName(parameter.source))),
+              ("line", line(of: parameter.source).map { .number($0) } ?? .null),
+            ])
+          })
+      ),
+    ])
+  }
+
+  private func sourceName(_ source: Explanation.Source) -> String {
+    switch source {
+    case .base: "base"
+    case .plan(let name, _): "plan \(name)"
+    case .tenant(let name, _): "tenant \(name)"
+    case .unwritten: "default"
+    }
+  }
+
+  private func line(of source: Explanation.Source) -> Int? {
+    switch source {
+    case .base(let line), .plan(_, let line), .tenant(_, let line): line
+    case .unwritten: nil
     }
   }
 }

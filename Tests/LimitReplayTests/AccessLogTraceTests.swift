@@ -9,14 +9,15 @@ import Testing
 /// Reads all rows as `time tenant key`; a malformed one appears as its message.
 private func rows(
   _ text: String,
+  format: LogFormat = .combined,
   tenant: LogField? = .host,
   constant: String = "",
   key: LogField = .path
 ) -> [String] {
   var all: [String] = []
   do {
-    var trace = CombinedTrace(
-      try ByteReader.reading(Array(text.utf8), chunk: 16),
+    var trace = try AccessLogTrace(
+      ByteReader.reading(Array(text.utf8), chunk: 16), format: format,
       mapping: .init(policy: "p", tenant: tenant, tenantConstant: constant, key: key)
     )
     var row = TraceRow()
@@ -38,7 +39,7 @@ private func rows(
 
 private let stamp = "[17/May/2015:10:05:03 +0000]"
 
-@Suite struct CombinedTraceTests {
+@Suite struct AccessLogTraceTests {
   private let line =
     "83.149.9.216 - frank \(stamp) \"GET /a/b.png?x=1 HTTP/1.1\" 200 203 \"http://r/\" \"Agent\"\n"
 
@@ -83,7 +84,8 @@ private let stamp = "[17/May/2015:10:05:03 +0000]"
 
   @Test func aCutLineIsARowWhileItsFieldsAreThere() {
     #expect(rows("h - - \(stamp)\n", key: .host) == ["1431857103 h h"])
-    #expect(rows("h - - \(stamp)\n", key: .path)[0].contains("no request in quotes"))
+    #expect(
+      rows("h - - \(stamp)\n", key: .path)[0].contains("no line of the log format 'combined'"))
   }
 
   @Test(arguments: [
@@ -103,7 +105,7 @@ private let stamp = "[17/May/2015:10:05:03 +0000]"
   }
 
   @Test func linesAreBounded() {
-    let long = String(repeating: "x", count: CombinedTrace.lineLengthMax + 1)
+    let long = String(repeating: "x", count: AccessLogTrace.lineLengthMax + 1)
     #expect(
       rows("\(long)\n\(line)")
         == ["memory:1: a line of more than 1 MiB", "1431857103 83.149.9.216 /a/b.png"]
@@ -129,6 +131,76 @@ private let stamp = "[17/May/2015:10:05:03 +0000]"
         let read = rows(String(decoding: bytes, as: UTF8.self), key: key)
         #expect(read.count <= lines, "seed \(seed)")
       }
+    }
+  }
+}
+
+@Suite struct LogFormatTests {
+  private let request = "\"GET /a?b HTTP/1.1\" 200 1"
+
+  @Test func theFormatsOfApacheAndNginxAreReadAsTheirConfigurationHasThem() throws {
+    let apache = try LogFormat(parsing: #"%{msec}t %V %a \"%r\" %>s"#)
+    #expect(
+      rows("1431857103250 school.example 192.0.2.7 \(request)\n", format: apache, tenant: .vhost)
+        == ["1431857103 school.example /a"])
+    let nginx = try LogFormat(parsing: "$host|${remote_user}|$time_iso8601|$request_uri|$status")
+    #expect(
+      rows("s.example|frank|2015-05-17T10:05:03+00:00|/a?b|200\n", format: nginx, tenant: .user)
+        == ["1431857103 frank /a"])
+  }
+
+  @Test(arguments: [
+    ("%h %u", "no time"), ("%h%t%r%s", "nothing between"), ("%h %{%F}t", "does not read"),
+    ("%h %{x", "not closed"), ("$ x", "names no variable"), ("%h %t %", "at the end"),
+  ])
+  func whatNoFormatIsSaysWhy(text: String, why: String) {
+    do throws(Malformed) {
+      _ = try LogFormat(parsing: text)
+      Issue.record("\(text) was read")
+    } catch {
+      #expect(error.what.contains(why), "\(error.what)")
+    }
+  }
+
+  @Test func theVirtualHostOfDebiansApacheIsAField() {
+    let line = "school.example:443 192.0.2.7 - frank \(stamp) \(request)\n"
+    #expect(
+      rows(line, format: .vhostCombined, tenant: .vhost) == ["1431857103 school.example /a"])
+    #expect(
+      rows(line, format: .vhostCombined, tenant: .host) == ["1431857103 192.0.2.7 /a"])
+  }
+
+  @Test func aUserWithoutANameIsNobody() {
+    #expect(rows("h - \"\" \(stamp) \(request)\n", tenant: .user) == ["1431857103 - /a"])
+  }
+
+  @Test func bracketsMayHoldRFC3339() {
+    #expect(
+      rows("h - - [2015-05-17T12:05:03+02:00] \(request)\n") == ["1431857103 h /a"])
+  }
+
+  @Test(arguments: [
+    ("time,tenant,policy", TraceFormat.csv),
+    ("h - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 1", .accessLog(.combined)),
+    ("2001:db8::5 - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 1 1", .accessLog(.combined)),
+    (
+      "a.b:443 h - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 1 1",
+      .accessLog(.vhostCombined)
+    ),
+  ])
+  func theFirstLineTellsTheFormat(line: String, format: TraceFormat) throws {
+    #expect(try TraceFormat.recognised(by: Array(line.utf8)[...]) == format)
+  }
+
+  @Test(arguments: [
+    ("{\"time\": 1}", "jq"), ("a b c [17/May/2015:10:05:03] x", "--log-format"),
+  ])
+  func aFormatThatReplayDoesNotReadIsToldWithWhatHelps(line: String, advice: String) {
+    do throws(Malformed) {
+      _ = try TraceFormat.recognised(by: Array(line.utf8)[...])
+      Issue.record("\(line) was recognised")
+    } catch {
+      #expect(error.what.contains(advice))
     }
   }
 }

@@ -1,0 +1,2 @@
+// Empty: CZlib is its header.
+#include "CZlib.h"

@@ -1,0 +1,93 @@
+// Completion in the shells themselves. A shell that is not installed is skipped, and said.
+
+import Foundation
+import Testing
+
+private let cases: [(line: String, expected: [String])] = [
+  ("limitctl ver", ["version"]),
+  ("limitctl config ch", ["check"]),
+  ("limitctl config check examples/pol", ["examples/policy.yaml"]),
+  ("limitctl config explain examples/policy.yaml dist", ["district-7"]),
+  ("limitctl config explain examples/policy.yaml acme gat", ["gateway"]),
+  ("limitctl replay --config examples/policy.yaml --policy gat", ["gateway"]),
+  ("limitctl replay --key-fr", ["--key-from"]),
+  ("limitctl replay --input vh", ["vhost-combined"]),
+  ("limitctl hold acme chat -- limitct", ["limitctl"]),
+]
+
+private func script(for shell: String) throws -> String {
+  let result = try Program.run(["--generate-completion-script", shell])
+  #expect(result.exitCode == 0)
+  let path = NSTemporaryDirectory() + "limitctl-completion-\(UUID().uuidString).\(shell)"
+  try result.output.write(toFile: path, atomically: true, encoding: .utf8)
+  return path
+}
+
+@Suite struct CompletionTests {
+  @Test(.enabled(if: Program.installed("bash") != nil, "bash is not installed"))
+  func bashCompletes() throws {
+    let path = try script(for: "bash")
+    defer { unlink(path) }
+    for (line, expected) in cases {
+      let program = """
+        source '\(path)'
+        COMP_LINE='\(line)'; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9
+        COMP_WORDS=(\(line)); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
+        function=$(complete -p limitctl | sed -E 's/.*-F ([^ ]+).*/\\1/')
+        "$function" limitctl "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\\n' "${COMPREPLY[@]}"
+        """
+      let result = try Program.run(
+        ["--norc", "--noprofile", "-c", program], program: Program.installed("bash")!)
+      check(result, line, expected)
+    }
+  }
+
+  /// In an interactive one on a terminal, where alone fish tells completions what is being written.
+  @Test(
+    .enabled(
+      if: Program.installed("fish") != nil && Program.installed("python3") != nil,
+      "fish or python3 is not installed"))
+  func fishCompletes() throws {
+    let path = try script(for: "fish")
+    defer { unlink(path) }
+    for (line, expected) in cases {
+      let result = try Program.run(
+        ["Tests/Scripts/complete_in_fish.py", Program.installed("fish")!, path, line, expected[0]],
+        program: Program.installed("python3")!)
+      #expect(result.exitCode == 0, "\(line): \(result.output)\(result.errors)")
+    }
+  }
+
+  @Test(.enabled(if: Program.installed("zsh") != nil, "zsh is not installed"))
+  func zshCompletes() throws {
+    let path = try script(for: "zsh")
+    defer { unlink(path) }
+    for (line, expected) in cases {
+      // A shell on a terminal of its own; each key is pressed once the last one is drawn.
+      let program = """
+        zmodload zsh/zpty
+        zpty shell "TERM=dumb PS1='ready> ' zsh -f -i"
+        take() { local text; zpty -r -m shell text "$1"; print -r -- "$text" }
+        take '*ready> *' > /dev/null
+        zpty -w shell "unsetopt zle_bracketed_paste; setopt no_beep; autoload -U compinit; \\
+        compinit -D -u; source '\(path)'; compdef _limitctl limitctl; bindkey '^I' complete-word; \\
+        print DO''NE"
+        take '*DONE*ready> *' > /dev/null
+        zpty -w -n shell $'\(line)\\t'
+        zpty -w -n shell $'\\C-a: \\C-e\\n'
+        take '*: limitctl*ready> *'
+        zpty -d shell
+        """
+      let result = try Program.run(["-f", "-c", program], program: Program.installed("zsh")!)
+      check(result, line, expected)
+    }
+  }
+
+  private func check(_ result: ProgramResult, _ line: String, _ expected: [String]) {
+    let words = result.output.split { $0.isWhitespace || $0 == "]" }.map(String.init)
+    for word in expected {
+      #expect(words.contains(word), "\(line): \(result.output)\(result.errors)")
+    }
+  }
+}

@@ -1,0 +1,147 @@
+// Commands that ask the real daemon, and what they say where it is not there.
+
+import DaemonSupport
+import Foundation
+import Glibc
+import Testing
+
+@Suite struct DaemonCommandTests {
+  private func json(_ daemon: TestDaemon, _ arguments: [String]) throws -> [String: Any] {
+    let result = try Program.run(arguments + ["--json", "--socket", daemon.socketPath])
+    let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+    return try #require(object as? [String: Any], "\(result.output)\(result.errors)")
+  }
+
+  @Test func aDecisionSaysWhyAndHowLongToWait() throws {
+    let daemon = try TestDaemon()
+    let allowed = try json(daemon, ["check", "acme", "few", "--key", "k"])
+    #expect(allowed["format"] as? String == "limitctl-decision/1")
+    #expect(allowed["reason"] as? String == "within-limits")
+    #expect(allowed["retry_after_seconds"] as? Int == 0)
+    let denied = try json(daemon, ["check", "acme", "few", "--key", "k", "--cost", "5"])
+    #expect(denied["reason"] as? String == "limit-reached")
+    #expect(denied["retry_after_seconds"] as? Double ?? 0 > 80_000)
+    for (arguments, reason) in [
+      (["check", "acme", "few", "--cost", "6"], "cost-above-capacity"),
+      (["check", "banned", "few"], "blocked"),
+    ] {
+      let decision = try json(daemon, arguments)
+      #expect(decision["reason"] as? String == reason)
+      #expect(decision["retry_after_seconds"] is NSNull, "\(arguments)")
+    }
+  }
+
+  @Test func aWaitIsRoundedUpToTwoUnits() throws {
+    let daemon = try TestDaemon()
+    let result = try Program.run([
+      "peek", "acme", "few", "--key", "k", "--cost", "5", "--socket", daemon.socketPath,
+    ])
+    #expect(result.exitCode == 0)
+    _ = try json(daemon, ["check", "acme", "few", "--key", "k", "--cost", "3"])
+    let denied = try Program.run([
+      "check", "acme", "few", "--key", "k", "--cost", "4", "--socket", daemon.socketPath,
+    ])
+    #expect(denied.output.contains("retry     in 2d\n"), "\(denied.output)")
+  }
+
+  @Test func theDaemonsVersionIsTold() throws {
+    let daemon = try TestDaemon()
+    let result = try Program.run(["version", "--socket", daemon.socketPath])
+    #expect(result.output.contains("\nlimitd    0."))
+    #expect(result.exitCode == 0)
+  }
+
+  @Test func aBenchIsEndedByCtrlCWithWhatItFound() throws {
+    let daemon = try TestDaemon()
+    let process = Process()
+    process.executableURL = URL(filePath: Program.limitctl)
+    process.arguments = [
+      "bench", "--socket", daemon.socketPath, "--policy", "many", "--duration", "10m", "--json",
+    ]
+    let output = Pipe()
+    process.standardOutput = output
+    try process.run()
+    // Once it has asked anything it takes Ctrl-C for the wish to hear so far.
+    try wait(for: "the bench to ask") {
+      try json(daemon, ["peek", "bench-0", "many"])["remaining"] as? Int != 10_000_000_000
+    }
+    process.interrupt()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 130)
+    let text = output.fileHandleForReading.readDataToEndOfFile()
+    let document = try #require(try JSONSerialization.jsonObject(with: text) as? [String: Any])
+    #expect(document["format"] as? String == "limitctl-bench/1")
+    #expect(document["is_complete"] as? Bool == false)
+  }
+
+  @Test func aLiveReplayOnTheTracesClockDecidesAsReplayAlone() throws {
+    let daemon = try TestDaemon { options in
+      options.policy =
+        (try? String(contentsOfFile: "\(Program.root)/examples/policy.yaml", encoding: .utf8)) ?? ""
+      options.flags = ["--trace-clock"]
+    }
+    let arguments = ["replay", "--config", "examples/policy.yaml", "examples/sample-trace.csv"]
+    let alone = try Program.run(arguments + ["--format", "csv"])
+    let live = ["--live", "--trace-clock", "--socket", daemon.socketPath]
+    let asked = try Program.run(arguments + live + ["--format", "csv"])
+    #expect(asked.exitCode == 0, "\(asked.errors)")
+    let decisions = [alone, asked].map { result in
+      result.output.split(separator: "\n").map {
+        $0.split(separator: ",")[..<6].joined(separator: ",")
+      }
+    }
+    #expect(decisions[0].count == 4948)
+    #expect(decisions[0] == decisions[1])
+  }
+
+  @Test func aLiveReplaySaysOnWhichClockAndIsRefusedTheTracesWhereTheDaemonForbidsIt() throws {
+    let daemon = try TestDaemon()
+    let trace = "time,tenant,policy\n1,acme,many\n"
+    let arguments = [
+      "replay", "--config", daemon.configPath, "--live", "--socket", daemon.socketPath, "-",
+    ]
+    let refused = try Program.run(arguments + ["--trace-clock"], input: trace)
+    #expect(refused.exitCode == 1)
+    #expect(refused.errors.contains("--trace-clock"))
+    let report = try Program.run(arguments + ["--yes", "--format", "report"], input: trace)
+    #expect(report.exitCode == 0, "\(report.errors)")
+    #expect(report.errors.contains("warning: the rows are charged to the daemon's tenants"))
+    #expect(report.output.contains("on its own clock,"))
+  }
+
+  @Test func anErrorSaysTheNextStep() throws {
+    let away = try Program.run(["ping", "--socket", "/nonexistent/s"])
+    #expect(away.errors.contains("start limitd (systemctl start limitd)"))
+    #expect(away.errors.contains("LIMITD_SOCKET"))
+    let daemon = try TestDaemon()
+    let mistyped = try Program.run(
+      ["check", "acme", "fwe", "--socket", daemon.socketPath],
+      environment: ["LIMITD_CONFIG": daemon.configPath])
+    #expect(mistyped.exitCode == 1)
+    #expect(mistyped.errors.contains("did you mean 'few'?"), "\(mistyped.errors)")
+    let long = try Program.run([
+      "check", "acme", "few", "--key", String(repeating: "k", count: 1025), "--socket",
+      daemon.socketPath,
+    ])
+    #expect(long.errors.contains("a key has at most 1024 bytes here, not 1025"))
+  }
+
+  @Test(.enabled(if: Host.isRoot, "only root can become another user"))
+  func aUserWhoMayNotIsToldWhichGroupMay() throws {
+    let daemon = try TestDaemon()
+    // Where that user can reach it.
+    let program = "\(daemon.folder)/limitctl"
+    try FileManager.default.copyItem(atPath: Program.limitctl, toPath: program)
+    // Who may open it: its group, root's.
+    #expect(chmod(daemon.socketPath, 0o660) == 0)
+    let result = try Program.run(
+      [
+        "--reuid", "\(Host.otherUser)", "--regid", "\(Host.otherUser)", "--clear-groups", "--",
+        program, "ping",
+        "--socket",
+        daemon.socketPath,
+      ], program: Program.installed("setpriv") ?? "setpriv")
+    #expect(result.errors.contains("the group 'root' may"), "\(result.errors)")
+    #expect(result.exitCode == 3)
+  }
+}
