@@ -42,20 +42,26 @@ test: setup lint ## Check the format, build with warnings as errors, run all tes
 
 .PHONY: lint
 lint: ## Check the format and the house rules
-	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz/Targets
 	scripts/check-style
 	@command -v python3 >/dev/null || scripts/setup python3
 	scripts/check-docs
 
 .PHONY: format
 format: ## Format the code in place
-	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
+	swift format --in-place --recursive Package.swift Sources Tests Benchmarks Fuzz/Targets
 
 .PHONY: bench
 bench: setup ## Print nanoseconds per decision, pinned to one processor
 	@$(SWIFT_RELEASE) --product EngineBenchmark
 	@taskset -c 0 $(RELEASED)/EngineBenchmark one
 	@$(RELEASED)/EngineBenchmark two
+
+.PHONY: bench-fairness
+bench-fairness: setup ## What one user's flood of connections costs another user
+	@$(SWIFT_RELEASE) --product limitd
+	@scripts/setup gcc
+	@LIMITD_BINARIES=$(RELEASED) scripts/bench-fairness
 
 .PHONY: bench-policy
 bench-policy: setup ## Time and memory of loading a policy of 100,000 tenants
@@ -82,6 +88,10 @@ test-memory: setup ## Run the engine's, the policy loader's and the protocol's t
 	swift test --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED \
 	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests'
 
+.PHONY: fuzz
+fuzz: setup ## Fuzz the frame decoders, the session and the policy loader, a minute each
+	scripts/fuzz
+
 .PHONY: test-replay
 test-replay: setup ## Show that replay's memory does not grow with the trace
 	@$(SWIFT_BUILD) --product limitctl
@@ -104,4 +114,4 @@ man: setup ## Make the manual pages, into .build/man
 .PHONY: clean
 clean: ## Remove what was built
 	scripts/run stop
-	rm -rf .build .build-release .build-tsan .build-asan .run
+	rm -rf .build .build-release .build-tsan .build-asan .build-fuzz .run

@@ -148,6 +148,7 @@ let package = Package(
       name: "LimitServerTests",
       dependencies: [
         "LimitServer", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "TestSupport",
+        "CAllocationCounter", "DaemonSupport",
       ],
       swiftSettings: strict
     ),
@@ -175,3 +176,17 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// The fuzzers, which only scripts/fuzz builds: libFuzzer calls into this library.
+if Context.environment["LIMITD_FUZZ"] == "1" {
+  package.products.append(.library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]))
+  package.targets.append(
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer",
+      ],
+      path: "Fuzz/Targets",
+      swiftSettings: strict
+    ))
+}
