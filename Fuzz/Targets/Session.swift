@@ -3,6 +3,9 @@
 
 import LimitEngine
 import LimitProtocol
+import LimitRuntime
+
+@testable import LimitServer
 
 /// How a run goes, as bits of the first byte.
 private struct Way: OptionSet {

@@ -153,11 +153,12 @@ struct RunningDaemon: ~Copyable {
   /// Answers what was received, and closes every connection. Returns within 2 s; the process is
   /// to end then, since a reload may still be under way.
   consuming func stop() {
-    log.notice("stopping", metadata: ["decisions": "\(runtime.decisionCount)"])
+    log.notice("stopping")
     upkeep.abandon()
-    let log = log
+    let (log, runtime) = (log, runtime)
     server.stop()
-    log.notice("stopped")
+    // Only now: what had been received was decided meanwhile.
+    log.notice("stopped", metadata: ["decisions": "\(runtime.decisionCount)"])
     LogQueue.standardError.flush()
   }
 }

@@ -187,7 +187,9 @@ extension DaemonTests {
       let daemon = try daemon("key-bytes: 100")
       let peer = try daemon.peer()
       try peer.bind(0, "acme", "few")
-      let (longest, longer) = (String(repeating: "k", count: 100), String(repeating: "k", count: 101))
+      let (longest, longer) = (
+        String(repeating: "k", count: 100), String(repeating: "k", count: 101)
+      )
       #expect(try peer.decide(Request.query(key: longest)).isAllowed)
       #expect(try peer.ask(Request.query(key: longer)).errorCode == 2)
       #expect(try peer.ask(Request.query("acme", "few", key: longer)).errorCode == 2)
@@ -235,6 +237,17 @@ extension DaemonTests {
       #expect(try peer.ask(Request.release(permits[1])).errorCode == 10)
       // Another connection has its own.
       #expect(try daemon.peer().ask(Request.query("acme", "held", .acquire)).permit ?? 0 > 0)
+    }
+
+    @Test("An acquire with nothing to hold takes no place")
+    func emptyPermits() throws {
+      let daemon = try daemon("permits: 1")
+      let peer = try daemon.peer()
+      for _ in 0..<3 {
+        #expect(try peer.ask(Request.query("acme", "held", .acquire, cost: 0)).permit == 0)
+        #expect(try peer.ask(Request.query("acme", "many", .acquire)).permit == 0)
+      }
+      #expect(try peer.ask(Request.query("acme", "held", .acquire)).permit ?? 0 > 0)
     }
 
     @Test("The reply to hello says the bounds")
