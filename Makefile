@@ -42,14 +42,14 @@ test: setup lint ## Check the format, build with warnings as errors, run all tes
 
 .PHONY: lint
 lint: ## Check the format and the house rules
-	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz/Targets
 	scripts/check-style
 	@command -v python3 >/dev/null || scripts/setup python3
 	scripts/check-docs
 
 .PHONY: format
 format: ## Format the code in place
-	swift format --in-place --recursive Package.swift Sources Tests Benchmarks
+	swift format --in-place --recursive Package.swift Sources Tests Benchmarks Fuzz/Targets
 
 .PHONY: bench
 bench: setup ## Print nanoseconds per decision, pinned to one processor
@@ -64,6 +64,12 @@ bench-client: setup ## Calls per second and allocations per call through the cli
 	@$(SWIFT_RELEASE) --product limitctl
 	@$(SWIFT_RELEASE) --product ClientBenchmark
 	@scripts/bench-client $(RELEASED)
+
+.PHONY: bench-fairness
+bench-fairness: setup ## What one user's flood of connections costs another user
+	@$(SWIFT_RELEASE) --product limitd
+	@scripts/setup gcc
+	@LIMITD_BINARIES=$(RELEASED) scripts/bench-fairness
 
 .PHONY: bench-policy
 bench-policy: setup ## Time and memory of loading a policy of 100,000 tenants
@@ -89,6 +95,10 @@ test-threads: setup ## Run the tests with real threads under ThreadSanitizer
 test-memory: setup ## Run the engine's, the policy loader's and the protocol's tests under AddressSanitizer
 	swift test --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED \
 	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests'
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz the frame decoders, the session and the policy loader, a minute each
+	scripts/fuzz
 
 .PHONY: test-replay
 test-replay: setup ## Show that replay's memory does not grow with the trace
@@ -135,4 +145,4 @@ test-systemd: release ## Run the package under a real systemd, in a container; a
 .PHONY: clean
 clean: ## Remove what was built
 	scripts/run stop
-	rm -rf .build .build-release .build-deb .build-nspawn .build-tsan .build-asan .run
+	rm -rf .build .build-release .build-deb .build-nspawn .build-tsan .build-asan .build-fuzz .run

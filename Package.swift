@@ -111,7 +111,7 @@ let package = Package(
       name: "LimitSystemd",
       dependencies: [
         "CLinux", "CSystemd", "LimitSystem",
-        .product(name: "Logging", package: "swift-log"),
+        daemonSide("Logging", "swift-log"),
       ],
       swiftSettings: strict
     ),
@@ -209,6 +209,7 @@ let package = Package(
       name: "LimitServerTests",
       dependencies: [
         "LimitServer", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "TestSupport",
+        "CAllocationCounter", "DaemonSupport",
       ],
       swiftSettings: strict
     ),
@@ -241,7 +242,7 @@ let package = Package(
       name: "LimitSystemdTests",
       dependencies: [
         "LimitSystem", "LimitSystemd",
-        .product(name: "Logging", package: "swift-log"),
+        daemonSide("Logging", "swift-log"),
       ],
       swiftSettings: strict
     ),
@@ -255,3 +256,17 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// The fuzzers, which only scripts/fuzz builds: libFuzzer calls into this library.
+if Context.environment["LIMITD_FUZZ"] == "1" {
+  package.products.append(.library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]))
+  package.targets.append(
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer",
+      ],
+      path: "Fuzz/Targets",
+      swiftSettings: strict
+    ))
+}

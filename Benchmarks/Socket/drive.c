@@ -6,8 +6,8 @@
 // One connection. Writes PER_WRITE requests at once, reads all their replies, ROUNDS times; prints
 // `round trips per second, requests per second, p50 and p99 of a round in microseconds`. limitd is
 // asked for checks of 32 bytes with keys of 16, each of KEYS in a shuffled order, tenant "bench";
-// its replies have 64 bytes. PER_WRITE above 1 with limitd sends one batch frame (26 bytes an item,
-// 56 bytes an answer). The requests are made before the clock starts.
+// its replies have 72 bytes. PER_WRITE above 1 with limitd sends one batch frame (26 bytes an item,
+// 64 bytes an answer). The requests are made before the clock starts.
 
 #include <errno.h>
 #include <stdint.h>
@@ -123,7 +123,7 @@ int main(int argc, char **argv) {
     keys = strtoul(argv[5], 0, 10);
     greet(argv[6]);
     sent = per_write == 1 ? 32 : 12 + 26 * per_write;
-    expected = per_write == 1 ? 64 : 16 + 56 * per_write;
+    expected = per_write == 1 ? 72 : 16 + 64 * per_write;
   } else {
     sent = per_write * strtoul(argv[5], 0, 10);
     expected = per_write * strtoul(argv[6], 0, 10);

@@ -172,11 +172,12 @@ struct RunningDaemon: ~Copyable {
   /// to end then, since a reload may still be under way.
   consuming func stop() {
     ServiceManager.tell(.stopping, .status("answering what was received"))
-    log.notice("stopping", metadata: ["decisions": "\(runtime.decisionCount)"])
+    log.notice("stopping")
     upkeep.abandon()
-    let log = log
+    let (log, runtime) = (log, runtime)
     server.stop()
-    log.notice("stopped")
+    // Only now: what had been received was decided meanwhile.
+    log.notice("stopped", metadata: ["decisions": "\(runtime.decisionCount)"])
     LogQueue.standardError.flush()
   }
 }

@@ -124,7 +124,7 @@ import Logging
       daemon.stop()
     } catch {
       LogQueue.standardError.writeNow()
-      StandardError.write("limitd: \(error)\n")
+      StandardError.writeBriefly("limitd: \(error)\n")
       _exit(error is UnknownNameError ? EX_CONFIG : EXIT_FAILURE)
     }
     // Not exit(3): what still goes on in other threads must not be waited for, nor see its

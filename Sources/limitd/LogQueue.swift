@@ -53,13 +53,14 @@ final class LogQueue: Sendable {
     _ = try Thread(named: "limitd-log") { self.run() }
   }
 
-  /// Writes the lines so far on this thread, for a daemon that does not come to start.
+  /// Writes the lines so far on this thread, for a daemon that does not come to start. Like
+  /// `flush`, it waits a little where nobody reads.
   func writeNow() {
     let lines = state.withLock { state in
       defer { state = State() }
       return state.lines
     }
-    for line in lines { StandardError.write(line) }
+    for line in lines { StandardError.writeBriefly(line) }
   }
 
   /// Gives the lines so far some time to be written.
@@ -95,6 +96,27 @@ enum StandardError {
       var rest = bytes[...]
       while let start = UnsafeBufferPointer(rebasing: rest).baseAddress, !rest.isEmpty {
         let count = retrying { Glibc.write(STDERR_FILENO, start, rest.count) }
+        guard count > 0 else { return }
+        rest = rest.dropFirst(count)
+      }
+    }
+  }
+
+  /// Bytes that a pipe takes at once when it takes any: PIPE_BUF of Linux (pipe(7)).
+  private static let pipeBytes = 4096
+  private static let patienceMilliseconds: Int32 = 300
+
+  /// As `write`, but gives up where nobody reads: a daemon that ends must not wait for that.
+  static func writeBriefly(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in
+      var rest = bytes[...]
+      while let start = UnsafeBufferPointer(rebasing: rest).baseAddress, !rest.isEmpty {
+        var entry = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+        guard poll(&entry, 1, patienceMilliseconds) == 1 else { return }
+        let count = retrying {
+          Glibc.write(STDERR_FILENO, start, min(rest.count, pipeBytes))
+        }
         guard count > 0 else { return }
         rest = rest.dropFirst(count)
       }

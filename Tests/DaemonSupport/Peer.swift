@@ -1,7 +1,7 @@
 // One connection to the daemon, by hand: whatever bytes, at whatever pace. One thread uses a peer.
 
 import CHostile
-import Glibc
+public import Glibc
 
 /// A call of the system that failed, and what for.
 public struct SystemFailure: Error, CustomStringConvertible {
@@ -181,7 +181,7 @@ public struct Refused: Error, CustomStringConvertible {
 }
 
 /// Calls `body` with the address of a path of at most 107 bytes.
-func withSocketAddress(
+public func withSocketAddress(
   of path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
 ) -> Int32 {
   var address = sockaddr_un()

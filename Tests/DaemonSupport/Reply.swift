@@ -31,8 +31,10 @@ public struct Reply: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// What an acquire gave; 0 where it gave nothing.
-  public var permit: UInt64 { bytes.number(at: 72, bytes: 8) }
+  /// What an acquire gave; 0 where it gave nothing; `nil` of any other reply.
+  public var permit: UInt64? {
+    operation & ~0x40 == 0x86 && bytes.count >= 80 ? bytes.number(at: 72, bytes: 8) : nil
+  }
 
   public var description: String {
     if let code = errorCode { return "error \(code) to \(id): \(errorText)" }

@@ -90,11 +90,11 @@ public final class TestDaemon {
 
   // MARK: Start
 
-  /// The program, beside the tests' own in the build folder; LIMITD_BINARIES names another folder.
-  public static let program: String = {
+  /// Where the programs are: beside the tests' own; LIMITD_BINARIES names another folder.
+  public static let folder: String = {
     let given = ProcessInfo.processInfo.environment["LIMITD_BINARIES"]
     let own = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-    return (given ?? own.deletingLastPathComponent().path) + "/limitd"
+    return given ?? own.deletingLastPathComponent().path
   }()
 
   /// Starts the daemon and waits until it answers.
@@ -107,25 +107,18 @@ public final class TestDaemon {
   /// Starts the daemon and does not wait.
   public func spawn() throws {
     precondition(process == 0, "one daemon at a time")
-    var arguments = [Self.program, "--config", configPath, "--state-dir", statePath]
+    var arguments = ["--config", configPath, "--state-dir", statePath]
     if !options.flags.contains("--socket") { arguments += ["--socket", socketPath] }
     arguments += options.flags
     let ownLog =
       options.standardError == nil
       ? open(logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666) : -1
     defer { if ownLog >= 0 { close(ownLog) } }
-    var texts: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
-    texts.append(nil)
-    defer { for text in texts { free(text) } }
-    let status = texts.withUnsafeBufferPointer { texts in
-      var launch = limitd_launch(
-        arguments: texts.baseAddress!, standard_error: options.standardError ?? ownLog,
-        user: options.user.map { Int64($0) } ?? -1, descriptors_soft: options.descriptorsSoft,
-        descriptors_hard: options.descriptorsHard, address_space: options.addressSpaceBytes)
-      return limitd_launch(&launch)
-    }
-    guard status > 0 else { throw SystemFailure("start \(Self.program)", -status) }
-    process = status
+    process = try launch(
+      [Self.folder + "/limitd"] + arguments, standardError: options.standardError ?? ownLog,
+      user: options.user,
+      descriptors: (options.descriptorsSoft, options.descriptorsHard),
+      addressSpaceBytes: options.addressSpaceBytes)
   }
 
   /// Whether a client gets an answer to its hello now.
@@ -183,6 +176,9 @@ public final class TestDaemon {
   // MARK: While it runs
 
   public var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
+
+  /// The end of the log, for messages.
+  public var brief: String { String(log.suffix(400)) }
 
   /// Replaces the policy, and waits until the daemon says what it made of it.
   public func reload(policy: String) throws {

@@ -26,7 +26,7 @@ import Testing
     for count in 0..<whole.count {
       var cut = Array(whole[..<count])
       if count >= 3 { cut.replaceSubrange(0..<3, with: lengthField(count)) }
-      let breach = Self.breach(cut, vector.direction)
+      let breach = AnyFrame.breach(cut, vector.direction)
       #expect(breach == nil, "cut to \(count) bytes")
     }
   }
@@ -38,7 +38,7 @@ import Testing
       let original = bytes[place]
       for value in 0...UInt8.max where value != original {
         bytes[place] = value
-        if let breach = Self.breach(bytes, vector.direction) {
+        if let breach = AnyFrame.breach(bytes, vector.direction) {
           Issue.record("byte \(place) as \(value): \(breach)")
         }
       }
@@ -56,7 +56,7 @@ import Testing
       let operation = Operation.allCases.randomElement(using: &random)!
       bytes.replaceSubrange(0..<3, with: lengthField(bytes.count))
       bytes[3] = direction == .request ? operation.rawValue : operation.replyNumber
-      if let breach = Self.breach(bytes, direction) {
+      if let breach = AnyFrame.breach(bytes, direction) {
         Issue.record("seed \(testSeed), \(bytes): \(breach)")
         return
       }
@@ -98,45 +98,6 @@ import Testing
     var bytes = vector.bytes + [1, 2, 3]
     bytes.replaceSubrange(0..<3, with: lengthField(bytes.count))
     #expect(try AnyFrame.decode(bytes, .reply) == expected)
-  }
-
-  // MARK: What must hold
-
-  /// What is wrong with how `bytes` are taken; `nil` where they are refused, or where encoding gives
-  /// them back.
-  private static func breach(_ bytes: [UInt8], _ direction: Direction) -> String? {
-    do {
-      guard let frame = try AnyFrame.decode(bytes, direction) else { return nil }
-      return mismatch(frame, withExactMemory(bytes) { FrameHeader(at: $0)! }, bytes, direction)
-    } catch is ProtocolError {
-      return nil
-    } catch {
-      return "\(error) was thrown"
-    }
-  }
-
-  private static func mismatch(
-    _ frame: AnyFrame, _ header: FrameHeader, _ bytes: [UInt8], _ direction: Direction
-  ) -> String? {
-    let again = frame.encoded()
-    let whole = bytes[..<header.length]
-    switch frame.body {
-    case .helloReply(let reply) where reply.daemonVersion.unicodeScalars.contains("\u{FFFD}"):
-      // Texts for people are repaired, which changes their bytes once.
-      let second = try? AnyFrame.decode(again, direction)
-      return second == frame ? nil : "\(frame) became \(String(describing: second))"
-    case .error(let reply) where reply.text.unicodeScalars.contains("\u{FFFD}"):
-      guard case .error(let second)? = (try? AnyFrame.decode(again, direction))?.body else {
-        return "\(frame) cannot be decoded again"
-      }
-      let isCut = reply.text.utf8.starts(with: second.text.utf8)
-      return isCut && reply.code == second.code ? nil : "\(frame) became \(second)"
-    default:
-      // Bytes behind a reply's fields are ignored, so its length can differ.
-      let isSame = direction == .request ? again.elementsEqual(whole) : true
-      return isSame && whole.dropFirst(3).starts(with: again.dropFirst(3))
-        ? nil : "\(frame) became \(again)"
-    }
   }
 }
 

@@ -103,4 +103,20 @@ import Testing
     state.isDrained()
     #expect(finish(&state) == .rest)
   }
+
+  @Test("An end that is reported together with the last input is read, though the read was short")
+  func endBehindInput() {
+    var state = ready()
+    let hasTurn = state.reported([.input, .peerClosed])
+    #expect(hasTurn)
+    state.hasReadShort()
+    #expect(finish(&state) == .queue)
+    state.ends()
+    #expect(finish(&state) == .close)
+    // Without an end, a short read is the last.
+    var other = ready()
+    _ = other.reported(.input)
+    other.hasReadShort()
+    #expect(finish(&other) == .rest)
+  }
 }

@@ -15,7 +15,7 @@ extension DaemonTests {
       #expect(daemon.descriptorCount > 3)
       #expect(daemon.threadCount > 1)
       let end = try daemon.stop()
-      #expect(end.code == 0, "\(daemon.log)")
+      #expect(end.code == 0, "\(daemon.brief)")
       #expect(try peer.receiveToEnd().map(\.errorCode) == [14])
     }
 

@@ -27,6 +27,75 @@ extension DaemonTests {
       #expect(try daemon.waitForEnd().code == 0)
     }
 
+    @Test("Under load, what is decided is answered: the daemon's count is the clients'")
+    func underLoad() throws {
+      let daemon = try TestDaemon()
+      let answered = Tally(2)
+      let door = daemon.door
+      try withBackground(6) { background, _ in
+        let peer = try door.peer()
+        try peer.bind(0, "acme", "many")
+        let requests = (0..<100).flatMap { Request.query(id: $0) }
+        var (sent, received) = (0, 0)
+        do {
+          while true {
+            try peer.send(requests)
+            sent += 100
+            while received < sent {
+              guard let reply = try peer.receive(), reply.id == UInt32(received % 100) else {
+                break
+              }
+              received += 1
+              answered.add(1)
+            }
+            if received < sent { return }
+            background.didRound()
+          }
+        } catch {
+          // A write that fails: what it wrote is served as far as it is answered.
+          while let reply = try peer.receive() {
+            if reply.decision != nil { answered.add(1) }
+          }
+        }
+      } during: { background in
+        try wait(for: "load") { background.roundCount > 100 }
+        let end = try daemon.stop()
+        #expect(end.code == 0)
+      }
+      #expect(answered.counts[0] > 10_000)
+      #expect(daemon.decisionsSaid == answered.counts[0], "\(daemon.brief)")
+    }
+
+    @Test("A flood of connects does not hold up the end")
+    func connectFlood() throws {
+      let daemon = try TestDaemon()
+      let door = daemon.door
+      let end = try withBackground(4) { background, _ in
+        while !background.isOver {
+          if let peer = try? door.silentPeer(timeoutSeconds: 1) { peer.close() }
+          background.didRound()
+        }
+      } during: { background in
+        try wait(for: "the flood") { background.roundCount > 1000 }
+        return try daemon.stop()
+      }
+      #expect(end.code == 0)
+      #expect(end.seconds < Self.endSecondsMax, "it took \(end.seconds) s")
+    }
+
+    @Test("A reload of a file of 100 MB is abandoned at the end, and clients are served meanwhile")
+    func duringReload() throws {
+      let daemon = try TestDaemon()
+      try daemon.write(policy: LargePolicy.text(bytes: 100_000_000))
+      let peer = try daemon.peer()
+      daemon.signal(SIGHUP)
+      usleep(500_000)
+      #expect(try peer.decide(Request.query("acme", "many")).isAllowed)
+      let end = try daemon.stop()
+      #expect(end.code == 0)
+      #expect(end.seconds < Self.endSecondsMax, "it took \(end.seconds) s")
+    }
+
     @Test("A peer that reads nothing does not hold up the end")
     func stalledPeers() throws {
       let daemon = try TestDaemon { $0.settings = "  limits: {stall-timeout: 10m}" }
@@ -53,5 +122,29 @@ extension DaemonTests {
       #expect(try peer.receiveToEnd().map(\.errorCode) == [14])
       #expect(!FileManager.default.fileExists(atPath: daemon.socketPath))
     }
+  }
+}
+
+/// A policy file of any size.
+enum LargePolicy {
+  /// The default policy with as many tenants more as the size takes.
+  static func text(bytes: Int) -> String {
+    var text = DaemonOptions.defaultPolicy + "\n"
+    text.reserveCapacity(bytes + 200)
+    var number = 0
+    while text.utf8.count < bytes {
+      text += "  tenant-\(number): {limits: {few: {rate: \(number % 977 + 1)/s, "
+      text += "burst: \(number + 1)}, budget: {limit: \(number + 1)}}}\n"
+      number += 1
+    }
+    return text
+  }
+}
+
+extension TestDaemon {
+  /// How many decisions the daemon says at its end that it made.
+  var decisionsSaid: Int? {
+    log.components(separatedBy: "decisions=").dropFirst().last
+      .map { $0.prefix { $0.isNumber } }.flatMap { Int($0) }
   }
 }

@@ -55,8 +55,10 @@ struct ConnectionState {
   private(set) var wait = Wait.hello
   /// When the wait has lasted too long, in ns of the boot clock; of no meaning for `nothing`.
   private(set) var deadline: UInt64
-  /// The socket may have input.
+  /// The socket may have input, or an end to be read.
   private(set) var isReadable = true
+  /// The poller has reported an end of what the peer writes.
+  private var hasPeerClosed = false
   /// Frames were left for the next turn.
   private(set) var hasFrames = false
   /// The socket did not take all replies.
@@ -71,6 +73,7 @@ struct ConnectionState {
   /// - Returns: whether the connection is to have a turn.
   @inline(__always) mutating func reported(_ events: Poller.Events) -> Bool {
     isReadable = true
+    if !events.isDisjoint(with: [.peerClosed, .hangUp, .error]) { hasPeerClosed = true }
     // Until the socket takes the replies that wait, nothing else is done.
     return !isBlocked
       || !events.isDisjoint(with: [.output, .hangUp, .error])
@@ -78,6 +81,10 @@ struct ConnectionState {
 
   /// The socket has no more input for now.
   @inline(__always) mutating func isDrained() { isReadable = false }
+
+  /// A read brought less than there was room for. What comes from now on the poller reports; an end
+  /// that it reported together with that input, it does not report again.
+  @inline(__always) mutating func hasReadShort() { isReadable = hasPeerClosed }
 
   /// The peer writes no more, or what it wrote cannot be read on.
   mutating func ends() {

@@ -174,7 +174,7 @@ struct EventLoop: ~Copyable {
       turn.now = .now()
       switch received {
       case .bytes(let read, let mayHaveMore):
-        if !mayHaveMore { connection.pointee.state.isDrained() }
+        if !mayHaveMore { connection.pointee.state.hasReadShort() }
         count &+= read
       case .wouldBlock: connection.pointee.state.isDrained()
       case .ended:

@@ -1,0 +1,1 @@
+../../../Tests/LimitProtocolTests/Support/AnyFrame+Breach.swift

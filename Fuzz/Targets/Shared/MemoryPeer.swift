@@ -1,0 +1,1 @@
+../../../Tests/LimitServerTests/Support/MemoryPeer.swift
