@@ -36,7 +36,7 @@ extension DaemonTests {
           """
       }
       let process = Process()
-      process.executableURL = URL(filePath: TestDaemon.program).deletingLastPathComponent()
+      process.executableURL = URL(filePath: TestDaemon.folder)
         .appending(path: "ClientExample")
       process.environment = ["LIMITD_SOCKET": daemon.socketPath]
       let output = Pipe()

@@ -12,10 +12,10 @@ import LimitRuntime
 struct MemoryServer {
   let engine: Engine
   var rulebook: Rulebook
-  var limits = SessionLimits()
+  var limits = SessionLimits(DaemonSettings.Limits(), isClockSettable: false)
   /// Bytes of replies that are made ready at once.
   var queueBytes = 1 << 17
-  var bounds = PeerBounds()
+  var bounds = PeerBounds(DaemonSettings.Limits())
 
   static let hashKey = HashKey(low: 1, high: 2)
 
