@@ -172,7 +172,7 @@ struct RunningDaemon: ~Copyable {
   /// to end then, since a reload may still be under way.
   consuming func stop() {
     ServiceManager.tell(.stopping, .status("answering what was received"))
-    log.notice("stopping")
+    log.notice("stopping", metadata: ["decisions": "\(runtime.decisionCount)"])
     upkeep.abandon()
     let (log, runtime) = (log, runtime)
     server.stop()
