@@ -52,7 +52,7 @@ struct OpenedDaemon: ~Copyable {
         remedy: "run: install -d -o limitd \(directory), or give another --socket")
     }
     let listener = try ListeningSocket(settings.socket)
-    runtime = Runtime(engine, rulebook, hashKey: key)
+    runtime = Runtime(engine, rulebook)
     self.commands = commands
     self.dispatcher = dispatcher
     self.listener = listener

@@ -13,6 +13,8 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   /// own that nobody has decided in. Relaxed: a sweep that relies on it reads it after a state word
   /// (`Sweep.isOver`).
   let horizonWord: UnsafeMutablePointer<Word>
+  let rulesGenerationWord: UnsafeMutablePointer<Word>
+  let rulesChangedAtWord: UnsafeMutablePointer<Word>
   private let tableCounters: UnsafeMutablePointer<TableCounters>
 
   init(_ region: consuming EngineRegion, keysPerTenantMax: Int) {
@@ -36,6 +38,8 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
           counters: tableCounters + place))
     }
     self.horizonWord = horizonWord
+    rulesGenerationWord = region.header.rulesGenerationWord
+    rulesChangedAtWord = region.header.rulesChangedAtWord
     self.directory = directory
     registry = region.registry
     self.region = region
