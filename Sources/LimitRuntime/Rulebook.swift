@@ -19,8 +19,19 @@ package final class Rulebook: Sendable {
   ///
   /// - Parameter hashKey: the installation's secret.
   /// - Throws: a user or group that this host does not have.
-  package init(_ file: PolicyFile, hashKey: HashKey) throws(UnknownNameError) {
-    policies = file.compile(hashKey: hashKey)
+  package convenience init(_ file: PolicyFile, hashKey: HashKey) throws(UnknownNameError) {
+    try self.init(file, file.compile(hashKey: hashKey))
+  }
+
+  /// Compiles a file to follow the rules of `previous`.
+  ///
+  /// - Throws: a user or group that this host does not have.
+  package convenience init(_ file: PolicyFile, after previous: Rulebook) throws(UnknownNameError) {
+    try self.init(file, file.compile(after: previous.policies))
+  }
+
+  private init(_ file: PolicyFile, _ policies: PolicySet) throws(UnknownNameError) {
+    self.policies = policies
     access = try Access(file.daemon.access, policies: policies, path: file.path)
     generation = Self.generations.wrappingAdd(1, ordering: .relaxed).newValue
   }

@@ -18,6 +18,11 @@ package final class Worker: Sendable {
   /// The generation of the rulebook that the worker decides by. Written by the worker after it let
   /// go of the one before; releasing, for whoever waits for that (acquiring).
   package let generation: Atomic<UInt32>
+  /// How many rulebooks the worker has taken. Written by the worker between two turns; releasing, for
+  /// whoever waits for the turn before to be over (acquiring).
+  package let takenCount = Atomic<UInt32>(0)
+  /// How many it was offered. Written by whoever has `Runtime.adoption`.
+  fileprivate let offeredCount = Atomic<UInt32>(0)
   /// Hands the worker a rulebook to take between two turns. Returns at once.
   fileprivate let offer: @Sendable (Rulebook) -> Void
 
@@ -39,7 +44,6 @@ package final class Runtime: Sendable {
   }
 
   package let engine: Engine
-  private let hashKey: HashKey
   private let state: Locked<State>
   /// One replacement at a time.
   private let adoption = Locked(())
@@ -47,10 +51,9 @@ package final class Runtime: Sendable {
   /// What the tables are short of for the tenants that the first rules name.
   package let shortage: Engine.Shortage
 
-  package init(_ engine: Engine, _ rulebook: Rulebook, hashKey: HashKey) {
+  package init(_ engine: Engine, _ rulebook: Rulebook) {
     self.engine = engine
     shortage = engine.setAside(for: rulebook.policies)
-    self.hashKey = hashKey
     state = Locked(State(rulebook: rulebook))
   }
 
@@ -61,13 +64,18 @@ package final class Runtime: Sendable {
 
   /// Makes a file's rules ready to be put in force.
   package func compile(_ file: PolicyFile) throws(UnknownNameError) -> Rulebook {
-    try Rulebook(file, hashKey: hashKey)
+    try Rulebook(file, after: rulebook)
   }
 
-  /// Puts rules in force. When this returns, every query that is read from now on is decided by
-  /// them, on the same buckets, and nothing is decided by the ones before any more.
+  /// Puts rules in force, at one instant for all workers. When this returns, nothing is decided by the
+  /// ones before any more, and what was written by them is converted.
   ///
-  /// - Parameter isAbandoned: asked while workers are waited for; the wait ends where it says so.
+  /// No decision waits for any of it. O(slots), some 10 ms per million.
+  ///
+  /// - Parameters:
+  ///   - rulebook: compiled since the last adoption.
+  ///   - isAbandoned: asked while workers are waited for; the wait ends where it says so, and the rules
+  ///     stay what they were.
   /// - Returns: what the tables are short of for the tenants that the rules name.
   @discardableResult package func adopt(
     _ rulebook: Rulebook, unless isAbandoned: () -> Bool = { false }
@@ -75,20 +83,47 @@ package final class Runtime: Sendable {
     adoption.withLock { _ in
       let shortage = engine.setAside(for: rulebook.policies)
       let workers = state.withLock { state in
+        precondition(
+          rulebook.policies.generation == state.rulebook.policies.generation &+ 1,
+          "rules are compiled after those in force")
         state.rulebook = rulebook
         return state.workers
       }
-      for worker in workers { worker.offer(rulebook) }
-      for worker in workers {
-        // Acquiring: pairs with the worker's releasing store, after which it holds only the new
-        // one. Ends because a turn of a worker is bounded.
-        while worker.generation.load(ordering: .acquiring) != rulebook.generation {
-          if isAbandoned() { return shortage }
-          usleep(100)
-        }
-      }
+      // First all go over to the new set, which decides by the former rules as yet.
+      guard offer(rulebook, to: workers, unless: isAbandoned) else { return shortage }
+      let changedAt = Clock.bootNanoseconds() + Self.changeAheadNanoseconds
+      engine.putInForce(rulebook.policies, at: Instant(nanoseconds: changedAt))
+      // Then every turn that began by the former rules comes to its end.
+      guard offer(rulebook, to: workers, unless: isAbandoned) else { return shortage }
+      engine.convert(
+        under: rulebook.policies, at: Instant(nanoseconds: Clock.bootNanoseconds()))
       return shortage
     }
+  }
+
+  /// How far ahead of the clock rules change, so that every reading at which the former ones are still
+  /// used lies before: 10 ms.
+  private static let changeAheadNanoseconds: UInt64 = 10_000_000
+
+  /// Hands a rulebook to the workers and waits for all to have taken it. Whether they have.
+  private func offer(
+    _ rulebook: Rulebook, to workers: [Worker], unless isAbandoned: () -> Bool
+  ) -> Bool {
+    for worker in workers {
+      worker.offeredCount.wrappingAdd(1, ordering: .relaxed)
+      worker.offer(rulebook)
+    }
+    for worker in workers {
+      // Acquiring: pairs with the worker's releasing store, after which its turn before is over.
+      // Ends because a turn of a worker is bounded.
+      while worker.takenCount.load(ordering: .acquiring)
+        != worker.offeredCount.load(ordering: .relaxed)
+      {
+        if isAbandoned() { return false }
+        usleep(100)
+      }
+    }
+    return true
   }
 
   // MARK: Who decides

@@ -60,7 +60,7 @@ struct OpenedDaemon: ~Copyable {
       log.warning(
         "systemd passes what nobody here knows; it is closed", metadata: ["name": "\(name)"])
     }
-    runtime = Runtime(engine, rulebook, hashKey: key)
+    runtime = Runtime(engine, rulebook)
     self.commands = commands
     self.dispatcher = dispatcher
     self.listener = listener
@@ -172,7 +172,7 @@ struct RunningDaemon: ~Copyable {
   /// to end then, since a reload may still be under way.
   consuming func stop() {
     ServiceManager.tell(.stopping, .status("answering what was received"))
-    log.notice("stopping", metadata: ["decisions": "\(runtime.decisionCount)"])
+    log.notice("stopping")
     upkeep.abandon()
     let (log, runtime) = (log, runtime)
     server.stop()

@@ -124,6 +124,25 @@ import Testing
     return altered
   }
 
+  /// The plan with other parameters for some limits and tenants: what a reload brings.
+  private static func changed(_ plan: PolicyPlan, _ random: inout SeededGenerator) -> PolicyPlan {
+    var plan = plan
+    for limit in plan.limits.indices where random.chance(1, in: 2) {
+      plan.limits[limit].settings = randomSettings(
+        algorithm: plan.limits[limit].settings.parameters.algorithm, &random)
+    }
+    for place in plan.tenants.indices where plan.tenants[place].standing != .blocked {
+      let limits = plan.limits.indices.filter { plan.limits[$0].scope != .global }
+      guard let limit = limits.randomElement(using: &random) else { continue }
+      plan.tenants[place].overrides[limit] =
+        random.chance(1, in: 3)
+        ? nil
+        : randomSettings(
+          algorithm: plan.limits[limit].settings.parameters.algorithm, &random)
+    }
+    return plan
+  }
+
   @Test("Every field of every decision is what the naive model says, over a million steps")
   func decisionsMatchTheModel() {
     let rounds = 60 / scale
@@ -139,13 +158,18 @@ import Testing
 
   /// Runs one random plan; describes the first decision that differs.
   private static func firstMismatch(steps: Int, _ random: inout SeededGenerator) -> String? {
-    let plan = randomPlan(&random)
-    let policies = plan.compile(hashKey: HashKey(low: random.next(), high: random.next()))
+    var plan = randomPlan(&random)
+    var policies = plan.compile(hashKey: HashKey(low: random.next(), high: random.next()))
     var configuration = Engine.Configuration()
-    configuration.keySlots = 1 << 10
-    configuration.tenantSlots = 1 << 8
+    // So many that no bucket takes the slot of one that former rules would call dead.
+    configuration.keySlots = 1 << 14
+    configuration.tenantSlots = 1 << 12
     configuration.tenantsMax = 16
     configuration.keysPerTenantLimit = .max
+    // Rounds with changes either convert all buckets at once, or leave it to whoever meets them.
+    let changes = random.chance(1, in: 2)
+    let converts = random.chance(1, in: 2)
+
     let engine = Engine(configuration)
     var model = EngineModel(plan)
     var now = random.chance(1, in: 2) ? 0 : random.next() >> 3
@@ -161,7 +185,22 @@ import Testing
       let policy = Int(random.next() % UInt64(plan.policies.count))
       let cost = randomCost(&random)
       let query = Self.query(policies, tenant, policy, key, cost)
-      if random.chance(1, in: 500) { engine.sweep(at: instant) }
+      if !changes || converts, random.chance(1, in: 500) { engine.sweep(at: instant) }
+      if changes && random.chance(1, in: 400) {
+        if !converts { engine.convert(under: policies, at: instant) }
+        plan = changed(plan, &random)
+        let next = plan.compile(after: policies)
+        // Until the change, the next set decides by the rules of the one before.
+        guard
+          engine.peek(Self.query(next, tenant, policy, key, cost), under: next, at: instant).outcome
+            == engine.peek(query, under: policies, at: instant).outcome
+        else { return "step \(step): another decision before the change" }
+        engine.putInForce(next, at: instant)
+        if converts { engine.convert(under: next, at: instant) }
+        model.change(to: plan, at: now)
+        policies = next
+        continue
+      }
       let expected: Decision
       var actual: Decision
       switch random.next() % 10 {

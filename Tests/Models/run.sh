@@ -146,6 +146,8 @@ holds "roll; four charges" window_roll $one_rolls
 holds "roll; units given back" window_roll $one_each REFUNDS LATEST=3
 holds "roll; the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
 gets_on "everybody ends" window_roll $one_rolls LATEST=3
+holds "conversion; charges, a slower rule" conversion LATEST=2
+holds "conversion; charges, a smaller burst" conversion BURST=3 BURST2=1 LATEST=2
 
 breaks BREAK_LOOK slot_reuse
 breaks BREAK_RIVAL slot_reuse
@@ -169,6 +171,7 @@ breaks BREAK_AGAIN tenant_places
 breaks BREAK_NO_PUBLISH window_roll $one_rolls
 breaks BREAK_STORE window_roll $one_rolls
 breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
+breaks BREAK_NOW conversion LATEST=2
 breaks BREAK_REFUND window_roll $one_each REFUNDS LATEST=3
 
 if [ "$effort" = full ]; then

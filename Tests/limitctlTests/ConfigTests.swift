@@ -52,6 +52,36 @@ private func withFile<Result>(_ text: String, _ body: (String) throws -> Result)
     }
   }
 
+  @Test func limitsThatWouldBeginAnewAreListedAgainstTheOldFile() throws {
+    func file(_ limits: String) -> String {
+      "limits: {\(limits)}\npolicies: {p: [x]}\ntenants: {t: {}}\n"
+    }
+    let x = "x: {algorithm: concurrency, limit: 1, scope: key}"
+    let old = file(
+      "\(x), a: {algorithm: token-bucket, rate: 1/s, burst: 1, scope: key}, "
+        + "b: {algorithm: concurrency, limit: 1, scope: key}, "
+        + "c: {algorithm: concurrency, limit: 1, scope: key}")
+    let new = file(
+      "\(x), a: {algorithm: sliding-window, limit: 1, window: 1m, scope: key}, "
+        + "b: {algorithm: concurrency, limit: 2, scope: tenant}, "
+        + "d: {algorithm: concurrency, limit: 1, scope: key}")
+    try withFile(old) { old in
+      try withFile(new) { new in
+        let result = ConfigCheck.check([new], against: old)
+        let lines = result.output.split(separator: "\n").dropFirst().map(String.init)
+        #expect(
+          lines == [
+            "\(new): limit 'a': token-bucket becomes sliding-window; its buckets begin anew",
+            "\(new): limit 'b': scope key becomes tenant; its buckets begin anew",
+            "\(new): limit 'd': new; its buckets begin full",
+            "\(new): limit 'c': gone, with its buckets",
+          ])
+        #expect(ConfigCheck.check([old], against: old).output.split(separator: "\n").count == 1)
+      }
+    }
+    #expect(ConfigCheck.check([example], against: "/nonexistent").exitCode == 78)
+  }
+
   @Test func aWarningIsPrintedAndTheExitCodeIs0() throws {
     let text = """
       limits: {a: {algorithm: token-bucket, rate: 700M/s, burst: 1, scope: key}}

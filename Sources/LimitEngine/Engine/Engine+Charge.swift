@@ -46,6 +46,10 @@ extension Engine {
     now: Instant
   ) -> Bool {
     if let slot = site.slot {
+      if site.isOlder {
+        adopt(slot, site.current, to: rule, at: now)
+        return false
+      }
       return site.rolls
         ? slot.roll(from: site.current, to: site.next)
         : slot.exchangeCurrent(site.current, with: site.next)
@@ -86,7 +90,8 @@ extension Engine {
   func uncharge(
     _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant
   ) {
-    guard let slot = site.slot else { return }
+    // Charged by rules that have changed since: its units stay taken.
+    guard let slot = site.slot, site.next.head == rule.pointee.head else { return }
     switch rule.pointee.algorithm {
     case .slidingWindow:
       let charge = SlidingWindow.Charge(

@@ -38,9 +38,11 @@ extension Engine {
     let scope = rule.pointee.scope.rawValue &+ level
     // Lock-free: a further turn means that another thread changed the bucket in between.
     while let found = table(scope).pointee.find(id) {
-      if let site = Self.site(rule, slot: found.slot, found.current, cost, now, intent, level) {
-        return site
-      }
+      let site =
+        found.current.head == rule.pointee.head
+        ? Self.site(rule, slot: found.slot, found.current, previous: nil, cost, now, intent, level)
+        : lookAcrossRules(rule, found.slot, found.current, cost, now, intent, level)
+      if let site { return site }
     }
     return lookAbsent(rule, query, cost: cost, now: now, intent: intent, level: level)
   }
@@ -69,17 +71,19 @@ extension Engine {
       }
     }
     // A bucket without a slot has no second word that could change meanwhile.
-    return Self.site(rule, slot: nil, .empty, cost, now, intent, level)!
+    return Self.site(rule, slot: nil, .empty, previous: .empty, cost, now, intent, level)!
   }
 
   /// Evaluates a bucket's words; `nil` where they changed while being read. The token bucket is
   /// inlined into the query path; the others would only crowd it.
-  @inline(__always) private static func site(
-    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
-    _ intent: Intent, _ level: UInt8
+  ///
+  /// - Parameter previous: the second word; `nil` to read it.
+  @inline(__always) static func site(
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, previous: StateWord?,
+    _ cost: UInt64, _ now: Instant, _ intent: Intent, _ level: UInt8
   ) -> Site? {
     guard rule.pointee.algorithm == .tokenBucket else {
-      return otherSite(rule, slot: slot, current, cost, now, intent, level)
+      return otherSite(rule, slot: slot, current, previous, cost, now, intent, level)
     }
     let verdict = TokenBucket.decide(
       current, head: rule.pointee.head, interval: rule.pointee.divisor,
@@ -88,8 +92,8 @@ extension Engine {
   }
 
   @inline(never) private static func otherSite(
-    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
-    _ intent: Intent, _ level: UInt8
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ known: StateWord?,
+    _ cost: UInt64, _ now: Instant, _ intent: Intent, _ level: UInt8
   ) -> Site? {
     let capacity = rule.pointee.capacity
     if rule.pointee.algorithm == .concurrency {
@@ -98,10 +102,14 @@ extension Engine {
       return Site(slot, current, previous: .empty, verdict, level: level)
     }
     let window = rule.pointee.period
-    var previous = StateWord.empty
-    if let slot {
+    var previous = known ?? .empty
+    if known == nil, let slot {
       guard let seen = slot.loadPrevious(while: current) else { return nil }
       previous = seen
+      // Carried over to the rules that follow, beside a window that is not yet: it counts.
+      if rule.pointee.isFormer, previous.isWindow, previous.tick == current.tick {
+        previous = previous.with(head: current.head)
+      }
     }
     let view = SlidingWindow.view(
       current: current, previous: previous, window: window, now: now.nanoseconds)

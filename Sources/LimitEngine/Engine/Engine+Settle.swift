@@ -47,7 +47,7 @@ extension Engine {
       if wanted > taken {
         book(rule, query, cost: wanted - taken, level: level, now: now)
       } else if wanted < taken {
-        let charge = SlidingWindow.Charge(at: receipt.decidedAt, window: rule.pointee.period)
+        guard let charge = windowOfCharge(rule, receipt.decidedAt) else { continue }
         giveBack(rule, query, cost: taken - wanted, level: level, from: charge, now: now)
       }
     }
@@ -55,6 +55,22 @@ extension Engine {
   }
 
   // MARK: Lower
+
+  /// The window in which a charge of `decidedAt` is counted; `nil` where it is out of view. Where the
+  /// length has changed since, what was in view then counts in the window that lay there.
+  private func windowOfCharge(_ rule: UnsafePointer<Rule>, _ decidedAt: Instant)
+    -> SlidingWindow.Charge?
+  {
+    let changedAt = rulesChangedAt
+    guard let former = rule.pointee.counterpart, !rule.pointee.isFormer,
+      former.pointee.period != rule.pointee.period, decidedAt.nanoseconds < changedAt
+    else { return SlidingWindow.Charge(at: decidedAt, window: rule.pointee.period) }
+    let length = former.pointee.period
+    let end = decidedAt.nanoseconds - decidedAt.nanoseconds % length + 2 * length
+    guard rule.pointee.algorithm != .slidingWindow || end > changedAt else { return nil }
+    return SlidingWindow.Charge(
+      at: Instant(nanoseconds: changedAt), window: rule.pointee.period)
+  }
 
   /// Gives `cost` units back to the bucket that a decision took them from, where that still
   /// matters. Never fills a bucket above full.
@@ -71,6 +87,12 @@ extension Engine {
     // A bucket without a slot is full already.
     while let found = table(scope).pointee.find(id) {
       let (slot, current) = (found.slot, found.current)
+      guard current.head == rule.pointee.head else {
+        // The rules have changed since this began: too little is given back, never too much.
+        if rule.pointee.isFormer { return }
+        adopt(slot, current, to: rule, at: now)
+        continue
+      }
       guard let previous = slot.loadPrevious(while: current) else { continue }
       switch rule.pointee.algorithm {
       case .tokenBucket:
@@ -124,6 +146,14 @@ extension Engine {
     while rule.pointee.scope.rawValue + level <= Scope.global.rawValue {
       var site = look(rule, query, cost: 0, now: now, intent: .peek, level: level)
       level = site.level
+      if site.slot != nil, site.current.head != rule.pointee.head {
+        if rule.pointee.isFormer, let newer = rule.pointee.counterpart {
+          // The rules have changed since this began.
+          return book(newer, query, cost: cost, level: level, now: now)
+        }
+        _ = attempt(&site, &level, rule, query, now: now)
+        continue
+      }
       if rule.pointee.algorithm == .slidingWindow {
         let view = SlidingWindow.view(
           current: site.current, previous: site.previous, window: rule.pointee.period,

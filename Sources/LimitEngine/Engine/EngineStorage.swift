@@ -13,6 +13,8 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   /// own that nobody has decided in. Relaxed: a sweep that relies on it reads it after a state word
   /// (`Sweep.isOver`).
   let horizonWord: UnsafeMutablePointer<Word>
+  let rulesGenerationWord: UnsafeMutablePointer<Word>
+  let rulesChangedAtWord: UnsafeMutablePointer<Word>
   private let tableCounters: UnsafeMutablePointer<TableCounters>
   /// What the rules in force allow: guests' places, then a table's shares each. This process's own.
   private let bounds: UnsafeMutablePointer<Word>
@@ -46,6 +48,8 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
           counters: tableCounters + place))
     }
     self.horizonWord = horizonWord
+    rulesGenerationWord = region.header.rulesGenerationWord
+    rulesChangedAtWord = region.header.rulesChangedAtWord
     self.directory = directory
     registry = region.registry
     self.region = region

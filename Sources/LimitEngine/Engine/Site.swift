@@ -18,8 +18,10 @@ struct Site {
   var outcome: Decision.Outcome
   /// By how many scopes the bucket is wider than the limit's own.
   var level: UInt8
-  /// Whether the window must be rolled on for `next`.
+  /// Whether storing `next` takes more than one exchange: the window must be rolled on, or `isOlder`.
   var rolls: Bool
+  /// Whether the words were written by former rules, and must be converted before anything else.
+  var isOlder = false
   /// Whether the window of `next` begins after the query's reading of the clock.
   var isAhead: Bool
   /// Whether this query has charged the bucket.

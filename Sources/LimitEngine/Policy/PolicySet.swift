@@ -4,15 +4,19 @@
 //
 //     entries[policy's range] ─▶ limit ─▶ rows[tenant's row][limit] ─▶ rules[…]
 //
-// A reload builds a new set and swaps the reference; buckets are found through names, so the new
-// set goes on with the old one's buckets.
+// A reload builds a new set after the old one; buckets are found through names, so the new set goes on
+// with the old one's buckets. It has every rule twice: as it was in the old set, and as it is now.
+// Until `Engine.putInForce` it decides by the former ones. So threads may go over to it at moments of
+// their own, and yet the rules change for all of them at one instant, from which on state that was
+// written by the former rules is converted (Conversion.swift).
 
 import CIntrinsics
 import Synchronization
 
 /// Every limit, policy and tenant that the engine knows, ready to decide with.
 ///
-/// Immutable after `PolicySetBuilder.build`; any thread may read it.
+/// Immutable after `PolicySetBuilder.build`, but for the moment at which its rules come into force;
+/// any thread may read it.
 public final class PolicySet: @unchecked Sendable {
   /// The limits as defined, by `LimitIndex`.
   public let limits: [LimitDefinition]
@@ -28,7 +32,17 @@ public final class PolicySet: @unchecked Sendable {
   /// Counts the sets made by this process; wraps. Publishes nothing.
   private static let editions = Atomic<UInt16>(0)
 
-  private let rules: UnsafeMutablePointer<Rule>
+  /// Counts the sets that followed each other; its parity is in every state word.
+  public let generation: UInt32
+  let hashKey: HashKey
+
+  let rules: UnsafeMutablePointer<Rule>
+  /// The same rules as they were in the set before, with the same numbers; `nil` where there was
+  /// none.
+  private let formers: UnsafeMutablePointer<Rule>?
+  /// `formers` until the set is put in force, then `rules` for good. Written by `putInForce`;
+  /// publishes when the rules changed (`Engine.rulesChangedAt`).
+  private let inForce: Atomic<UnsafeMutablePointer<Rule>>
   /// Row-major: `width` rule numbers per row.
   private let rows: UnsafeMutablePointer<UInt32>
   private let width: Int
@@ -38,16 +52,26 @@ public final class PolicySet: @unchecked Sendable {
   private let namedPolicies: FingerprintTable<NamedPolicy>
   private let policyHashKey: HashKey
   private let tenants: FingerprintTable<Tenant>
+  /// Tenants that the set before named and this one does not: they keep what they have used.
+  private let leavers: FingerprintTable<Tenant>
+  private let hasLeavers: Bool
+  /// Of tenants without a name; `nil` where they are unknown.
+  private let anyRow: UInt32?
   private let tenantHashKey: HashKey
   private let receiptKeys: UnsafeMutablePointer<limitd_aes_keys>?
   private let receiptKey: ReceiptKey
 
-  init(_ builder: consuming PolicySetBuilder, hashKey: HashKey) {
-    var builder = builder
+  /// - Parameter previous: the set in force so far, of the same `hashKey`.
+  init(
+    _ builder: consuming PolicySetBuilder, hashKey: HashKey, after previous: PolicySet?,
+    generation: UInt32
+  ) {
     limits = builder.limits
     width = builder.limits.count
     let edition = Self.editions.wrappingAdd(1, ordering: .relaxed).newValue
     self.edition = edition
+    self.generation = generation
+    self.hashKey = hashKey
     policyNames = builder.policies.map(\.name)
     policyCount = UInt16(builder.policies.count)
     namedTenantCount = builder.tenants.count
@@ -56,25 +80,45 @@ public final class PolicySet: @unchecked Sendable {
     tenantHashKey = hashKey.derived(for: "tenant")
     receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
     receiptKey = ReceiptKey(receiptKeys)
-    (rules, rows) = Self.compileRules(&builder, hashKey: hashKey.derived(for: "limit"))
+    var compiler = RuleCompiler(
+      builder, hashKey: hashKey.derived(for: "limit"), after: previous, generation: generation)
+    let tenantKey = tenantHashKey
+    let named = builder.tenants.map { name, treatment in
+      let fingerprint = tenantKey.fingerprint(of: name)
+      return Tenant(
+        fingerprint: fingerprint, standing: treatment.standing, isNamed: true, edition: edition,
+        row: compiler.row(treatment.row, after: previous?.row(of: fingerprint)))
+    }
+    tenants = FingerprintTable(named, count: named.count)
+    anyRow = builder.anyTenant.map { compiler.row($0.row, after: previous?.anyRow) }
+    var left: [Tenant] = []
+    if let previous, let any = builder.anyTenant {
+      let names = Set(named.map(\.fingerprint))
+      previous.tenants.forEach { tenant in
+        guard !names.contains(tenant.fingerprint) else { return }
+        left.append(
+          Tenant(
+            fingerprint: tenant.fingerprint, standing: any.standing, isNamed: false,
+            edition: edition, row: compiler.row(any.row, after: tenant.row)))
+      }
+    }
+    leavers = FingerprintTable(left, count: left.count)
+    hasLeavers = !left.isEmpty
+    (rules, formers, rows) = compiler.compile()
+    inForce = Atomic(formers ?? rules)
     (entries, policies) = Self.compilePolicies(
       builder, tagKey: hashKey.derived(for: "tag"), secretKey: hashKey.derived(for: "list"))
-    let (policyKey, tenantKey) = (policyHashKey, tenantHashKey)
+    let policyKey = policyHashKey
     namedPolicies = FingerprintTable(
       builder.policies.enumerated().lazy.map { number, policy in
         NamedPolicy(
           fingerprint: policyKey.fingerprint(of: policy.name), index: PolicyIndex(UInt16(number)))
       }, count: builder.policies.count)
-    tenants = FingerprintTable(
-      builder.tenants.lazy.map { name, treatment in
-        Tenant(
-          fingerprint: tenantKey.fingerprint(of: name), standing: treatment.standing,
-          isNamed: true, edition: edition, row: UInt32(treatment.row.index))
-      }, count: builder.tenants.count)
   }
 
   deinit {
     rules.deallocate()
+    formers?.deallocate()
     rows.deallocate()
     entries.deallocate()
     policies.deallocate()
@@ -98,13 +142,19 @@ public final class PolicySet: @unchecked Sendable {
   public func tenant(named name: UnsafeRawBufferPointer) -> Tenant {
     let fingerprint = SipHash.hash(name, key: tenantHashKey)
     if let tenant = tenants.find(fingerprint) { return tenant }
-    guard let anyTenant else {
+    if hasLeavers, let tenant = leavers.find(fingerprint) { return tenant }
+    guard let anyTenant, let anyRow else {
       return Tenant(
         fingerprint: fingerprint, standing: .unknown, isNamed: false, edition: edition, row: 0)
     }
     return Tenant(
       fingerprint: fingerprint, standing: anyTenant.standing, isNamed: false,
-      edition: edition, row: UInt32(anyTenant.row.index))
+      edition: edition, row: anyRow)
+  }
+
+  /// The row of settings of the tenant with this fingerprint; `nil` where it is unknown.
+  func row(of fingerprint: Fingerprint) -> UInt32? {
+    tenants.find(fingerprint)?.row ?? leavers.find(fingerprint)?.row ?? anyRow
   }
 
   /// The tenant of that name, named in the set or not.
@@ -162,99 +212,15 @@ public final class PolicySet: @unchecked Sendable {
   /// - Parameter row: of settings; 0 for those that the limit was defined with.
   @inline(__always) func rule(for limit: LimitIndex, ofRow row: UInt32) -> UnsafePointer<Rule> {
     let number = rows[Int(row) &* width &+ Int(limit.rawValue)]
-    return UnsafePointer(rules + Int(number))
-  }
-}
-
-// MARK: - Compilation
-
-extension PolicySetBuilder {
-  /// Compiles what was collected. O(rows × limits + tenants).
-  ///
-  /// - Parameter hashKey: the installation's secret; the same key finds the same buckets.
-  public consuming func build(hashKey: HashKey) -> PolicySet { PolicySet(self, hashKey: hashKey) }
-}
-
-extension PolicySet {
-  private typealias RuleTables = (
-    rules: UnsafeMutablePointer<Rule>, rows: UnsafeMutablePointer<UInt32>
-  )
-
-  private struct RuleIdentity: Hashable {
-    let limit: LimitIndex
-    let settings: LimitSettings
+    // Acquire: who sees the new rules sees when they came into force.
+    return UnsafePointer(inForce.load(ordering: .acquiring) + Int(number))
   }
 
-  /// Lays out the rules, each distinct one once, and the rows of rule numbers.
-  private static func compileRules(_ builder: inout PolicySetBuilder, hashKey: HashKey)
-    -> RuleTables
-  {
-    let width = builder.limits.count
-    let rowCount = builder.rows.count + 1
-    let seeds = builder.limits.map { limit in
-      hashKey.fingerprint(of: "\(limit.settings.parameters.algorithm.rawValue)\(limit.name)")
-    }
-    var rules: [Rule] = []
-    var numbers: [RuleIdentity: UInt32] = [:]
-    func number(_ limit: LimitIndex, _ settings: LimitSettings) -> UInt32 {
-      let identity = RuleIdentity(limit: limit, settings: settings)
-      if let known = numbers[identity] { return known }
-      let place = Int(limit.rawValue)
-      rules.append(
-        Rule(
-          limit: limit, definition: builder.limits[place], settings: settings, seed: seeds[place]))
-      numbers[identity] = UInt32(rules.count - 1)
-      return UInt32(rules.count - 1)
-    }
-
-    let rows = UnsafeMutablePointer<UInt32>.allocate(capacity: max(1, rowCount * width))
-    rows.initialize(repeating: 0, count: rowCount * width)
-    for (place, limit) in builder.limits.enumerated() {
-      rows[place] = number(LimitIndex(UInt16(place)), limit.settings)
-    }
-    for (offset, row) in builder.rows.enumerated() {
-      let start = (offset + 1) * width
-      for place in 0..<width { rows[start + place] = rows[row.basedOn * width + place] }
-      for (limit, settings) in row.overrides {
-        rows[start + Int(limit.rawValue)] = number(limit, settings)
-      }
-    }
-    return (copy(rules), rows)
+  /// The rule that will be or is in force, whatever is now.
+  func newestRule(for limit: LimitIndex, ofRow row: UInt32) -> UnsafePointer<Rule> {
+    UnsafePointer(rules + Int(rows[Int(row) * width + Int(limit.rawValue)]))
   }
 
-  /// The elements in memory of their own, which the caller frees.
-  private static func copy<Element: BitwiseCopyable>(_ elements: [Element]) -> UnsafeMutablePointer<
-    Element
-  > {
-    let memory = UnsafeMutableBufferPointer<Element>.allocate(capacity: max(1, elements.count))
-    _ = memory.initialize(from: elements)
-    return memory.baseAddress!
-  }
-
-  private static func compilePolicies(
-    _ builder: borrowing PolicySetBuilder, tagKey: HashKey, secretKey: HashKey
-  ) -> (UnsafeMutablePointer<PolicyEntry>, UnsafeMutablePointer<PolicyRange>) {
-    var entries: [PolicyEntry] = []
-    var ranges: [PolicyRange] = []
-    for (_, list) in builder.policies {
-      let units = list.map { builder.limits[Int($0.rawValue)].unit }
-      let isMixed = units.contains { $0 != LimitDefinition.requests }
-      let identities = list.map { number in
-        let limit = builder.limits[Int(number.rawValue)]
-        let algorithm = limit.settings.parameters.algorithm.rawValue
-        return "\(algorithm) \(limit.scope.rawValue) \(limit.name) \(limit.unit)"
-      }
-      let identity = tagKey.fingerprint(of: identities.joined(separator: "\n"))
-      let secret = secretKey.fingerprint(of: identities.joined(separator: "\n"))
-      ranges.append(
-        PolicyRange(
-          start: UInt32(entries.count), count: UInt32(list.count),
-          tag: UInt32(truncatingIfNeeded: identity.low), secret: secret))
-      for (limit, unit) in zip(list, units) {
-        entries.append(
-          PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests))
-      }
-    }
-    return (copy(entries), copy(ranges))
-  }
+  /// Ends the time in which this set decides by the rules of the one before. For `Engine.putInForce`.
+  func putInForce() { inForce.store(rules, ordering: .releasing) }
 }

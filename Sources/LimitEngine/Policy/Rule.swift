@@ -1,6 +1,7 @@
 // What the hot path reads of a policy: plain records in flat tables, no references.
 
-/// One limit with the settings that some tenants have of it.
+/// One limit with the settings that some tenants have of it. As long as a cache line, so that its place
+/// in a table is a shift.
 struct Rule: BitwiseCopyable {
   /// Mixed into fingerprints, so that each limit keeps its buckets in places of its own. Made from
   /// the limit's name and algorithm, hence the same after a reload.
@@ -19,16 +20,21 @@ struct Rule: BitwiseCopyable {
   var mode: LimitMode
   /// Whether `softRemaining` counts.
   var hasSoftThreshold: Bool
-  /// Makes the record as long as a cache line, and its place in a table a shift.
-  private var padding: UInt64 = 0
+  /// Whether this is the rule as it was in the set before.
+  var isFormer = false
+  /// The same limit and tenants' rule in the other of the two: former, or in force. `nil` where there
+  /// was no set before.
+  var counterpart: UnsafePointer<Rule>?
 
+  /// - Parameter parity: of the generation, 0 or 1.
   init(
-    limit: LimitIndex, definition: LimitDefinition, settings: LimitSettings, seed: Fingerprint
+    limit: LimitIndex, definition: LimitDefinition, settings: LimitSettings, seed: Fingerprint,
+    parity: UInt8
   ) {
     self.seed = seed
     self.limit = limit
     algorithm = settings.parameters.algorithm
-    head = StateWord.head(of: algorithm, parity: 0)
+    head = StateWord.head(of: algorithm, parity: parity)
     scope = definition.scope
     mode = settings.mode
     capacity = settings.parameters.capacity

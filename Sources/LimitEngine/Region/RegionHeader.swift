@@ -2,8 +2,8 @@
 //
 //     word   0 magic          4 tenant buckets      8 hash-key check    16 horizon
 //            1 version        5 global buckets      9 checksum          17 rules generation
-//            2 byte count     6 directory places                        24 … 31 the store's
-//            3 key buckets    7 registry places
+//            2 byte count     6 directory places                        18 rules changed at
+//            3 key buckets    7 registry places                         24 … 31 the store's
 //
 // Words 0 to 9 are written once, before the region is in use, the magic last; the checksum is over
 // 1 to 8. The others change one by one, so each must make sense by itself.
@@ -16,7 +16,8 @@ import Synchronization
 /// |---|---|---|---|
 /// | 0–9 | as the drawing says; never change | whoever formats | magic: that the others are there |
 /// | horizon | `Horizon`: 26 days after some sweep; only grows | whoever sweeps, after it has swept | nothing: there are days to spare |
-/// | rules generation | any; 0 at first | whoever puts rules in force | nothing here |
+/// | rules generation | any; 0 at first | whoever puts rules in force, after the next | the rules changed at |
+/// | rules changed at | an instant in ns; 0 at first | whoever puts rules in force | nothing |
 /// | the store's | any; 0 at first | the store | nothing here: the engine never reads them |
 struct RegionHeader: @unchecked Sendable {
   let words: UnsafeMutablePointer<Word>
@@ -81,6 +82,7 @@ struct RegionHeader: @unchecked Sendable {
 
   var horizonWord: UnsafeMutablePointer<Word> { words + 16 }
   var rulesGenerationWord: UnsafeMutablePointer<Word> { words + 17 }
+  var rulesChangedAtWord: UnsafeMutablePointer<Word> { words + 18 }
 
   func storeWord(_ number: Int) -> UnsafeMutablePointer<Word> {
     precondition((0..<Self.storeWords.count).contains(number), "the store has eight words")

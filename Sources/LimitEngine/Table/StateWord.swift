@@ -195,6 +195,11 @@ struct StateWord: Equatable {
   /// A window's count, or the units held of a concurrency limit.
   @inline(__always) var count: UInt64 { rawValue & Self.countMask }
 
+  /// The same state as one that was written by other rules.
+  func with(head: UInt8) -> StateWord {
+    StateWord(rawValue: rawValue & ((1 << 61) - 1) | UInt64(head) << 61)
+  }
+
   /// The same window or concurrency bucket with another count, at most `countMax`.
   func with(count: UInt64) -> StateWord {
     StateWord(rawValue: rawValue & ~Self.countMask | count)

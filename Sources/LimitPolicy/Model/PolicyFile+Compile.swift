@@ -6,7 +6,12 @@ extension PolicyFile {
   /// The engine's form of the file. O(limits × plans and tenants with overrides).
   ///
   /// - Parameter hashKey: the installation's secret; the same key finds the same buckets.
-  public func compile(hashKey: HashKey) -> PolicySet {
+  public func compile(hashKey: HashKey) -> PolicySet { builder().build(hashKey: hashKey) }
+
+  /// The engine's form of the file, to follow `previous` (`PolicySetBuilder.build(after:)`).
+  public func compile(after previous: PolicySet) -> PolicySet { builder().build(after: previous) }
+
+  private func builder() -> PolicySetBuilder {
     var builder = PolicySetBuilder()
     let indices = limits.map { limit in
       builder.addLimit(
@@ -47,7 +52,7 @@ extension PolicyFile {
     }
     for tenant in tenants { builder.addTenant(named: tenant.name, treatment(of: tenant)) }
     builder.anyTenant = anyTenant.map { treatment(of: $0) }
-    return builder.build(hashKey: hashKey)
+    return builder
   }
 
   /// What a plan writes about a limit.

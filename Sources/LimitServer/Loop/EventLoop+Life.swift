@@ -28,8 +28,9 @@ extension EventLoop {
     case .connection(let descriptor, let peer, let account): admit(descriptor, peer, account)
     case .rulebook(let rulebook):
       turn.adopt(rulebook)
-      // Releasing: pairs with the acquiring load of whoever waits for the change.
-      worker.generation.store(rulebook.generation, ordering: .releasing)
+      worker.generation.store(rulebook.generation, ordering: .relaxed)
+      // Releasing: pairs with the acquiring load of whoever waits for the turn before to be over.
+      worker.takenCount.wrappingAdd(1, ordering: .releasing)
     case .stop: drain()
     }
   }

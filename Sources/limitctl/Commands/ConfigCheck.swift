@@ -16,7 +16,8 @@ struct ConfigCheck: ParsableCommand {
       Prints errors and warnings on standard error, as file:line:column: what, and what would be \
       right; the first 20 of a file and how many more there are. '-' is standard input. Exits with \
       78 where a file has an error; otherwise prints a summary of each file and exits with 0. With \
-      --json everything goes to standard output, all diagnostics of all files.
+      --against, also lists the limits whose buckets would begin anew if the daemon went over from \
+      OLD to the file. With --json everything goes to standard output, all diagnostics of all files.
       """
   )
 
@@ -27,11 +28,26 @@ struct ConfigCheck: ParsableCommand {
     help: "Policy files; '-' is standard input.", completion: .file(extensions: ["yaml", "yml"]))
   var files: [String]
 
-  func run() throws { try Self.check(files, asJSON: json).finish() }
+  @Option(
+    help: ArgumentHelp("The file that is in force now.", valueName: "old"),
+    completion: .file(extensions: ["yaml", "yml"]))
+  var against: String?
 
-  static func check(_ files: [String], asJSON json: Bool = false) -> CommandResult {
+  func run() throws { try Self.check(files, against: against, asJSON: json).finish() }
+
+  static func check(
+    _ files: [String], against old: String? = nil, asJSON json: Bool = false
+  ) -> CommandResult {
     var result = CommandResult()
     var reports: [JSONValue] = []
+    var before: [LimitDefinition]?
+    if let old {
+      do throws(PolicyFileError) {
+        before = try PolicyFile.load(naming: old).compile(hashKey: HashKey(low: 0, high: 0)).limits
+      } catch {
+        return CommandResult(errors: "\(error)\n", exitCode: configurationError)
+      }
+    }
     for path in files {
       do throws(PolicyFileError) {
         let file = try PolicyFile.load(naming: path)
@@ -39,11 +55,13 @@ struct ConfigCheck: ParsableCommand {
         // A file that is found good is one that the engine takes: have it taken.
         let policies = file.compile(hashKey: HashKey(low: 0, high: 0))
         result.output += summary(of: file, policies)
-        reports.append(report(path, file.warnings, counts(of: file, policies)))
+        let changes = before.map { Self.changes(from: $0, to: policies.limits) }
+        for change in changes ?? [] { result.output += "\(path): \(change)\n" }
+        reports.append(report(path, file.warnings, counts(of: file, policies), changes))
       } catch {
         result.errors += "\(error)\n"
         result.exitCode = configurationError
-        reports.append(report(path, error.diagnostics, nil))
+        reports.append(report(path, error.diagnostics, nil, nil))
       }
     }
     guard json else { return result }
@@ -63,6 +81,34 @@ struct ConfigCheck: ParsableCommand {
     ]
   }
 
+  /// The limits that are other limits in another file: a name, an algorithm or a scope has changed.
+  private static func changes(
+    from before: [LimitDefinition], to after: [LimitDefinition]
+  ) -> [String] {
+    let old = Dictionary(before.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    let names = Set(after.map(\.name))
+    var lines: [String] = []
+    for limit in after {
+      guard let was = old[limit.name] else {
+        lines.append("limit '\(limit.name)': new; its buckets begin full")
+        continue
+      }
+      let (from, to) = (was.settings.parameters.algorithm, limit.settings.parameters.algorithm)
+      if from != to {
+        lines.append(
+          "limit '\(limit.name)': \(from.word) becomes \(to.word); its buckets begin anew")
+      } else if was.scope != limit.scope {
+        lines.append(
+          "limit '\(limit.name)': scope \(was.scope) becomes \(limit.scope); its buckets begin anew"
+        )
+      }
+    }
+    for limit in before where !names.contains(limit.name) {
+      lines.append("limit '\(limit.name)': gone, with its buckets")
+    }
+    return lines
+  }
+
   private static func summary(of file: PolicyFile, _ policies: PolicySet) -> String {
     let texts = counts(of: file, policies).map { one, many, count in
       "\(Quantity.text(count: UInt64(count))) \(count == 1 ? one : many)"
@@ -73,9 +119,9 @@ struct ConfigCheck: ParsableCommand {
 
   private static func report(
     _ path: String, _ diagnostics: [Diagnostic],
-    _ counts: [(one: String, many: String, count: Int)]?
+    _ counts: [(one: String, many: String, count: Int)]?, _ changes: [String]?
   ) -> JSONValue {
-    .object([
+    var fields: [(String, JSONValue)] = [
       ("file", .string(path)),
       ("is_valid", .boolean(counts != nil)),
       (
@@ -96,7 +142,11 @@ struct ConfigCheck: ParsableCommand {
             counts.map { ($0.many.split(separator: " ")[0].description, .number($0.count)) })
         } ?? .null
       ),
-    ])
+    ]
+    if let changes {
+      fields.append(("changes", .array(changes.map { .string($0) })))
+    }
+    return .object(fields)
   }
 }
 
@@ -104,5 +154,16 @@ extension PolicyFile {
   /// Reads the file that a command line names; `-` is standard input.
   static func load(naming path: String) throws(PolicyFileError) -> PolicyFile {
     try load(path: path == "-" ? "/dev/stdin" : path)
+  }
+}
+
+extension Algorithm {
+  /// As the policy file writes it.
+  fileprivate var word: String {
+    switch self {
+    case .tokenBucket: "token-bucket"
+    case .slidingWindow: "sliding-window"
+    case .concurrency: "concurrency"
+    }
   }
 }

@@ -20,6 +20,8 @@ protocol BucketModel {
   mutating func giveBack(cost: UInt64, decidedAt: UInt64, now: UInt64)
   /// Takes what settling found to be used, whether it is there or not.
   mutating func book(cost: UInt64, now: UInt64)
+  /// The bucket after its rule has changed at `now`.
+  func changed(to parameters: LimitParameters, at now: UInt64) -> any BucketModel
 }
 
 /// A token bucket as a bucket: how much is in it, in units of 1/T of a token, filled as time goes.
@@ -59,6 +61,23 @@ struct TokenBucketModel: BucketModel {
     filledAt = Int128(now)
   }
 
+  func changed(to parameters: LimitParameters, at now: UInt64) -> any BucketModel {
+    guard case .tokenBucket(let parameters) = parameters else { return self }
+    var next = TokenBucketModel(
+      interval: parameters.emissionInterval.count, burst: parameters.burst)
+    // What queries took stays taken, as far as the bucket holds it; what settling booked beyond a
+    // full bucket stays as well. In ns of the interval that it is paid by, rounded up.
+    func paid(_ debt: Int128) -> Int128 { (debt * next.interval + interval - 1) / interval }
+    let debt = full - content(at: now)
+    let taken = min(debt, full)
+    let kept = min(paid(taken), next.full)
+    let all = min(
+      kept + min(paid(debt - taken), Int128(StateWord.debtMax)), Int128(StateWord.debtMax))
+    next.content = next.full - all
+    next.filledAt = Int128(now)
+    return next
+  }
+
   mutating func book(cost: UInt64, now: UInt64) {
     content = max(full - Int128(StateWord.debtMax), content(at: now) - Int128(cost) * interval)
     filledAt = Int128(now)
@@ -70,6 +89,8 @@ struct SlidingWindowModel: BucketModel {
   let limit: Int128
   let window: UInt64
   private var counts: [UInt64: Int128] = [:]
+  /// The length before the last change, and when that was.
+  private var former: (window: UInt64, changedAt: UInt64)?
 
   init(limit: UInt64, window: UInt64) {
     self.limit = Int128(limit)
@@ -114,8 +135,36 @@ struct SlidingWindowModel: BucketModel {
   }
 
   mutating func giveBack(cost: UInt64, decidedAt: UInt64, now: UInt64) {
-    let index = decidedAt / window
+    var index = decidedAt / window
+    if let former, decidedAt < former.changedAt {
+      // What was in view counts in the window that lay there at the change.
+      guard (decidedAt / former.window + 2) * former.window > former.changedAt else { return }
+      index = former.changedAt / window
+    }
     counts[index] = max(0, counts[index, default: 0] - Int128(cost))
+  }
+
+  func changed(to parameters: LimitParameters, at now: UInt64) -> any BucketModel {
+    guard case .slidingWindow(let parameters) = parameters else { return self }
+    var next = SlidingWindowModel(limit: parameters.limit, window: parameters.window.count)
+    let index = now / window
+    // Of the two windows in view: what queries took, as far as the limit holds it, and the rest.
+    let inView = [index, index == 0 ? index : index - 1]
+    if next.window == window {
+      for index in Set(inView) {
+        let count = counts[index] ?? 0
+        let taken = min(count, limit)
+        next.counts[index] = min(taken, next.limit) + count - taken
+      }
+      return next
+    }
+    next.former = (window, now)
+    let all = Set(inView).map { counts[$0] ?? 0 }
+    let booked = all.reduce(0) { $0 + $1 - min($1, limit) }
+    let taken = all.reduce(0, +) - booked
+    next.counts[now / next.window] = min(
+      min(taken, next.limit) + booked, Int128(StateWord.countMax))
+    return next
   }
 
   mutating func book(cost: UInt64, now: UInt64) {
@@ -134,7 +183,8 @@ struct ConcurrencyModel: BucketModel {
   func look(cost: UInt64, now: UInt64) -> ModelAnswer {
     ModelAnswer(
       outcome: cost > limit ? .never : held + cost <= limit ? .allow : .deny,
-      remaining: limit - held, retryAfter: cost <= limit && held + cost <= limit ? 0 : .max,
+      remaining: limit - min(limit, held),
+      retryAfter: cost <= limit && held + cost <= limit ? 0 : .max,
       resetAfter: 0)
   }
 
@@ -143,4 +193,11 @@ struct ConcurrencyModel: BucketModel {
   mutating func giveBack(cost: UInt64, decidedAt: UInt64, now: UInt64) { held -= cost }
 
   mutating func book(cost: UInt64, now: UInt64) {}
+
+  func changed(to parameters: LimitParameters, at now: UInt64) -> any BucketModel {
+    guard case .concurrency(let parameters) = parameters else { return self }
+    var next = ConcurrencyModel(limit: parameters.limit)
+    next.held = held
+    return next
+  }
 }

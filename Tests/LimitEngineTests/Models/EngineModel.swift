@@ -16,6 +16,12 @@ struct PolicyPlan {
   var others: Standing? = .limited
 
   func compile(hashKey: HashKey = HashKey(low: 1, high: 2)) -> PolicySet {
+    builder().build(hashKey: hashKey)
+  }
+
+  func compile(after previous: PolicySet) -> PolicySet { builder().build(after: previous) }
+
+  private func builder() -> PolicySetBuilder {
     var builder = PolicySetBuilder()
     let indices = limits.map { builder.addLimit($0) }
     for (number, list) in policies.enumerated() {
@@ -28,7 +34,7 @@ struct PolicyPlan {
         named: tenant.name, PolicySetBuilder.Treatment(standing: tenant.standing, row: row))
     }
     builder.anyTenant = others.map { PolicySetBuilder.Treatment(standing: $0) }
-    return builder.build(hashKey: hashKey)
+    return builder
   }
 
   func settings(_ limit: Int, tenant: String) -> LimitSettings {
@@ -49,10 +55,19 @@ struct EngineModel {
 
   enum Intent { case check, peek, acquire }
 
-  let plan: PolicyPlan
+  private(set) var plan: PolicyPlan
   private var buckets: [Place: any BucketModel] = [:]
 
   init(_ plan: PolicyPlan) { self.plan = plan }
+
+  /// Changes the rules at `now`: every bucket keeps its units.
+  mutating func change(to plan: PolicyPlan, at now: UInt64) {
+    for (place, bucket) in buckets {
+      buckets[place] = bucket.changed(
+        to: plan.settings(place.limit, tenant: place.tenant).parameters, at: now)
+    }
+    self.plan = plan
+  }
 
   private func place(_ limit: Int, _ tenant: String, _ key: String) -> Place {
     switch plan.limits[limit].scope {

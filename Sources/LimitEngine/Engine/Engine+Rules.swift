@@ -1,0 +1,210 @@
+// Changed rules: when they come into force, and what becomes of state that was written before.
+
+import Synchronization
+
+extension Engine {
+  /// The generation of the rules in force last, and when they came into force, in ns: what the set
+  /// that an engine goes on with is built by after a restart.
+  public var rulesGeneration: UInt32 {
+    UInt32(truncatingIfNeeded: storages.rulesGenerationWord.pointee.load(ordering: .acquiring))
+  }
+
+  /// When the rules last changed, in ns. Relaxed: whoever needs it has seen the new rules, or a word
+  /// that was written by them, with an acquire.
+  var rulesChangedAt: UInt64 { storages.rulesChangedAtWord.pointee.load(ordering: .relaxed) }
+
+  /// Changes the rules: from now on `policies` decides by its own and no longer by those of the set
+  /// before. All threads see it at once, whichever of their decisions it falls into.
+  ///
+  /// Call it once every thread that decides has gone over to `policies`. Then, once every decision
+  /// that had begun is made, call `convert`.
+  ///
+  /// - Parameter now: not before any reading of the clock that a decision was made by.
+  public func putInForce(_ policies: PolicySet, at now: Instant) {
+    storages.rulesChangedAtWord.pointee.store(now.nanoseconds, ordering: .releasing)
+    storages.rulesGenerationWord.pointee.store(UInt64(policies.generation), ordering: .releasing)
+    policies.putInForce()
+  }
+
+  /// As `putInForce`, for a set whose rules had come into force already when the engine that used the
+  /// region before ended.
+  public func resume(_ policies: PolicySet) { policies.putInForce() }
+
+  // MARK: One bucket
+
+  /// What `rule` says to a query whose bucket was written by other rules; `nil` where its words changed
+  /// while being read. Writes nothing.
+  @inline(never) func lookAcrossRules(
+    _ rule: UnsafePointer<Rule>, _ slot: Slot, _ current: StateWord, _ cost: UInt64, _ now: Instant,
+    _ intent: Intent, _ level: UInt8
+  ) -> Site? {
+    // The rules have changed since this decision began: go on by those in force.
+    if rule.pointee.isFormer, let newer = rule.pointee.counterpart {
+      return Self.site(newer, slot: slot, current, previous: nil, cost, now, intent, level)
+    }
+    guard let words = converted(slot, current, to: rule) else { return nil }
+    guard
+      var site = Self.site(
+        rule, slot: nil, words.current, previous: words.previous, cost, now, intent, level)
+    else { return nil }
+    site.slot = slot
+    site.current = current
+    site.previous = words.seen
+    // More than one exchange is needed: `adopt` first.
+    site.rolls = true
+    site.isOlder = true
+    return site
+  }
+
+  /// What a bucket's words mean under `rule`, which is in force; `nil` where they changed while being
+  /// read.
+  private func converted(_ slot: Slot, _ current: StateWord, to rule: UnsafePointer<Rule>)
+    -> (current: StateWord, previous: StateWord, seen: StateWord)?
+  {
+    // Without a set before, the parity says nothing: a region that was used by the same rules.
+    let former = (rule.pointee.counterpart ?? rule).pointee
+    guard current.isWindow else {
+      let word = Conversion.tokenBucket(
+        current, from: former, to: rule.pointee, changedAt: rulesChangedAt)
+      return (word, .empty, .empty)
+    }
+    guard let seen = slot.loadPrevious(while: current) else { return nil }
+    let words = Conversion.window(
+      current, previous: seen, from: former, to: rule.pointee, changedAt: rulesChangedAt)
+    return (words.current, words.previous, seen)
+  }
+
+  /// Stores what a bucket's words mean under `rule`, so that the next look finds them written by it.
+  /// If it fails, another thread has changed the bucket.
+  ///
+  /// A window's `previous` goes first: beside a `current` of former rules it counts the same, whichever
+  /// rules it was written by.
+  func adopt(_ slot: Slot, _ current: StateWord, to rule: UnsafePointer<Rule>, at now: Instant) {
+    guard let words = converted(slot, current, to: rule) else { return }
+    if current.isWindow {
+      let isCarried = words.previous.isWindow && words.previous != words.seen
+      if isCarried && !slot.exchangePrevious(words.seen, with: words.previous) { return }
+    } else {
+      slot.noteLowering(of: current, at: now)
+    }
+    _ = slot.exchangeCurrent(current, with: words.current)
+  }
+
+  // MARK: All buckets
+
+  /// Converts what was written by former rules, so that the next change finds one kind of words only.
+  /// Nothing waits for it: whoever meets such a bucket earlier converts it by itself, to the same.
+  ///
+  /// Buckets of limits that `policies` does not have end. O(slots), some 10 ms per million; one thread.
+  /// - Precondition: `policies` is in force, and every decision that began before it was is made.
+  /// - Returns: how many buckets were converted or ended.
+  @discardableResult public func convert(under policies: PolicySet, at now: Instant) -> Int {
+    let pass = ConversionPass(policies, registry: registry, directory: directory)
+    var count = 0
+    for scope in Scope.allCases {
+      let table = table(scope.rawValue).pointee
+      for bucket in 0..<table.bucketCount {
+        for lane in 0..<Slot.perBucket {
+          let slot = table.slot(lane, inBucket: bucket)
+          if convert(slot, inBucket: bucket, of: table, scope, pass, at: now) { count += 1 }
+        }
+      }
+    }
+    return count
+  }
+
+  /// Ends because each further turn means that another thread changed the bucket, and all do so by the
+  /// rules in force.
+  private func convert(
+    _ slot: Slot, inBucket bucket: UInt64, of table: BucketTable, _ scope: Scope,
+    _ pass: borrowing ConversionPass, at now: Instant
+  ) -> Bool {
+    var isDone = false
+    while true {
+      let word = slot.loadCurrent()
+      guard word.isLive, word.isTokenBucket || word.isWindow else { return isDone }
+      switch pass.fate(of: slot.loadOwner(), word, in: scope) {
+      case .unknown: return isDone
+      case .ended:
+        if table.end(slot, word, inBucket: bucket, at: now) { return true }
+      case .shared(let head):
+        if word.head == head { return isDone }
+        _ = slot.exchangeCurrent(word, with: word.with(head: head))
+        isDone = true
+      case .rule(let rule):
+        if word.head == rule.pointee.head {
+          renewPrevious(of: slot, word)
+          return isDone
+        }
+        adopt(slot, word, to: rule, at: now)
+        isDone = true
+      }
+    }
+  }
+
+  /// Replaces a `previous` that counts nothing by one of this window that does so: its head must not be
+  /// taken for that of rules to come.
+  private func renewPrevious(of slot: Slot, _ word: StateWord) {
+    guard word.isWindow, !word.isFrozen, let previous = slot.loadPrevious(while: word),
+      previous.isWindow, !previous.isSameWindow(as: word)
+    else { return }
+    _ = slot.exchangePrevious(previous, with: .window(word.head, expiry: word.tick, count: 0))
+  }
+}
+
+/// What a pass needs to know whose a bucket is.
+struct ConversionPass: ~Copyable {
+  enum Fate {
+    case rule(UnsafePointer<Rule>)
+    /// A bucket of everybody's in which tenants with one period overflow: it has that period for good.
+    case shared(head: UInt8)
+    /// There is no such limit any more.
+    case ended
+    /// Nobody knows whose it is; it stays.
+    case unknown
+  }
+
+  private let policies: PolicySet
+  private let registry: LimitRegistry
+  private let directory: TenantDirectory
+  private let limits: [UInt64: LimitIndex]
+
+  init(_ policies: PolicySet, registry: LimitRegistry, directory: TenantDirectory) {
+    self.policies = policies
+    self.registry = registry
+    self.directory = directory
+    let all = policies.limits.indices.map { LimitIndex(UInt16($0)) }
+    limits = Dictionary(
+      all.map { (policies.identity(of: $0), $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  func fate(of owner: Owner, _ word: StateWord, in scope: Scope) -> Fate {
+    guard let identity = registry.identity(of: owner.limit) else { return .unknown }
+    guard let limit = limits[identity] else { return .ended }
+    let own = policies.limits[Int(limit.rawValue)].scope
+    // A limit that has another scope now has other buckets; a wider table also has its overflow.
+    guard scope.rawValue >= own.rawValue else { return .ended }
+    let tenant = directory.fingerprint(of: owner.tenant)
+    guard let row = tenant.map({ policies.row(of: $0) }) ?? 0 else { return .unknown }
+    let rule = policies.newestRule(for: limit, ofRow: row)
+    guard (rule.pointee.algorithm == .tokenBucket) == word.isTokenBucket else { return .ended }
+    if scope == .global && own != .global { return .shared(head: rule.pointee.head) }
+    return .rule(rule)
+  }
+}
+
+extension BucketTable {
+  /// Ends a live bucket, whatever it says. Whether this thread did it.
+  func end(_ slot: Slot, _ word: StateWord, inBucket bucket: UInt64, at now: Instant) -> Bool {
+    guard slot.exchangeCurrent(word, with: .claimed(nonce: shards.nextNonce(inBucket: bucket)))
+    else { return false }
+    let owner = slot.loadOwner()
+    countDeparture(of: owner, inBucket: bucket)
+    let last =
+      word.isTokenBucket
+      ? word.tat(near: now.nanoseconds)
+      : word.tick.start(near: now.nanoseconds) + (1 << Tick.shift)
+    slot.abandon(floor: max(now.nanoseconds, last + 1, owner.tallest + 1))
+    return true
+  }
+}
