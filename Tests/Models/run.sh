@@ -141,6 +141,7 @@ holds "insert, charge, reuse, sweep, refund" slot_reuse $two_and_sweep REFUNDS
 holds "a lowered word; the slot reused" slot_reuse SPENT BURST=2 LATEST=3 REFUNDS \
   P0="Charger(1,1)" P1="Charger(1,1)" P2="Charger(2,1)"
 gets_on "everybody ends" slot_reuse $two_and_sweep
+holds "enter, count, free; two of one tenant" tenant_places
 holds "roll; four charges" window_roll $one_rolls
 holds "roll; units given back" window_roll $one_each REFUNDS LATEST=3
 holds "roll; the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
@@ -160,6 +161,10 @@ breaks BREAK_TALL slot_reuse SPENT BURST=2 LATEST=1 REFUNDS \
 breaks BREAK_MARK slot_reuse OUTSIDE
 breaks SHOW_STALE slot_reuse
 stalls BREAK_HELP slot_reuse
+breaks BREAK_LOOK tenant_places
+breaks BREAK_IDENTITY tenant_places
+breaks BREAK_CLOSE tenant_places
+breaks BREAK_AGAIN tenant_places
 breaks BREAK_NO_FREEZE window_roll $one_rolls
 breaks BREAK_NO_PUBLISH window_roll $one_rolls
 breaks BREAK_STORE window_roll $one_rolls

@@ -60,7 +60,7 @@ byte state[4];            /* the one live word of an identity, 0 for none */
 byte admitted[4];         /* units admitted since the bucket was last taken */
 byte first[4];            /* the reading that it was taken at */
 byte last[4];             /* the latest reading that admitted */
-short counted[4];         /* the directory's live count */
+short counted[4];         /* buckets counted for each identity, from before they are announced */
 byte ended;
 #ifdef SHOW_STALE
 byte everTAT[4];          /* as state, but never forgotten */
@@ -216,6 +216,7 @@ choose:
         :: fl > now -> goto abandon         /* not free after all */
         :: else
         fi;
+        counted[id]++;    /* reserve, which came before the claim */
         owner[s] = id; floor[s] = fl; tall[s] = 0   /* announce; nobody can tell these apart */
       :: else -> goto absent
       fi
@@ -276,12 +277,24 @@ clear:
 #endif
     atomic {
       if
-      :: current[r] == w -> current[r] = 0; w = 0; goto settle
+      :: current[r] == w -> current[r] = 0; counted[owner[r]]--; w = 0; goto settle
       :: else -> goto clear
       fi
     }
-giveUp:
-    atomic { if :: current[s] == p -> current[s] = 0 :: else fi; goto look }
+giveUp:                   /* end: whoever does it counts the bucket out */
+#ifdef BREAK_OWNER
+    atomic { if :: current[s] == p -> current[s] = 0 :: else -> goto look fi }
+    counted[owner[s]]--;    /* whose it may be no more */
+    goto look;
+#else
+    atomic {
+      if
+      :: current[s] == p -> current[s] = 0; counted[owner[s]]--
+      :: else
+      fi;
+      goto look
+    }
+#endif
 #endif
 settle:
     atomic {
@@ -295,14 +308,8 @@ settle:
         if :: !mine -> first[id] = TAT(next) :: else fi;
         if :: charges -> admit(id, now) :: else fi
       :: else -> goto look
-      fi;
-#ifndef BREAK_OWNER
-      counted[owner[s]]++ /* read before the exchange: its success says that it still stood */
-#endif
+      fi
     }
-#ifdef BREAK_OWNER
-    counted[owner[s]]++;
-#endif
     if
     :: charges
     :: else -> goto look

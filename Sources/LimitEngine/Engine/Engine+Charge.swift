@@ -51,11 +51,17 @@ extension Engine {
         : slot.exchangeCurrent(site.current, with: site.next)
     }
     let scope = rule.pointee.scope.rawValue + level
-    let tenant =
-      scope == Scope.global.rawValue ? .none : directory.number(of: query.tenant.fingerprint)
-    let inserted = table(scope).pointee.insert(
-      Self.identity(rule, query, level: level),
-      owner: Owner(tenant: tenant, limit: registry.number(of: rule.pointee.seed)),
+    let table = table(scope).pointee
+    guard
+      let owner = table.reserve(
+        query.tenant.fingerprint, isGuest: !query.tenant.isNamed,
+        limit: registry.number(of: rule.pointee.seed))
+    else {
+      level += 1
+      return false
+    }
+    let inserted = table.insert(
+      Self.identity(rule, query, level: level), owner: owner,
       charged: site.next, now: now, fresh: { rule.pointee.unusedState(at: $0) })
     switch inserted {
     case .inserted(let slot):

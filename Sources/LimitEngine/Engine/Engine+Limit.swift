@@ -10,11 +10,19 @@ extension Engine {
     switch rule.pointee.scope.rawValue &+ level {
     case Scope.key.rawValue: BucketID(query.key, seed: rule.pointee.seed)
     case Scope.tenant.rawValue: BucketID(query.tenant.fingerprint, seed: rule.pointee.seed)
-    // Everybody's bucket. Where tenants overflow into it, only those with the same period meet.
-    default:
-      BucketID(
-        Fingerprint(low: level == 0 ? 0 : rule.pointee.period, high: 0), seed: rule.pointee.seed)
+    default: BucketID(sharedFingerprint(rule, query, level: level), seed: rule.pointee.seed)
     }
+  }
+
+  /// Everybody's bucket of a global limit. Where tenants overflow, guests meet in one, which has
+  /// their rule, and of the named tenants those with the same period.
+  private static func sharedFingerprint(
+    _ rule: UnsafePointer<Rule>, _ query: Query, level: UInt8
+  ) -> Fingerprint {
+    if level == 0 { return Fingerprint(low: 0, high: 0) }
+    let kind = query.tenant.isNamed ? rule.pointee.period << 1 | 1 : 2
+    // Multiplying by an odd constant keeps kinds apart, and puts them into places of their own.
+    return Fingerprint(low: kind &* 0x9e37_79b9_7f4a_7c15, high: 0)
   }
 
   // MARK: Looking
@@ -37,18 +45,26 @@ extension Engine {
     return lookAbsent(rule, query, cost: cost, now: now, intent: intent, level: level)
   }
 
-  /// As `look`, for a bucket that has no slot: as if unused, or the tenant's own where the tenant
-  /// may have no more keys.
+  /// As `look`, for a bucket that has no slot: as if unused, or the next wider one where it would
+  /// get none. Frees dead slots where that may help; writes nothing else.
   @inline(never) private func lookAbsent(
     _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant, intent: Intent,
     level: UInt8
   ) -> Site {
     let scope = rule.pointee.scope.rawValue + level
-    if scope == Scope.key.rawValue {
-      let tenant = query.tenant.fingerprint
-      // Some of the buckets that fill its share may be dead.
-      if !directory.hasRoom(for: tenant) { table(scope).pointee.sweepSome(at: now) }
-      if !directory.hasRoom(for: tenant) {
+    if scope < Scope.global.rawValue {
+      let table = table(scope).pointee
+      let (tenant, isGuest) = (query.tenant.fingerprint, !query.tenant.isNamed)
+      if !table.mayReserve(for: tenant, isGuest: isGuest) {
+        table.sweepForRoom(tenant, isGuest: isGuest, at: now)
+        if isGuest && !directory.hasPlace(for: tenant) {
+          // Tenants that are gone may hold their places by buckets in the other table.
+          self.table(Scope.tenant.rawValue - scope).pointee
+            .sweepForRoom(tenant, isGuest: isGuest, at: now)
+        }
+      }
+      let id = Self.identity(rule, query, level: level)
+      if !table.hasRoom(id, for: tenant, isGuest: isGuest, at: now) {
         return look(rule, query, cost: cost, now: now, intent: intent, level: level + 1)
       }
     }

@@ -25,8 +25,11 @@ public final class Engine: Sendable {
     /// Slots for buckets of scope `tenant`, and for the tenants' overflow: plan for 1.25 times
     /// the tenants times the limits that they meet.
     public var tenantSlots = 1 << 17
-    /// How many tenants may have key buckets; 32 bytes each.
+    /// How many tenants may have buckets at a time; 64 bytes each. Those that are named come first.
     public var tenantsMax = 1 << 16
+    /// The part of each table, and of the tenants, that all tenants together may have that are not
+    /// named, in percent, once `setAside` has been told of some that are: 0 ... 100.
+    public var guestPercent = 50
     /// How many key buckets one tenant may have live; more are charged to the tenant's own
     /// overflow bucket. A quarter of the table unless set.
     public var keysPerTenantMax: Int { keysPerTenantLimit ?? max(1, keySlots / 4) }
@@ -43,11 +46,14 @@ public final class Engine: Sendable {
   public let recovery: Recovery?
 
   let storages: EngineStorage
+  let configuration: Configuration
+  /// Whose places `setAside` keeps: only for its thread.
+  let namedTenants = NamedTenants()
 
   /// An engine in memory of its own, which ends with it. The clock is what the first decision says.
   public convenience init(_ configuration: Configuration = Configuration()) {
     let region = EngineRegion(for: configuration)
-    self.init(EngineStorage(region, keysPerTenantMax: configuration.keysPerTenantMax))
+    self.init(EngineStorage(region, configuration), configuration)
   }
 
   /// An engine in a region that outlives it. Where another has used the region, goes on with
@@ -61,23 +67,25 @@ public final class Engine: Sendable {
   ) throws(RegionError) {
     precondition(
       region.layout == RegionLayout(configuration), "a region of other sizes is copied from")
-    try self.init(
-      region, keysPerTenantMax: configuration.keysPerTenantMax, recoveringAt: now)
+    try self.init(region, configuration, recoveringAt: now)
   }
 
   /// As above, whatever the region's sizes are.
   convenience init(
-    _ region: consuming EngineRegion, keysPerTenantMax: Int, recoveringAt now: Instant
+    _ region: consuming EngineRegion, _ configuration: Configuration, recoveringAt now: Instant
   ) throws(RegionError) {
     let isFresh = region.isFresh
-    let storages = EngineStorage(region, keysPerTenantMax: keysPerTenantMax)
+    let storages = EngineStorage(region, configuration)
     let recovery = isFresh ? nil : try storages.recover(at: now)
-    self.init(storages, recovery: recovery)
+    self.init(storages, configuration, recovery: recovery)
   }
 
-  private init(_ storages: consuming EngineStorage, recovery: Recovery? = nil) {
+  private init(
+    _ storages: consuming EngineStorage, _ configuration: Configuration, recovery: Recovery? = nil
+  ) {
     self.storages = storages
     self.recovery = recovery
+    self.configuration = configuration
   }
 
   /// The table that holds the buckets of the scope with this raw value.

@@ -14,22 +14,32 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   /// (`Sweep.isOver`).
   let horizonWord: UnsafeMutablePointer<Word>
   private let tableCounters: UnsafeMutablePointer<TableCounters>
+  /// What the rules in force allow: guests' places, then a table's shares each. This process's own.
+  private let bounds: UnsafeMutablePointer<Word>
+  private static let boundWords = 1 + Scope.allCases.count * Shares.boundWords
 
-  init(_ region: consuming EngineRegion, keysPerTenantMax: Int) {
+  init(_ region: consuming EngineRegion, _ configuration: Engine.Configuration) {
     let horizonWord = region.header.horizonWord
     let layout = region.layout
+    bounds = .allocate(capacity: Self.boundWords)
+    for place in 0..<Self.boundWords { (bounds + place).initialize(to: Word(0)) }
+    bounds.pointee.store(UInt64(configuration.tenantsMax), ordering: .relaxed)
     let directory = TenantDirectory(
-      words: region.directoryWords, capacity: layout.directoryPlaces,
-      keysPerTenantMax: keysPerTenantMax)
+      words: region.directoryWords, places: layout.directoryPlaces,
+      guestPlaces: region.counters + RegionLayout.guestPlacesWord, guestPlacesMax: bounds,
+      keysPerTenantMax: configuration.keysPerTenantMax)
     tableCounters = .allocate(capacity: Scope.allCases.count)
     tables = .allocate(capacity: Scope.allCases.count)
     for scope in Scope.allCases {
       let place = Int(scope.rawValue)
-      let words = region.counters + place * (16 + Shards.wordCount)
+      let words = region.counters + place * RegionLayout.wordsPerTable
+      let shares = Shares(used: words + 2, bounds: bounds + 1 + place * Shares.boundWords)
+      shares.set(Shares.Bounds())
       (tableCounters + place).initialize(
         to: TableCounters(
-          shards: Shards(words: words + 16, bucketCount: layout.buckets(of: scope)),
-          directory: scope == .key ? directory : nil, hand: words, horizon: horizonWord))
+          shards: Shards(words: words + 16, bucketCount: layout.buckets(of: scope)), scope: scope,
+          shares: scope == .global ? nil : shares, directory: scope == .global ? nil : directory,
+          hand: words, rest: words + 1, horizon: horizonWord))
       (tables + place).initialize(
         to: BucketTable(
           words: region.tableWords(scope), bucketCount: layout.buckets(of: scope),
@@ -44,6 +54,7 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   deinit {
     tables.deallocate()
     tableCounters.deallocate()
+    bounds.deallocate()
   }
 
   var horizon: UInt64 { @inline(__always) get { horizonWord.pointee.load(ordering: .relaxed) } }

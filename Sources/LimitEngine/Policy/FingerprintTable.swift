@@ -33,6 +33,11 @@ struct FingerprintTable<Element: Fingerprinted>: ~Copyable, @unchecked Sendable 
   /// Expected O(1).
   func find(_ fingerprint: Fingerprint) -> Element? { places[place(of: fingerprint)] }
 
+  /// Calls `body` with each element. O(places).
+  func forEach(_ body: (Element) -> Void) {
+    for case let element? in places { body(element) }
+  }
+
   /// Where `fingerprint` is, or the free place where it would go. Ends because half the places
   /// are free.
   private func place(of fingerprint: Fingerprint) -> Int {

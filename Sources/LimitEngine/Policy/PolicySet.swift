@@ -113,6 +113,9 @@ public final class PolicySet: @unchecked Sendable {
     return name.withUTF8 { tenant(named: UnsafeRawBufferPointer($0)) }
   }
 
+  /// Calls `body` with each tenant that is named. O(tenants).
+  func forEachNamedTenant(_ body: (Tenant) -> Void) { tenants.forEach(body) }
+
   /// The limits of a policy, in its order.
   public func limits(of policy: PolicyIndex) -> [LimitIndex] { range(of: policy).map(\.limit) }
 

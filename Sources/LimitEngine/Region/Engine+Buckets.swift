@@ -70,7 +70,7 @@ extension Engine {
     case restored
     /// As if never used by now: nothing to restore.
     case dead
-    /// Its places hold live buckets, or its tenant has none left.
+    /// Its places hold live buckets.
     case noRoom
     /// The table has the bucket already; it stays as it is.
     case exists
@@ -78,7 +78,8 @@ extension Engine {
     case damaged
   }
 
-  /// Puts a bucket into its table. Only before any thread decides. Expected O(1).
+  /// Puts a bucket into its table, whatever the shares are. Only before any thread decides, and
+  /// after `setAside`, which says who is a guest. Expected O(1).
   public func restore(_ record: BucketRecord, at now: Instant) -> Restoration {
     let current = StateWord(rawValue: record.current)
     let previous = StateWord(rawValue: record.previous)
@@ -86,12 +87,12 @@ extension Engine {
       !current.isConcurrency, previous == .empty || (previous.isWindow && current.isWindow)
     else { return .damaged }
     if current.isDead(at: now) { return .dead }
-    let tenant = record.tenant.map { directory.number(of: $0) } ?? .none
     let limit = record.limit == 0 ? .none : registry.number(ofIdentity: record.limit)
-    let inserted = table(record.scope.rawValue).pointee.insert(
-      BucketID(tag: record.tag),
-      owner: Owner(tenant: tenant, limit: limit, isGuest: record.isGuest), charged: current,
-      now: now, fresh: { _ in current })
+    let table = table(record.scope.rawValue).pointee
+    let isGuest = record.tenant.map { !directory.isNamed($0) } ?? record.isGuest
+    let owner = table.reserveInAnyCase(record.tenant, isGuest: isGuest, limit: limit)
+    let inserted = table.insert(
+      BucketID(tag: record.tag), owner: owner, charged: current, now: now, fresh: { _ in current })
     switch inserted {
     case .inserted(let slot):
       // Nobody decides yet. A bucket that was never rolled keeps the floor there.
@@ -103,7 +104,7 @@ extension Engine {
   }
 
   /// Takes over every bucket of a region of other sizes, which is given back. Only before any thread
-  /// decides. O(slots of both).
+  /// decides, and after `setAside`. O(slots of both).
   ///
   /// - Parameter now: the engine's clock, which is the one that the region was used with.
   /// - Returns: what was found there, and how many buckets found no room here.
@@ -111,7 +112,7 @@ extension Engine {
   public func copyBuckets(from region: consuming EngineRegion, at now: Instant)
     throws(RegionError) -> (found: Recovery, dropped: Int)
   {
-    let old = try Engine(region, keysPerTenantMax: .max, recoveringAt: now)
+    let old = try Engine(region, Configuration(), recoveringAt: now)
     var dropped = 0
     for scope in Scope.allCases {
       old.forEachBucket(scope, inGroups: 0..<old.groupCount(scope), at: now) { record in
@@ -148,8 +149,8 @@ extension Slot {
   /// a charge of a token bucket, or within one window, leaves the slot's other words alone.
   func image() -> Image? {
     for _ in 0..<8 {
-      // Relaxed: compared below.
-      let tag = self.tag.pointee.load(ordering: .relaxed) & ~Slot.mark
+      // Acquire: as in `BucketTable.find`; compared with itself below.
+      let tag = self.tag.pointee.load(ordering: .acquiring) & ~Slot.mark
       let current = loadCurrent()
       guard current.isLive, !current.isConcurrency else { return nil }
       // Relaxed, between the acquires of `current` and of `previous`: `owner` and `tag` change only

@@ -36,10 +36,10 @@ extension EngineStorage {
     guard let last = Horizon(rawValue: seen), last.sweptAt <= now.nanoseconds + slack else {
       throw .clockWentBack
     }
-    directory.resetCounts()
-    var pass = RecoveryPass(
-      sweep: Sweep(at: now, horizon: seen), registry: registry, directory: directory)
+    directory.beginRecovery()
+    var pass = RecoveryPass(sweep: Sweep(at: now, horizon: seen), registry: registry)
     for scope in Scope.allCases { tables[Int(scope.rawValue)].recover(&pass) }
+    directory.endRecovery()
     registry.keep(pass.usedLimits)
     // Not only forward: a horizon within the slack is as good as one from `now`.
     horizonWord.pointee.store(Horizon(after: now).rawValue, ordering: .relaxed)
@@ -51,7 +51,6 @@ extension EngineStorage {
 struct RecoveryPass {
   let sweep: Sweep
   let registry: LimitRegistry
-  let directory: TenantDirectory
   var recovery = Recovery()
   var usedLimits = [Bool](repeating: false, count: LimitRegistry.places)
 }
@@ -60,6 +59,8 @@ extension BucketTable {
   /// Puts right all slots, and counts them. Not while threads decide.
   func recover(_ pass: inout RecoveryPass) {
     shards.resetCounts()
+    shares?.reset()
+    counters.pointee.rest.pointee.store(0, ordering: .relaxed)
     for bucket in 0..<bucketCount {
       for lane in 0..<Slot.perBucket {
         let slot = slot(lane, inBucket: bucket)
@@ -112,7 +113,8 @@ extension BucketTable {
   private func keep(_ slot: Slot, _ word: StateWord, _ pass: inout RecoveryPass) {
     let stored = slot.loadOwner()
     let limit = pass.registry.identity(of: stored.limit) == nil ? .none : stored.limit
-    let tenant = pass.directory.fingerprint(of: stored.tenant) == nil ? .none : stored.tenant
+    let isKey = counters.pointee.scope == .key
+    let tenant = directory?.recount(stored.tenant, isKey: isKey) ?? .none
     // No thread is left that could expect a word of before: nothing was lowered.
     let owner = Owner(tenant: tenant, limit: limit, isGuest: stored.isGuest)
     slot.owner.pointee.store(owner.rawValue, ordering: .relaxed)
@@ -123,7 +125,8 @@ extension BucketTable {
       let floor = StateWord.floor(pass.sweep.now.nanoseconds)
       slot.previous.pointee.store(floor.rawValue, ordering: .relaxed)
     }
-    countArrival(of: owner, inBucket: self.bucket(of: slot))
+    shards.countArrival(inBucket: bucket(of: slot))
+    shares?.add(isGuest: owner.isGuest)
     if limit != .none { pass.usedLimits[Int(limit.rawValue)] = true }
   }
 }

@@ -1,9 +1,9 @@
 // Where everything lies that must outlive the process: one block of memory, sized here.
 //
 //     offset 0   header      4,096 bytes: what the block is (RegionHeader.swift)
-//                counters    per table: where the next sweep begins, live buckets by shard
+//                counters    per table: whose buckets there are, and how many in which shard
 //                registry    limits that slots name by number: one pair of words each
-//                directory   tenants that slots name by number: four words each
+//                directory   tenants that slots name by number: four words each, by sets of eight
 //                globals     buckets of 128 bytes (Table/SlotStorage.swift)
 //                tenants     the same
 //                keys        the same
@@ -20,7 +20,7 @@ public struct RegionLayout: Hashable, Sendable {
   public let keyBuckets: Int
   public let tenantBuckets: Int
   public let globalBuckets: Int
-  /// Places of the tenant directory.
+  /// Places of the tenant directory: two for each tenant that may have one.
   public let directoryPlaces: Int
 
   /// Bytes of the whole region.
@@ -35,8 +35,12 @@ public struct RegionLayout: Hashable, Sendable {
 
   static let pageBytes = 4_096
   static let bucketBytes = Slot.wordsPerBucket * 8
-  /// A pair of cache lines for what each table counts in one word, then its shards.
-  static let countersWords = Scope.allCases.count * (16 + Shards.wordCount)
+  /// A table's counters: a pair of cache lines for the sweeping hand and its rest, guests' and named
+  /// tenants' buckets; then its shards.
+  static let wordsPerTable = 16 + Shards.wordCount
+  /// How many places in the directory guests have; behind the tables' counters.
+  static let guestPlacesWord = Scope.allCases.count * wordsPerTable
+  static let countersWords = guestPlacesWord + 16
   /// Far beyond any machine's memory, and small enough for sums of sizes not to overflow.
   private static let partMax = 1 << 44
 
@@ -45,7 +49,9 @@ public struct RegionLayout: Hashable, Sendable {
     for buckets in [keyBuckets, tenantBuckets, globalBuckets] {
       guard (1...Self.partMax / Self.bucketBytes).contains(buckets) else { return nil }
     }
-    guard (1..<Int(TenantNumber.none.rawValue)).contains(directoryPlaces) else { return nil }
+    guard (1..<Int(TenantNumber.none.rawValue)).contains(directoryPlaces),
+      directoryPlaces % TenantDirectory.placesPerSet == 0
+    else { return nil }
     self.keyBuckets = keyBuckets
     self.tenantBuckets = tenantBuckets
     self.globalBuckets = globalBuckets
@@ -66,14 +72,14 @@ public struct RegionLayout: Hashable, Sendable {
 
   /// The layout of a fresh engine's region.
   ///
-  /// - Precondition: at most 16,777,214 places in the directory; tables below 16 TiB.
+  /// - Precondition: at most 8,388,600 tenants; tables below 16 TiB.
   public init(_ configuration: Engine.Configuration) {
     func buckets(_ slots: Int) -> Int { max(1, (slots + Slot.perBucket - 1) / Slot.perBucket) }
     let layout = RegionLayout(
       keyBuckets: buckets(configuration.keySlots),
       tenantBuckets: buckets(configuration.tenantSlots), globalBuckets: buckets(Engine.globalSlots),
-      directoryPlaces: configuration.tenantsMax)
-    precondition(layout != nil, "a table is below 16 TiB, and has at most 16,777,214 tenants")
+      directoryPlaces: TenantDirectory.places(forTenants: configuration.tenantsMax))
+    precondition(layout != nil, "tables are below 16 TiB, with at most 8,388,600 tenants")
     self = layout!
   }
 

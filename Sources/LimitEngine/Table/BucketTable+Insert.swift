@@ -25,22 +25,29 @@ extension BucketTable {
 
   /// Takes a slot for `id` and makes it live with state `charged`, as decided at `now`.
   ///
-  /// - Parameter fresh: the state of an unused bucket at an instant, for finishing what another
-  ///   thread began.
+  /// - Parameters:
+  ///   - owner: from `reserve`: counted out here where the bucket does not get a slot of its own.
+  ///   - fresh: the state of an unused bucket at an instant, for finishing what another thread began.
   func insert(
     _ id: BucketID, owner: Owner, charged: StateWord, now: Instant, fresh: (Instant) -> StateWord
   ) -> Insertion {
     // Lock-free: every further turn means that another thread took or used the slot first.
     while true {
       switch place(for: id, at: now) {
-      case .live: return .exists
+      case .live:
+        release(owner)
+        return .exists
       case .pending(let slot, let word):
+        release(owner)
         let born = Instant(nanoseconds: min(slot.loadPrevious().floor, Instant.max.nanoseconds))
         promote(slot, from: word, to: fresh(born), id)
         return .exists
-      case .none: return .noRoom
+      case .none:
+        release(owner)
+        return .noRoom
       case .free(let slot, let bucket, let seen):
         guard let nonce = claim(slot, inBucket: bucket, seen: seen, at: now) else { continue }
+        shards.countArrival(inBucket: bucket)
         announce(slot, id, owner: owner, floor: now, nonce: nonce)
         return promote(slot, from: .pending(nonce: nonce), to: charged, id)
           ? .inserted(slot) : .exists
@@ -98,6 +105,15 @@ extension BucketTable {
     return .none
   }
 
+  /// Whether `place` would find the bucket or a slot for it. Writes nothing.
+  func hasPlace(for id: BucketID, at now: Instant) -> Bool {
+    for number in 0..<Self.candidates {
+      let survey = survey(bucket(of: id, candidate: number), for: id, at: now)
+      if survey.free != nil || survey.known != nil { return true }
+    }
+    return false
+  }
+
   private func knownOutsideHomes(_ id: BucketID, at now: Instant) -> Place? {
     for number in Self.homes..<Self.candidates {
       let bucket = bucket(of: id, candidate: number)
@@ -147,8 +163,8 @@ extension BucketTable {
       StateWord.pending(nonce: nonce).rawValue, ordering: .sequentiallyConsistent)
   }
 
-  /// Makes a pending slot live, unless another slot of the same bucket comes first. Whoever does
-  /// it counts the arrival. Ends: each rival is ended or ends this.
+  /// Makes a pending slot live, unless another slot of the same bucket comes first. Ends: each rival
+  /// is ended or ends this.
   @discardableResult private func promote(
     _ slot: Slot, from pending: StateWord, to word: StateWord, _ id: BucketID
   ) -> Bool {
@@ -162,15 +178,20 @@ extension BucketTable {
       for lane in 0..<Slot.perBucket {
         let rival = self.slot(lane, inBucket: bucket)
         guard rival != slot, !clear(rival, for: slot, id) else { continue }
-        _ = slot.exchangeCurrent(pending, with: .empty)
+        end(slot, pending)
         return false
       }
     }
+    return slot.exchangeCurrent(pending, with: word)
+  }
+
+  /// Ends a pending slot. Whoever does it counts the bucket out.
+  @discardableResult private func end(_ slot: Slot, _ pending: StateWord) -> Bool {
     // Read before the exchange, which succeeds only if the slot is still this bucket's; after it,
-    // the slot may die and change hands at once. Relaxed: the slot was announced with it.
+    // the slot may change hands at once. Relaxed: the slot was announced with it.
     let owner = slot.loadOwner()
-    guard slot.exchangeCurrent(pending, with: word) else { return false }
-    countArrival(of: owner, inBucket: bucket(of: slot))
+    guard slot.exchangeCurrent(pending, with: .empty) else { return false }
+    countDeparture(of: owner, inBucket: bucket(of: slot))
     return true
   }
 
@@ -184,7 +205,7 @@ extension BucketTable {
       if word.isLive { return false }
       guard word.isPending else { return true }
       if rival.base < slot.base { return false }
-      if rival.exchangeCurrent(word, with: .empty) { return true }
+      if end(rival, word) { return true }
     }
   }
 
@@ -192,13 +213,8 @@ extension BucketTable {
 
   func bucket(of slot: Slot) -> UInt64 { UInt64((slot.base - words) / Slot.wordsPerBucket) }
 
-  func countArrival(of owner: Owner, inBucket bucket: UInt64) {
-    shards.countArrival(inBucket: bucket)
-    directory?.countArrival(of: owner.tenant)
-  }
-
   func countDeparture(of owner: Owner, inBucket bucket: UInt64) {
     shards.countDeparture(inBucket: bucket)
-    directory?.countDeparture(of: owner.tenant)
+    release(owner)
   }
 }

@@ -34,11 +34,17 @@ struct BucketID: Equatable {
 /// How a table counts what lives in it.
 struct TableCounters {
   let shards: Shards
-  /// Counts live buckets per tenant; only the table of key buckets has one.
+  let scope: Scope
+  /// Who may have how much of it; not for the table of global buckets.
+  let shares: Shares?
+  /// Counts live buckets per tenant; not for the table of global buckets.
   let directory: TenantDirectory?
   /// Where the next piecemeal sweep begins: counts buckets, wraps. Written by sweepers; publishes
   /// nothing.
   let hand: UnsafeMutablePointer<Word>
+  /// Before which instant, in ns, no decision sweeps for itself (`sweepForRoom`). Written by those
+  /// who did; publishes nothing.
+  let rest: UnsafeMutablePointer<Word>
   /// The region's horizon (`RegionHeader`): read by sweeps, to know when they are over.
   let horizon: UnsafeMutablePointer<Word>
 }
@@ -62,6 +68,7 @@ struct BucketTable: @unchecked Sendable {
   }
 
   var shards: Shards { counters.pointee.shards }
+  var shares: Shares? { counters.pointee.shares }
   var directory: TenantDirectory? { counters.pointee.directory }
 
   var slotCount: Int { Int(bucketCount) * Slot.perBucket }
@@ -125,9 +132,12 @@ struct BucketTable: @unchecked Sendable {
     var hits: UInt32 = 0
     var lane: UInt32 = 0
     while lane < Slot.perBucket {
-      // Relaxed: only a hint, `confirm` decides. Doubling drops the mark.
+      // Acquire: pairs with `replaceTag`, so that the state that `confirm` reads is at least as new
+      // as the claim that came before the tag. Relaxed, it might be the one before, read early: a
+      // charge by it would fail, but a denial by another bucket's state would stand. Doubling drops
+      // the mark.
       let difference =
-        ((first.base + Int(truncatingIfNeeded: lane)).pointee.load(ordering: .relaxed) ^ id.tag)
+        ((first.base + Int(truncatingIfNeeded: lane)).pointee.load(ordering: .acquiring) ^ id.tag)
         &* 2
       hits |= (difference == 0 ? 1 : 0) << lane
       lane &+= 1

@@ -19,7 +19,7 @@ typealias Word = Atomic<UInt64>
 ///
 /// | word | bits and legal values | written by | publishes |
 /// |---|---|---|---|
-/// | `tag` | 0–62: 63 bits of the owner's hash, 0 for none; 63: the bucket's mark (slot 0 only): set once this bucket has turned a bucket away, never cleared | the claimer; the mark: any inserter | nothing: a match is confirmed by reading it again after `current` |
+/// | `tag` | 0–62: 63 bits of the owner's hash, 0 for none; 63: the bucket's mark (slot 0 only): set once this bucket has turned a bucket away, never cleared | the claimer; the mark: any inserter | the claim before it; a match is confirmed by reading it again after `current` |
 /// | `current` | `StateWord`: empty, live, claimed, pending | chargers (live → live), inserters (empty or dead → claimed → pending → live), sweeper (dead → claimed → empty), rivals (pending → empty) | the other three words of the slot |
 /// | `previous` | `StateWord`: a window once one was rolled on; before, and in every slot that is empty, claimed or pending, a floor: the instant before which the slot's past owners lie | rollers; the claimer; the sweeper | for windows: the count that `current` may be swung away from |
 /// | `owner` | `Owner` | the claimer; whoever lowers a word raises its `tallest` | nothing |

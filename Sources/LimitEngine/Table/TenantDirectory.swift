@@ -1,4 +1,4 @@
-// How many key buckets each tenant has live, and whether it may have more.
+// Which tenants have buckets, how many, and what number slots know them by.
 
 import Synchronization
 
@@ -10,133 +10,190 @@ struct TenantNumber: Equatable {
   static let none = TenantNumber(rawValue: (1 << 24) - 1)
 }
 
-/// A fixed hash table from tenant to live count, written without locks. Tenants are entered when
-/// they first need a key bucket, and stay: a number means the same tenant as long as the table of
-/// slots lives. A tenant that finds no place has no key buckets of its own.
+/// A fixed hash table from tenant to count, written without locks (+Enter says how). A tenant has a
+/// place from its first bucket until its last one is gone; tenants that the rules in force name keep
+/// theirs (`Engine.setAside`).
+///
+/// Places come in sets of eight, 256 bytes each, laid out by word:
+///
+///     line 0   identity ×8      line 2   count ×8
+///     line 1   rest ×8          line 3   top ×8
+///
+/// A tenant may stand in any of four sets. There are twice as many places as tenants may have one,
+/// so that there is always a free one in some of them.
 ///
 /// | word | legal values | written by | publishes |
 /// |---|---|---|---|
-/// | tenant | 0: free; otherwise the tenant's fingerprint (low half), for good | the first thread to need it | nothing |
-/// | rest | 0: not yet stored; otherwise the high half | whoever finds the tenant and 0 here | nothing |
-/// | live | 0 ... the cap, and at most one more per thread at work | whoever promotes or claims a slot, after it did | nothing |
-/// | reserved | 0 | nobody | nothing |
+/// | identity | 0: free; else 0–61: 62 bits of the tenant's fingerprint, 62: named, 63: pending | the enterer; rivals end a pending one; whoever closes; `name`, `unname` | for a settled one: rest and top |
+/// | rest, top | the other bits of the fingerprint | whoever enters or settles, all the same | nothing |
+/// | count | 0–30: key buckets, 31–61: all buckets and whoever is about to take one, 63: closed | arrivals and departures; the closer | a closed one: that the place changes hands |
 struct TenantDirectory: @unchecked Sendable {
-  /// How far a tenant's place may lie from where its hash points.
-  private static let reach = 64
+  static let placesPerSet = 8
+  static let sets = 4
+  private static let wordsPerSet = 32
+
+  static let pending: UInt64 = 1 << 63
+  static let named: UInt64 = 1 << 62
+  private static let idMask = named - 1
+
+  static let closed: UInt64 = 1 << 63
+  static let oneKey: UInt64 = 1
+  static let oneBucket: UInt64 = 1 << 31
+  private static let keysMask = oneBucket - 1
 
   private let words: UnsafeMutablePointer<Word>
-  private let capacity: UInt64
+  private let setCount: UInt64
+  /// How many places guests have: a word in the region.
+  private let guestPlaces: UnsafeMutablePointer<Word>
+  /// How many they may have: set with the rules. Relaxed: only a bound.
+  let guestPlacesMax: UnsafeMutablePointer<Word>
   let keysPerTenantMax: UInt64
 
-  private static let wordsPerPlace = 4
-
-  static func wordCount(places: Int) -> Int { places * wordsPerPlace }
-
-  /// - Parameter words: `wordCount(places: capacity)` words that outlive this view.
-  init(words: UnsafeMutablePointer<Word>, capacity: Int, keysPerTenantMax: Int) {
-    precondition(capacity < TenantNumber.none.rawValue, "at most 16,777,214 tenants have keys")
+  /// - Parameter words: `wordCount(places:)` words that outlive this view, as do the others.
+  init(
+    words: UnsafeMutablePointer<Word>, places: Int, guestPlaces: UnsafeMutablePointer<Word>,
+    guestPlacesMax: UnsafeMutablePointer<Word>, keysPerTenantMax: Int
+  ) {
     self.words = words
-    self.capacity = UInt64(capacity)
-    self.keysPerTenantMax = UInt64(keysPerTenantMax)
+    setCount = UInt64(places / Self.placesPerSet)
+    self.guestPlaces = guestPlaces
+    self.guestPlacesMax = guestPlacesMax
+    self.keysPerTenantMax = min(UInt64(keysPerTenantMax), Self.keysMask - 1)
   }
 
-  /// What was found of a tenant: its number, a free place for it, or neither.
-  private enum Finding {
-    case known(TenantNumber)
-    case free(UInt64)
+  /// Places for this many tenants.
+  static func places(forTenants tenants: Int) -> Int {
+    (2 * tenants + placesPerSet - 1) / placesPerSet * placesPerSet
+  }
+
+  static func wordCount(places: Int) -> Int { places / placesPerSet * wordsPerSet }
+
+  var placeCount: Int { Int(setCount) * Self.placesPerSet }
+
+  // MARK: Words
+
+  private func word(_ place: Int, _ line: Int) -> UnsafeMutablePointer<Word> {
+    words + (place / Self.placesPerSet * Self.wordsPerSet + line * 8 + place % Self.placesPerSet)
+  }
+
+  func identity(_ place: Int) -> UnsafeMutablePointer<Word> { word(place, 0) }
+  func rest(_ place: Int) -> UnsafeMutablePointer<Word> { word(place, 1) }
+  func count(_ place: Int) -> UnsafeMutablePointer<Word> { word(place, 2) }
+  func top(_ place: Int) -> UnsafeMutablePointer<Word> { word(place, 3) }
+
+  static func id(_ tenant: Fingerprint) -> UInt64 {
+    let id = tenant.low & idMask
+    return id == 0 ? 1 : id
+  }
+
+  static func id(ofIdentity word: UInt64) -> UInt64 { word & idMask }
+
+  static func isSettled(_ word: UInt64) -> Bool { word != 0 && word & pending == 0 }
+
+  /// The first place of one of the four sets of a tenant.
+  func firstPlace(of id: UInt64, set number: Int) -> Int {
+    let turn = UInt64(truncatingIfNeeded: 16 * number)
+    let mixed = (id << turn | id >> (64 - turn)) &* 0x9e37_79b9_7f4a_7c15
+    return Int(mixed.multipliedFullWidth(by: setCount).high) * Self.placesPerSet
+  }
+
+  // MARK: Finding
+
+  /// What was found of a tenant.
+  enum Finding {
+    case known(Int)
+    /// Being entered by another thread.
+    case pending(Int)
+    case free(Int)
     case none
   }
 
-  private static func identity(_ tenant: Fingerprint) -> UInt64 { tenant.low == 0 ? 1 : tenant.low }
-
-  /// Reads at most `reach` places, writes nothing. Wait-free.
-  private func find(_ tenant: Fingerprint) -> Finding {
-    var place = tenant.high.multipliedFullWidth(by: capacity).high
-    for _ in 0..<Self.reach {
-      // Relaxed: the word is its own whole message; a number refers to nothing else.
-      let seen = (words + Self.wordsPerPlace * Int(place)).pointee.load(ordering: .relaxed)
-      if seen == Self.identity(tenant) { return .known(TenantNumber(rawValue: UInt32(place))) }
-      if seen == 0 { return .free(place) }
-      place = place + 1 == capacity ? 0 : place + 1
-    }
-    return .none
-  }
-
-  /// The tenant's number, entering it where it is new; `none` where there is no place. Lock-free:
-  /// a further turn means that another tenant was entered.
-  func number(of tenant: Fingerprint) -> TenantNumber {
-    while true {
-      switch find(tenant) {
-      case .known(let number):
-        rememberRest(of: tenant, at: number)
-        return number
-      case .none: return .none
-      case .free(let place):
-        _ = (words + Self.wordsPerPlace * Int(place)).pointee.compareExchange(
-          expected: 0, desired: Self.identity(tenant), ordering: .relaxed)
+  /// Reads at most 32 places, writes nothing. Wait-free.
+  func find(_ id: UInt64) -> Finding {
+    var finding = Finding.none
+    for number in 0..<Self.sets {
+      let first = firstPlace(of: id, set: number)
+      for place in first..<first + Self.placesPerSet {
+        // Acquire: pairs with the release that settled it, for rest and top.
+        let seen = identity(place).pointee.load(ordering: .acquiring)
+        if seen == 0 {
+          if case .none = finding { finding = .free(place) }
+        } else if seen & Self.idMask == id {
+          if seen & Self.pending == 0 { return .known(place) }
+          finding = .pending(place)
+        }
       }
     }
+    return finding
   }
 
-  /// Whether the tenant may have one more key bucket. Writes nothing.
-  func hasRoom(for tenant: Fingerprint) -> Bool {
-    switch find(tenant) {
-    case .known(let number): liveCount(of: number) < Int(clamping: keysPerTenantMax)
-    case .free: keysPerTenantMax > 0
-    case .none: false
+  /// Whether the tenant may have one more bucket as far as its place and its own keys go. Writes
+  /// nothing.
+  func hasRoom(for tenant: Fingerprint, isGuest: Bool, isKey: Bool) -> Bool {
+    if isKey && keysPerTenantMax == 0 { return false }
+    switch find(Self.id(tenant)) {
+    case .known(let place): return !isKey || UInt64(keys(at: place)) < keysPerTenantMax
+    case .pending: return true
+    case .free: return !isGuest || guestCount < guestPlacesMax.pointee.load(ordering: .relaxed)
+    case .none: return false
     }
   }
 
-  /// How many key buckets the tenant has live. Writes nothing.
+  /// Whether a guest has a place or may take one. Writes nothing.
+  func hasPlace(for tenant: Fingerprint) -> Bool {
+    hasRoom(for: tenant, isGuest: true, isKey: false)
+  }
+
+  /// How many key buckets the tenant has live.
   func liveCount(of tenant: Fingerprint) -> Int {
-    if case .known(let number) = find(tenant) { return liveCount(of: number) }
+    if case .known(let place) = find(Self.id(tenant)) { return keys(at: place) }
     return 0
   }
 
-  private func live(_ tenant: TenantNumber) -> UnsafeMutablePointer<Word> {
-    words + (Self.wordsPerPlace * Int(tenant.rawValue) + 2)
+  /// Whether the rules in force name the tenant.
+  func isNamed(_ tenant: Fingerprint) -> Bool {
+    guard case .known(let place) = find(Self.id(tenant)) else { return false }
+    return identity(place).pointee.load(ordering: .relaxed) & Self.named != 0
   }
 
-  // MARK: Back from a number
-
-  private func rest(_ tenant: TenantNumber) -> UnsafeMutablePointer<Word> {
-    words + (Self.wordsPerPlace * Int(tenant.rawValue) + 1)
+  func keys(at place: Int) -> Int {
+    Int(count(place).pointee.load(ordering: .relaxed) & Self.keysMask)
   }
 
-  /// Everybody stores the same, so no order is needed.
-  private func rememberRest(of tenant: Fingerprint, at number: TenantNumber) {
-    let rest = rest(number)
-    guard rest.pointee.load(ordering: .relaxed) == 0 else { return }
-    rest.pointee.store(tenant.high, ordering: .relaxed)
+  /// All buckets of the tenant at `place`, with one more while the rules name it.
+  func buckets(at place: Int) -> Int {
+    Int((count(place).pointee.load(ordering: .relaxed) & ~Self.closed) / Self.oneBucket)
   }
 
-  /// The tenant of that number; `nil` where there is none, or where it was only just entered.
+  /// The tenant of that number, which has a bucket or is named; `nil` where there is none.
   func fingerprint(of number: TenantNumber) -> Fingerprint? {
-    guard number.rawValue < capacity else { return nil }
-    let low = (words + Self.wordsPerPlace * Int(number.rawValue)).pointee.load(ordering: .relaxed)
-    let high = rest(number).pointee.load(ordering: .relaxed)
-    return low == 0 || high == 0 ? nil : Fingerprint(low: low, high: high)
+    guard number.rawValue < placeCount else { return nil }
+    let place = Int(number.rawValue)
+    let seen = identity(place).pointee.load(ordering: .acquiring)
+    guard seen != 0, seen & Self.pending == 0 else { return nil }
+    return Fingerprint(
+      low: top(place).pointee.load(ordering: .relaxed) & ~Self.idMask | seen & Self.idMask,
+      high: rest(place).pointee.load(ordering: .relaxed))
   }
 
-  /// Sets all live counts to zero, to be counted anew. Not while threads decide.
-  func resetCounts() {
-    for place in 0..<capacity {
-      live(TenantNumber(rawValue: UInt32(place))).pointee.store(0, ordering: .relaxed)
-    }
+  // MARK: Guests' places
+
+  var guestCount: UInt64 { guestPlaces.pointee.load(ordering: .relaxed) }
+
+  /// Relaxed: the count is its own whole message. Never more than the bound: who makes it more,
+  /// takes that back and goes without.
+  func takeGuestPlace() -> Bool {
+    let count = guestPlaces.pointee.wrappingAdd(1, ordering: .relaxed).newValue
+    if count <= guestPlacesMax.pointee.load(ordering: .relaxed) { return true }
+    giveGuestPlace()
+    return false
   }
 
-  func countArrival(of tenant: TenantNumber) {
-    guard tenant != .none else { return }
-    live(tenant).pointee.wrappingAdd(1, ordering: .relaxed)
-  }
+  func addGuestPlace() { guestPlaces.pointee.wrappingAdd(1, ordering: .relaxed) }
 
-  func countDeparture(of tenant: TenantNumber) {
-    guard tenant != .none else { return }
-    live(tenant).pointee.wrappingSubtract(1, ordering: .relaxed)
-  }
+  func giveGuestPlace() { guestPlaces.pointee.wrappingSubtract(1, ordering: .relaxed) }
 
-  func liveCount(of tenant: TenantNumber) -> Int {
-    guard tenant != .none else { return 0 }
-    return Int(Int64(bitPattern: live(tenant).pointee.load(ordering: .relaxed)))
+  func resetGuestCount(to count: Int) {
+    guestPlaces.pointee.store(UInt64(count), ordering: .relaxed)
   }
 }
