@@ -34,6 +34,8 @@ package final class Runtime: Sendable {
     var workers: [Worker] = []
     /// `decisionCount` at the last sweep.
     var sweptAt: UInt64 = 0
+    /// The time of the last sweep, in ns.
+    var sweptTime: UInt64 = 0
   }
 
   package let engine: Engine
@@ -42,8 +44,12 @@ package final class Runtime: Sendable {
   /// One replacement at a time.
   private let adoption = Locked(())
 
+  /// What the tables are short of for the tenants that the first rules name.
+  package let shortage: Engine.Shortage
+
   package init(_ engine: Engine, _ rulebook: Rulebook, hashKey: HashKey) {
     self.engine = engine
+    shortage = engine.setAside(for: rulebook.policies)
     self.hashKey = hashKey
     state = Locked(State(rulebook: rulebook))
   }
@@ -62,8 +68,12 @@ package final class Runtime: Sendable {
   /// them, on the same buckets, and nothing is decided by the ones before any more.
   ///
   /// - Parameter isAbandoned: asked while workers are waited for; the wait ends where it says so.
-  package func adopt(_ rulebook: Rulebook, unless isAbandoned: () -> Bool = { false }) {
+  /// - Returns: what the tables are short of for the tenants that the rules name.
+  @discardableResult package func adopt(
+    _ rulebook: Rulebook, unless isAbandoned: () -> Bool = { false }
+  ) -> Engine.Shortage {
     adoption.withLock { _ in
+      let shortage = engine.setAside(for: rulebook.policies)
       let workers = state.withLock { state in
         state.rulebook = rulebook
         return state.workers
@@ -73,10 +83,11 @@ package final class Runtime: Sendable {
         // Acquiring: pairs with the worker's releasing store, after which it holds only the new
         // one. Ends because a turn of a worker is bounded.
         while worker.generation.load(ordering: .acquiring) != rulebook.generation {
-          if isAbandoned() { return }
+          if isAbandoned() { return shortage }
           usleep(100)
         }
       }
+      return shortage
     }
   }
 
@@ -101,13 +112,15 @@ package final class Runtime: Sendable {
 
   // MARK: Upkeep
 
-  /// Frees what is as if never used, if anything was decided since the last time. Call it every few
-  /// seconds; O(slots).
+  /// Frees what is as if never used, if anything was decided since the last time, and once a day in
+  /// any case, so that no decision has to after weeks of quiet. Call it every few seconds; O(slots).
   package func keepUp(at now: Instant) {
     let count = decisionCount
     let isDue = state.withLock { state in
-      defer { state.sweptAt = count }
-      return state.sweptAt != count
+      let isDue =
+        state.sweptAt != count || now.nanoseconds >= state.sweptTime + Nanoseconds.day.count
+      if isDue { (state.sweptAt, state.sweptTime) = (count, now.nanoseconds) }
+      return isDue
     }
     if isDue { engine.sweep(at: now) }
   }

@@ -94,6 +94,7 @@ struct OpenedDaemon: ~Copyable {
     options.isClockSettable = configuration.isClockSettable
     try LogQueue.standardError.start()
     Reloader.tell(configuration.file.warnings, log)
+    Reloader.tell(runtime.shortage, log)
     let server = try Server(runtime, listener, options, log: log)
     let upkeep = Upkeep(
       runtime, server.quota, Reloader(read: configuration.read, settings: settings, log: log))
@@ -169,6 +170,7 @@ extension Engine.Configuration {
     tenantSlots = table.tenantSlots
     tenantsMax = table.tenants
     keysPerTenantLimit = table.keysPerTenant
+    guestPercent = table.guestPercent
   }
 }
 

@@ -95,7 +95,7 @@ struct Reloader: Sendable {
     do throws(UnknownNameError) {
       let rulebook = try runtime.compile(file)
       if isAbandoned() { return .refused(["the daemon ends"]) }
-      runtime.adopt(rulebook, unless: isAbandoned)
+      Self.tell(runtime.adopt(rulebook, unless: isAbandoned), log)
     } catch {
       return refuse([error.description])
     }
@@ -117,6 +117,16 @@ struct Reloader: Sendable {
     log.error(
       "not reloaded; the rules before are still in force", metadata: ["errors": "\(lines.count)"])
     return .refused(lines)
+  }
+
+  /// Logs what the tables are short of.
+  static func tell(_ shortage: Engine.Shortage, _ log: Logger) {
+    if shortage.isNone { return }
+    log.warning(
+      "the tables are too small for the tenants that are named",
+      metadata: [
+        "tenants-missing": "\(shortage.tenants)", "tenant-slots-missing": "\(shortage.tenantSlots)",
+      ])
   }
 
   /// Logs what is doubtful about a file.

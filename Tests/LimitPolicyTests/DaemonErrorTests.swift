@@ -32,8 +32,8 @@ private let daemonKeys =
     )
     expect(
       "{table: {slots: 1}}",
-      "18: daemon, table: unknown key 'slots'; known here: key-slots, tenant-slots, tenants and "
-        + "keys-per-tenant"
+      "18: daemon, table: unknown key 'slots'; known here: key-slots, tenant-slots, tenants, "
+        + "keys-per-tenant and guest-share"
     )
     expect(
       "{limits: {frame-byte: 1, connections_per_uid: 1}}",

@@ -25,7 +25,7 @@ struct CountRange: Sendable, CustomTestStringConvertible {
     CountRange("workers", range: 1...64) { $0.workers },
     CountRange("table", "key-slots", range: 1024...4_294_967_296) { $0.table.keySlots },
     CountRange("table", "tenant-slots", range: 1024...4_294_967_296) { $0.table.tenantSlots },
-    CountRange("table", "tenants", range: 1...16_000_000) { $0.table.tenants },
+    CountRange("table", "tenants", range: 1...8_000_000) { $0.table.tenants },
     CountRange("limits", "connections", range: 1...1_000_000) { $0.limits.connections },
     CountRange("limits", "connections-per-uid", range: 1...1_000_000) {
       $0.limits.connectionsPerUser
@@ -171,5 +171,19 @@ struct DurationRange: Sendable, CustomTestStringConvertible {
         "p.yaml:9:52: daemon, table: key-slots 1 is out of range; write 1024 to 4_294_967_296"
       ]
     )
+  }
+
+  @Test("A guests' share is a whole percentage, none and all included")
+  func guestShares() {
+    for share in ["0%", "50%", "100%"] {
+      #expect(daemonDiagnostics("{table: {guest-share: \(share)}}") == [])
+    }
+    for share in ["50", "101%", "-1%", "half", "12.5%", "%"] {
+      #expect(
+        daemonDiagnostics("{table: {guest-share: '\(share)'}}") == [
+          "p.yaml:9:31: daemon, table: guest-share '\(share)' is no part; write a whole percentage, "
+            + "0% to 100%"
+        ])
+    }
   }
 }

@@ -21,7 +21,7 @@ let daemonExample =
       workers: 2
       spin: 50us
       log-level: debug
-      table: {key-slots: 1M, tenant-slots: 128k, tenants: 65_537, keys-per-tenant: 250k}
+      table: {key-slots: 1M, tenant-slots: 128k, tenants: 65_537, keys-per-tenant: 250k, guest-share: 25%}
       limits:
         connections: 1
         connections-per-uid: 2
@@ -68,6 +68,7 @@ let daemonExample =
     #expect(settings.table.tenantSlots == 131_072)
     #expect(settings.table.tenants == 65_536)
     #expect(settings.table.keysPerTenant == nil)
+    #expect(settings.table.guestPercent == 50)
     #expect(settings.limits.connections == 4096)
     #expect(settings.limits.connectionsPerUser == 1024)
     #expect(settings.limits.helloTimeout == .second)
@@ -94,6 +95,7 @@ let daemonExample =
     expected.table.tenantSlots = 128_000
     expected.table.tenants = 65_537
     expected.table.keysPerTenant = 250_000
+    expected.table.guestPercent = 25
     expected.limits.connections = 1
     expected.limits.connectionsPerUser = 2
     expected.limits.helloTimeout = 3 * .second

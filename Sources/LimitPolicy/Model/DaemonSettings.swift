@@ -31,11 +31,14 @@ public struct DaemonSettings: Equatable, Sendable {
     public var keySlots = 1 << 20
     /// Slots for buckets per tenant: 1024 to 2^32; default 2^17.
     public var tenantSlots = 1 << 17
-    /// How many tenants may have key buckets: 1 to 16,000,000; default 2^16.
+    /// How many tenants may have buckets at a time: 1 to 8,000,000; default 2^16.
     public var tenants = 1 << 16
     /// How many key buckets one tenant may have live: 1 to `keySlots`; `nil`, the default: a
     /// quarter of `keySlots`.
     public var keysPerTenant: Int? = nil
+    /// The part of each table, and of `tenants`, that all tenants together may have that are not
+    /// named, in percent: 0 to 100; default 50.
+    public var guestPercent = 50
 
     public init() {}
   }

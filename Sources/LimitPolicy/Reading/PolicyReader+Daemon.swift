@@ -19,6 +19,7 @@ private enum TableKey: String, CaseIterable {
   case tenantSlots = "tenant-slots"
   case tenants
   case keysPerTenant = "keys-per-tenant"
+  case guestShare = "guest-share"
 }
 
 /// The keys of `daemon`, `limits`.
@@ -86,11 +87,12 @@ extension PolicyReader {
       switch key {
       case .keySlots: keySlots = count(entry, slots, "1M", subject)
       case .tenantSlots: read(entry, slots, into: &table.tenantSlots, subject)
-      case .tenants: read(entry, 1...16_000_000, into: &table.tenants, subject)
+      case .tenants: read(entry, 1...8_000_000, into: &table.tenants, subject)
       case .keysPerTenant:
         keysPerTenant = count(entry, 1...slots.upperBound, "250k", subject).map {
           ($0, entry.value.position)
         }
+      case .guestShare: table.guestPercent = share(entry, subject) ?? table.guestPercent
       }
     }
     table.keysPerTenant = keysPerTenant?.count
@@ -174,6 +176,19 @@ extension PolicyReader {
     } catch {
       self.error(entry.value.position, "\(subject): \(entry.name) \(error.message)")
     }
+    return nil
+  }
+
+  /// A part in whole percent, 0% to 100%; reports what is none.
+  private mutating func share(_ entry: Entry, _ subject: Subject) -> Int? {
+    let expected = "\(entry.name) must be a percentage such as 50%"
+    guard let text = text(of: entry.value, subject, expected) else { return nil }
+    if text.hasSuffix("%"), let percent = Int(text.dropLast()), (0...100).contains(percent) {
+      return percent
+    }
+    error(
+      entry.value.position,
+      "\(subject): \(entry.name) '\(text)' is no part; write a whole percentage, 0% to 100%")
     return nil
   }
 

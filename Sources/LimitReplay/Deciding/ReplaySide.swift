@@ -26,6 +26,7 @@ package struct ReplaySide {
     configuration.tenantSlots = max(configuration.tenantSlots, keySlots / 4)
     configuration.tenantsMax = max(configuration.tenantsMax, keySlots / 8)
     engine = Engine(configuration)
+    engine.setAside(for: policies)
     tally = Tally(policies)
     limitNames = policies.limits.map { Array($0.name.utf8) }
   }
