@@ -21,7 +21,7 @@ final class ServerWorld {
   static let permitsMax: UInt64 = 1_000_000
 
   fileprivate var turn: Turn
-  private let quota = PeerQuota(PeerBounds())
+  private let quota = PeerQuota(PeerBounds(DaemonSettings().limits))
   /// Replies are written here.
   fileprivate let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 8)
   private let books: [Rulebook]
@@ -47,7 +47,7 @@ final class ServerWorld {
         """, path: "policy.yaml")
       return try Rulebook(file, hashKey: hashKey)
     }
-    var limits = SessionLimits()
+    var limits = SessionLimits(DaemonSettings().limits, isClockSettable: false)
     limits.handles = Self.handles
     limits.batchItems = 8
     turn = Turn(
