@@ -175,7 +175,7 @@ let package = Package(
 
     .testTarget(
       name: "LimitEngineTests",
-      dependencies: ["LimitEngine", "CAllocationCounter", "TestSupport"],
+      dependencies: ["LimitEngine", "CIntrinsics", "CAllocationCounter", "TestSupport"],
       swiftSettings: strict
     ),
     .testTarget(
