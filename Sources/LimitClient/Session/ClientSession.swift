@@ -31,7 +31,7 @@ struct ClientSession<Waiter>: ~Copyable {
     let waiter: Waiter
     let record: DecisionRecord
     let permit: UInt64
-    unowned let binding: Binding
+    let binding: Binding
   }
 
   var wire = WireSession<Expectation>()
