@@ -144,7 +144,7 @@ let package = Package(
 
     .testTarget(
       name: "LimitEngineTests",
-      dependencies: ["LimitEngine", "CAllocationCounter", "TestSupport"],
+      dependencies: ["LimitEngine", "CIntrinsics", "CAllocationCounter", "TestSupport"],
       swiftSettings: strict
     ),
     .testTarget(

@@ -32,9 +32,9 @@ enum DecisionWriter {
     switch decision.reason {
     case .blocked: output.append("(blocked)")
     case .unknownTenant: output.append("(unknown-tenant)")
-    case .limit where decision.limit != .none:
+    case .limit where decision.limit != .none, .unlimited where decision.limit != .none:
       output.append(field: limitNames[Int(decision.limit.rawValue)][...])
-    case .limit: break
+    case .limit, .unlimited: break
     }
     output.append(Ascii.comma)
     output.append(decision.remaining)
@@ -49,10 +49,7 @@ enum DecisionWriter {
 extension Decision {
   /// In nanoseconds, 0 where it is allowed; `nil` where no wait is known to help.
   var knownRetryAfter: UInt64? {
-    switch outcome {
-    case .allow: 0
-    case .never: nil
-    case .deny: reason == .limit && retryAfter.count > 0 ? retryAfter.count : nil
-    }
+    if outcome == .allow { return 0 }
+    return retryAfter == Self.noWait ? nil : retryAfter.count
   }
 }
