@@ -49,10 +49,7 @@ enum DecisionWriter {
 extension Decision {
   /// In nanoseconds, 0 where it is allowed; `nil` where no wait is known to help.
   var knownRetryAfter: UInt64? {
-    switch outcome {
-    case .allow: 0
-    case .never: nil
-    case .deny: retryAfter == Decision.noWait ? nil : retryAfter.count
-    }
+    if outcome == .allow { return 0 }
+    return retryAfter == Self.noWait ? nil : retryAfter.count
   }
 }
