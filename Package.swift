@@ -136,7 +136,7 @@ let package = Package(
 
     .testTarget(
       name: "LimitEngineTests",
-      dependencies: ["LimitEngine", "CAllocationCounter", "TestSupport"],
+      dependencies: ["LimitEngine", "CIntrinsics", "CAllocationCounter", "TestSupport"],
       swiftSettings: strict
     ),
     .testTarget(
