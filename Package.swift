@@ -116,20 +116,6 @@ let package = Package(
       swiftSettings: strict
     ),
 
-    // libsystemd: what systemd hands a service, and what a service tells it.
-    .systemLibrary(
-      name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
-
-    // systemd, for Swift: passed descriptors, notices, the store, the journal.
-    .target(
-      name: "LimitSystemd",
-      dependencies: [
-        "CLinux", "CSystemd", "LimitSystem",
-        .product(name: "Logging", package: "swift-log"),
-      ],
-      swiftSettings: strict
-    ),
-
     // The daemon: parses flags and wires the parts.
     .executableTarget(
       name: "limitd",

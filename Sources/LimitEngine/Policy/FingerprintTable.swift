@@ -30,8 +30,6 @@ struct FingerprintTable<Element: Fingerprinted>: ~Copyable, @unchecked Sendable 
 
   deinit { places.deallocate() }
 
-  func forEach(_ body: (Element) -> Void) { for case let element? in places { body(element) } }
-
   /// Expected O(1).
   func find(_ fingerprint: Fingerprint) -> Element? { places[place(of: fingerprint)] }
 
