@@ -156,6 +156,11 @@ let package = Package(
       dependencies: ["LimitPolicy", "LimitEngine"],
       swiftSettings: strict
     ),
+    .testTarget(
+      name: "LimitStoreTests",
+      dependencies: ["LimitStore", "LimitEngine", "LimitPolicy", "LimitSystem", "TestSupport"],
+      swiftSettings: strict
+    ),
     // The real daemon over real sockets.
     .testTarget(
       name: "limitdTests",

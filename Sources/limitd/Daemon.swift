@@ -31,8 +31,10 @@ struct OpenedDaemon: ~Copyable {
   private let listener: ListeningSocket
   private let dispatcher: Dispatcher
   private let commands: CommandQueue
+  private let state: DaemonState
 
-  /// Opens everything; the socket last, so that nobody finds it before there is a daemon.
+  /// Opens everything. The socket is ours before the state is looked at, so that a second daemon is
+  /// told of the first one; nobody can connect to it before there are loops.
   ///
   /// - Throws: what is wrong, in words for the person who can put it right: `UnknownNameError` where
   ///   the policy file is at fault, else `StoreError`, `ServerError` or `SystemError`. Nothing is
@@ -43,7 +45,6 @@ struct OpenedDaemon: ~Copyable {
     try DescriptorLimit.fit(&configuration.file.daemon.limits, log)
     let key = try Self.hashKey(settings, log)
     let rulebook = try Rulebook(configuration.file, hashKey: key)
-    let engine = try Self.engine(Engine.Configuration(settings.table), hashKey: key)
     let commands = try CommandQueue()
     let dispatcher = try Dispatcher(commands)
     if let directory = settings.socket.path.directoryOfPath {
@@ -52,21 +53,15 @@ struct OpenedDaemon: ~Copyable {
         remedy: "run: install -d -o limitd \(directory), or give another --socket")
     }
     let listener = try ListeningSocket(settings.socket)
-    runtime = Runtime(engine, rulebook, hashKey: key)
+    let state = try DaemonState(
+      settings, hashKey: key, rulebook, isTrace: configuration.isClockSettable, log)
+    runtime = Runtime(state.engine, rulebook, hashKey: key)
+    self.state = state
     self.commands = commands
     self.dispatcher = dispatcher
     self.listener = listener
     self.configuration = configuration
     self.log = log
-  }
-
-  /// An engine in memory that ends with the process.
-  private static func engine(_ sizes: Engine.Configuration, hashKey: HashKey) throws -> Engine {
-    let memory = try TableMemory.allocate(byteCount: Engine.byteCount(sizes))
-    let now = Instant(nanoseconds: Clock.bootNanoseconds())
-    let region = EngineRegion(
-      formatting: memory, for: sizes, hashKey: hashKey, at: now, release: TableMemory.release)
-    return try Engine(sizes, in: region, at: now)
   }
 
   private static func hashKey(_ settings: DaemonSettings, _ log: Logger) throws -> HashKey {
@@ -98,6 +93,8 @@ struct OpenedDaemon: ~Copyable {
     let upkeep = Upkeep(
       runtime, server.quota, Reloader(read: configuration.read, settings: settings, log: log))
     try upkeep.start()
+    let snapshots = state.snapshots(of: runtime, every: settings.snapshotInterval, log)
+    try snapshots?.start()
     log.notice(
       "serving",
       metadata: [
@@ -106,8 +103,8 @@ struct OpenedDaemon: ~Copyable {
         "tenants": "\(configuration.file.tenantNames.count)",
       ])
     return RunningDaemon(
-      server: server, runtime: runtime, upkeep: upkeep, dispatcher: dispatcher,
-      commands: commands, log: log)
+      server: server, runtime: runtime, upkeep: upkeep, snapshots: snapshots,
+      state: state, dispatcher: dispatcher, commands: commands, log: log)
   }
 }
 
@@ -119,18 +116,24 @@ struct RunningDaemon: ~Copyable {
   private let server: Server
   private let runtime: Runtime
   private let upkeep: Upkeep
+  private let snapshots: SnapshotKeeper?
+  /// Holds the lock of the live state.
+  private let state: DaemonState
   private var dispatcher: Dispatcher
   /// How other threads ask for a reload or the end.
   let commands: CommandQueue
   private let log: Logger
 
   fileprivate init(
-    server: consuming Server, runtime: Runtime, upkeep: Upkeep, dispatcher: consuming Dispatcher,
-    commands: CommandQueue, log: Logger
+    server: consuming Server, runtime: Runtime, upkeep: Upkeep, snapshots: SnapshotKeeper?,
+    state: consuming DaemonState, dispatcher: consuming Dispatcher, commands: CommandQueue,
+    log: Logger
   ) {
     self.server = server
     self.runtime = runtime
     self.upkeep = upkeep
+    self.snapshots = snapshots
+    self.state = state
     self.dispatcher = dispatcher
     self.commands = commands
     self.log = log
@@ -146,17 +149,24 @@ struct RunningDaemon: ~Copyable {
       case .tick:
         ticks += 1
         if ticks.isMultiple(of: Self.ticksPerSweep) { upkeep.sweep() }
+        snapshots?.tick()
       }
     }
   }
 
-  /// Answers what was received, and closes every connection. Returns within 2 s; the process is
-  /// to end then, since a reload may still be under way.
+  /// How long the end may take, in ns: what supervisors expect.
+  private static let endNanoseconds: UInt64 = 2_000_000_000
+
+  /// Answers what was received, closes every connection, and writes a last snapshot as far as the
+  /// time allows. Returns within 2 s; the process is to end then, since a reload may still be under
+  /// way.
   consuming func stop() {
     log.notice("stopping", metadata: ["decisions": "\(runtime.decisionCount)"])
+    let deadline = Clock.bootNanoseconds() + Self.endNanoseconds
     upkeep.abandon()
-    let log = log
+    let (log, snapshots) = (log, snapshots)
     server.stop()
+    snapshots?.writeLast(until: deadline)
     log.notice("stopped")
     LogQueue.standardError.flush()
   }
