@@ -96,6 +96,9 @@ package struct Server: ~Copyable {
     }
   }
 
+  /// From a stop to the end, whatever peers do: what leaves the process time to end within 2 s.
+  fileprivate static let drainNanoseconds: UInt64 = 1_500_000_000
+
   private static func end(_ loops: [LoopHandle], _ threads: [Thread]) {
     for loop in loops { loop.send(.stop) }
     for thread in threads { thread.join() }
@@ -122,10 +125,9 @@ package struct Server: ~Copyable {
 extension LoopSettings {
   init(_ options: ServerOptions) {
     session = SessionLimits(options.limits, isClockSettable: options.isClockSettable)
-    deadlines = Deadlines()
-    deadlines.hello = options.limits.helloTimeout.count
-    deadlines.frame = options.limits.frameTimeout.count
-    deadlines.stall = options.limits.stallTimeout.count
+    deadlines = Deadlines(
+      hello: options.limits.helloTimeout.count, frame: options.limits.frameTimeout.count,
+      stall: options.limits.stallTimeout.count, drain: Server.drainNanoseconds)
     spin = options.spin
     queueBytes = options.limits.queueBytes
     daemonVersion = options.version

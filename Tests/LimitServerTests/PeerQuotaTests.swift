@@ -1,5 +1,6 @@
 // What peers may make the daemon hold.
 
+import LimitPolicy
 import Testing
 
 @testable import LimitServer
@@ -8,12 +9,12 @@ import Testing
   private func quota(
     connections: Int = 100, perUser: Int = 100, memory: Int = 1 << 24, memoryPerUser: Int = 1 << 24
   ) -> PeerQuota {
-    var bounds = PeerBounds()
-    bounds.connections = connections
-    bounds.connectionsPerUser = perUser
-    bounds.memory = memory
-    bounds.memoryPerUser = memoryPerUser
-    return PeerQuota(bounds) { $0 == 0 }
+    var limits = DaemonSettings.Limits()
+    limits.connections = connections
+    limits.connectionsPerUser = perUser
+    limits.memoryBytes = memory
+    limits.memoryBytesPerUser = memoryPerUser
+    return PeerQuota(PeerBounds(limits)) { $0 == 0 }
   }
 
   /// How many connections of a user are let in, of `tries`.

@@ -25,9 +25,6 @@
     self.init(handle: UInt16(truncatingIfNeeded: word), cost: word >> 16, key: key)
   }
 
-  /// Bytes of the item.
-  @inlinable public var byteCount: Int { Self.overheadByteCount + key.count }
-
   @inlinable @inline(__always) public func encode(into writer: inout WireWriter) {
     precondition(cost <= QueryRequest.costMax && key.count <= 0xFFFF, "an item has its bounds")
     writer.write(UInt64(low: handle, cost: cost))

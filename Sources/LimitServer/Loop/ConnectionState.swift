@@ -10,11 +10,11 @@ import LimitSystem
 
 /// Times that connections have, in ns.
 struct Deadlines: Sendable {
-  var hello: UInt64 = 1_000_000_000
-  var frame: UInt64 = 2_000_000_000
-  var stall: UInt64 = 5_000_000_000
+  var hello: UInt64
+  var frame: UInt64
+  var stall: UInt64
   /// From a stop to the end, whatever peers do.
-  var drain: UInt64 = 1_500_000_000
+  var drain: UInt64
 }
 
 /// One connection's waits. One thread uses it.

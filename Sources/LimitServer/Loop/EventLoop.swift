@@ -134,7 +134,9 @@ struct EventLoop: ~Copyable {
   @inline(__always) private mutating func takeTurn(
     _ connection: UnsafeMutablePointer<Connection>, _ token: UInt64
   ) {
-    turn.now = .now()
+    if connection.pointee.state.isBlocked || connection.pointee.state.hasFrames {
+      turn.now = .now()
+    }
     var outcome = ConnectionState.Outcome()
     let isWaiting = connection.pointee.state.wait != .nothing
     if connection.pointee.state.isBlocked {
@@ -167,7 +169,10 @@ struct EventLoop: ~Copyable {
     if !connection.pointee.state.hasFrames, connection.pointee.state.isReadable {
       let room = UnsafeMutableRawBufferPointer(
         rebasing: input[count..<min(input.count, count + Self.readBytes)])
-      switch connection.pointee.socket.receive(into: room) {
+      let received = connection.pointee.socket.receive(into: room)
+      // After the input arrived, so that no charge is made in its past.
+      turn.now = .now()
+      switch received {
       case .bytes(let read, let mayHaveMore):
         if !mayHaveMore { connection.pointee.state.isDrained() }
         count &+= read
@@ -178,8 +183,6 @@ struct EventLoop: ~Copyable {
         if drainDeadline != nil { say(.shuttingDown, connection) }
         return true
       }
-      // After the input arrived, so that no charge is made in its past.
-      turn.now = .now()
     }
     return answer(connection, count: count, &outcome)
   }

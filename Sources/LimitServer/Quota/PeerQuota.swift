@@ -10,12 +10,10 @@ import Synchronization
 
 /// The bounds. Sizes in bytes.
 package struct PeerBounds: Sendable, Equatable {
-  package var connections = 4096
-  package var connectionsPerUser = 1024
-  package var memory = 1 << 28
-  package var memoryPerUser = 1 << 26
-
-  package init() {}
+  var connections: Int
+  var connectionsPerUser: Int
+  var memory: Int
+  var memoryPerUser: Int
 
   package init(_ limits: DaemonSettings.Limits) {
     connections = limits.connections

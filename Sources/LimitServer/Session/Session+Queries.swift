@@ -13,8 +13,8 @@ extension Session {
     _ request: QueryRequest, _ kind: PendingQuery.Kind, _ header: FrameHeader, _ turn: inout Turn
   ) throws(ProtocolError) {
     guard request.key.count <= turn.limits.keyBytes else { throw .keyTooLong(turn.limits) }
-    let target = try resolve(request.subject, for: .query, turn)
-    if kind == .acquire { try makeRoomForPermit(turn) }
+    let target = try resolve(request.subject, for: .query, &turn)
+    if kind == .acquire { try makeRoomForPermit(&turn) }
     append(
       target, key: request.key, cost: request.cost, kind, id: header.id,
       reply: header.operation | Operation.reply, &turn)
@@ -35,7 +35,7 @@ extension Session {
 
   /// Sees to a place for one more permit than the connection holds and has asked for.
   @inline(never) private mutating func makeRoomForPermit(
-    _ turn: borrowing Turn
+    _ turn: inout Turn
   ) throws(ProtocolError) {
     let wanted = permits.count + turn.group.acquireCount + 1
     guard wanted <= turn.limits.permits else {
@@ -109,27 +109,32 @@ extension Session {
     batchItemsLeft = batch.count
   }
 
-  /// Adds the item at the front of `input` to the group.
+  /// Adds the items at the front of `input` to the group: until it is full, the turn's units are
+  /// used up, or there are no more.
   ///
-  /// - Precondition: the group is not full, and the item is there, as `beginBatch` has seen.
-  /// - Returns: the item's bytes.
-  @inline(__always) mutating func gatherItem(
-    _ input: UnsafeRawBufferPointer, _ turn: inout Turn
-  ) -> Int {
+  /// - Precondition: the group is not full, and the items are there, as `beginBatch` has seen.
+  /// - Returns: the items' bytes.
+  mutating func gatherItems(_ input: UnsafeRawBufferPointer, _ turn: inout Turn) -> Int {
     var reader = WireReader(input)
-    guard let item = BatchItem(&reader) else {
-      preconditionFailure("the bytes of a batch stay until it is served")
-    }
-    batchItemsLeft &-= 1
+    repeat {
+      guard let item = BatchItem(&reader) else {
+        preconditionFailure("the bytes of a batch stay until it is served")
+      }
+      batchItemsLeft &-= 1
+      gather(item, &turn)
+    } while batchItemsLeft > 0 && !turn.group.isFull && turn.unitsLeft > 0
+    return input.count &- reader.count
+  }
+
+  @inline(__always) private mutating func gather(_ item: BatchItem, _ turn: inout Turn) {
     do throws(ProtocolError) {
       guard item.key.count <= turn.limits.keyBytes else { throw .keyTooLong(turn.limits) }
-      let target = try resolve(.handle(item.handle), for: .query, turn)
+      let target = try resolve(.handle(item.handle), for: .query, &turn)
       append(target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, &turn)
     } catch {
       turn.unitsLeft &-= 1
       turn.group.append(.notDecided(error.code))
     }
-    return item.byteCount
   }
 }
 

@@ -7,11 +7,9 @@ import LimitRuntime
 
 extension Session {
   /// Serves a frame that is no check by handle.
-  ///
-  /// - Returns: whether the connection goes on.
   @inline(never) mutating func serveOther(
     _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ turn: inout Turn
-  ) throws(ProtocolError) -> Bool {
+  ) throws(ProtocolError) {
     let operation = Operation(rawValue: header.operation)
     guard phase == .ready || operation == .hello else {
       throw ProtocolError(.helloExpected, "the first frame of a connection is a hello")
@@ -27,7 +25,6 @@ extension Session {
       decideGathered(&turn)
       try serveAlone(operation, header, body, &turn)
     }
-    return true
   }
 
   /// Serves what is not gathered. Everything before it has been decided.
@@ -46,7 +43,7 @@ extension Session {
       }
       turn.engine.release(permit)
     case .settle, .settleByName:
-      try settle(SettleRequest(body, isByName: operation == .settleByName), turn)
+      try settle(SettleRequest(body, isByName: operation == .settleByName), &turn)
     case .setClock:
       guard turn.limits.isClockSettable else { throw .unknownOperation(header) }
       let nanoseconds = try NumberRequest.decode(body)
@@ -107,7 +104,7 @@ extension Session {
       .encode(id: id, into: &turn.output)
   }
 
-  private func fill(
+  private mutating func fill(
     _ binding: UnsafeMutablePointer<Binding>, _ tenant: Tenant, _ policy: PolicyIndex,
     under rulebook: Rulebook
   ) {
@@ -117,20 +114,23 @@ extension Session {
   }
 
   /// What a request is about, if this peer has `role` there.
-  @inline(__always) func resolve(
-    _ subject: QuerySubject, for role: Roles, _ turn: borrowing Turn
+  ///
+  /// Mutating, though it changes nothing: a session or a turn that is borrowed from one that may
+  /// change is copied, 130 bytes each for every query (seen in the machine code).
+  @inline(__always) mutating func resolve(
+    _ subject: QuerySubject, for role: Roles, _ turn: inout Turn
   ) throws(ProtocolError) -> Target {
     guard case .handle(let handle) = subject else {
-      return try resolveNames(subject, for: role, turn)
+      return try resolveNames(subject, for: role, &turn)
     }
     guard let binding = bindings[handle] else { throw .unknownHandle(handle) }
-    if binding.pointee.generation != generation { try bindAnew(binding, handle, turn) }
+    if binding.pointee.generation != generation { try bindAnew(binding, handle, &turn) }
     guard binding.pointee.roles.contains(role) else { throw .notPermitted }
     return binding.pointee.target
   }
 
-  @inline(never) private func resolveNames(
-    _ subject: QuerySubject, for role: Roles, _ turn: borrowing Turn
+  @inline(never) private mutating func resolveNames(
+    _ subject: QuerySubject, for role: Roles, _ turn: inout Turn
   ) throws(ProtocolError) -> Target {
     guard case .names(let tenantName, let policyName) = subject else {
       preconditionFailure("handles are resolved by their binding")
@@ -143,8 +143,8 @@ extension Session {
   }
 
   /// Looks a handle's names up in the rulebook in force.
-  @inline(never) private func bindAnew(
-    _ binding: UnsafeMutablePointer<Binding>, _ handle: UInt16, _ turn: borrowing Turn
+  @inline(never) private mutating func bindAnew(
+    _ binding: UnsafeMutablePointer<Binding>, _ handle: UInt16, _ turn: inout Turn
   ) throws(ProtocolError) {
     guard let names = bindings.names(binding) else { throw .unknownHandle(handle) }
     let policies = turn.rulebook.policies
@@ -154,9 +154,9 @@ extension Session {
 
   // MARK: Settle
 
-  private func settle(_ request: SettleRequest, _ turn: borrowing Turn) throws(ProtocolError) {
+  private mutating func settle(_ request: SettleRequest, _ turn: inout Turn) throws(ProtocolError) {
     guard request.key.count <= turn.limits.keyBytes else { throw .keyTooLong(turn.limits) }
-    let target = try resolve(request.subject, for: .settle, turn)
+    let target = try resolve(request.subject, for: .settle, &turn)
     let policies = turn.rulebook.policies
     let now = clock ?? turn.now
     guard request.receipt.tag == target.tag,

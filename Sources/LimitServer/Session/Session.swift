@@ -52,8 +52,6 @@ struct Session: ~Copyable {
   var batchItemsLeft = 0
   /// What the client set the clock to, where it may.
   var clock: Instant?
-  /// The client's name, as it may be shown.
-  var clientName = ""
 
   init(_ peer: Peer, _ account: UserAccount, _ turn: borrowing Turn) {
     self.peer = peer
@@ -82,30 +80,64 @@ struct Session: ~Copyable {
     while true {
       guard turn.output.room >= Self.outputBytesMin else { return pause(.output, consumed, &turn) }
       guard turn.unitsLeft > 0 else { return pause(.units, consumed, &turn) }
-      if turn.group.isFull {
-        decideGathered(&turn)
-        continue
-      }
       let rest = UnsafeRawBufferPointer(rebasing: input[consumed...])
       if batchItemsLeft > 0 {
-        consumed &+= gatherItem(rest, &turn)
-        continue
+        consumed &+= gatherItems(rest, &turn)
+      } else if let end = serveFrames(rest, &consumed, &turn) {
+        return pause(end, consumed, &turn)
       }
+      if turn.group.isFull { decideGathered(&turn) }
+    }
+  }
+
+  /// Serves frames until the group is full, the turn's units are used up, or a frame was served that
+  /// is no check by handle.
+  ///
+  /// - Precondition: the group is not full.
+  /// - Returns: why the input is not to be read on, if it is not.
+  @inline(__always) private mutating func serveFrames(
+    _ input: UnsafeRawBufferPointer, _ consumed: inout Int, _ turn: inout Turn
+  ) -> Pause? {
+    var start = 0
+    defer { consumed &+= start }
+    repeat {
+      let rest = UnsafeRawBufferPointer(rebasing: input[start...])
       switch Framing.next(in: rest, lengthMax: turn.limits.frameBytes) {
-      case .incomplete: return pause(.input, consumed, &turn)
+      case .incomplete: return .input
       case .unreadable(let header):
         decideGathered(&turn)
         refuse(header, &turn)
-        return Progress(consumed: consumed, pause: .close)
+        return .close
       case .frame(let header, let body):
-        consumed &+= header.length
-        guard serve(header, body, &turn) else {
-          return Progress(consumed: consumed, pause: .close)
+        start &+= header.length
+        do throws(ProtocolError) {
+          if header.operation == Operation.check.rawValue, phase == .ready {
+            // The path that must be quick; `serveOther` has the rest.
+            try gather(QueryRequest(byHandle: body), .check, header, &turn)
+            continue
+          }
+          try serveOther(header, body, &turn)
+          // The items of a batch are served one by one, from the input.
+          if batchItemsLeft > 0 { start &-= body.count &- BatchRequest.countByteCount }
+          return nil
+        } catch {
+          return answer(error, header, &turn) ? nil : .close
         }
-        // The items of a batch are served one by one, from the input.
-        if batchItemsLeft > 0 { consumed &-= body.count &- BatchRequest.countByteCount }
       }
-    }
+    } while !turn.group.isFull && turn.unitsLeft > 0
+    return nil
+  }
+
+  /// Answers a request that cannot be served.
+  ///
+  /// - Returns: whether the connection goes on.
+  @inline(never) private mutating func answer(
+    _ error: ProtocolError, _ header: FrameHeader, _ turn: inout Turn
+  ) -> Bool {
+    turn.unitsLeft &-= Turn.slowRequestUnits
+    decideGathered(&turn)
+    ErrorReply(error).encode(id: header.id, into: &turn.output)
+    return error.code != .helloExpected
   }
 
   /// Decides what is gathered, and returns.
@@ -114,27 +146,6 @@ struct Session: ~Copyable {
   ) -> Progress {
     decideGathered(&turn)
     return Progress(consumed: consumed, pause: pause)
-  }
-
-  /// Serves one frame.
-  ///
-  /// - Returns: whether the connection goes on.
-  @inline(__always) private mutating func serve(
-    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ turn: inout Turn
-  ) -> Bool {
-    do throws(ProtocolError) {
-      if header.operation == Operation.check.rawValue, phase == .ready {
-        // The path that must be quick; `serveOther` has the rest.
-        try gather(QueryRequest(byHandle: body), .check, header, &turn)
-        return true
-      }
-      return try serveOther(header, body, &turn)
-    } catch {
-      turn.unitsLeft &-= Turn.slowRequestUnits
-      decideGathered(&turn)
-      ErrorReply(error).encode(id: header.id, into: &turn.output)
-      return error.code != .helloExpected
-    }
   }
 
   @inline(never) private mutating func adopt(_ rulebook: Rulebook) {

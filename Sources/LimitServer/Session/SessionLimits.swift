@@ -6,15 +6,13 @@ import LimitProtocol
 /// Numbers a session checks against; `daemon.limits` in the configuration.
 struct SessionLimits: Sendable, BitwiseCopyable {
   /// Longest request frame, in bytes.
-  var frameBytes = 65_536
-  var batchItems = 1024
-  var keyBytes = 1024
-  var handles = 1024
-  var permits = 1024
+  var frameBytes: Int
+  var batchItems: Int
+  var keyBytes: Int
+  var handles: Int
+  var permits: Int
   /// Whether clients may set the clock that their requests are decided by. For tests only.
-  var isClockSettable = false
-
-  init() {}
+  var isClockSettable: Bool
 
   init(_ limits: DaemonSettings.Limits, isClockSettable: Bool) {
     frameBytes = limits.frameBytes
