@@ -107,7 +107,7 @@ let package = Package(
       name: "limitctl",
       dependencies: [
         "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
-        "LimitReplay",
+        "LimitReplay", "LimitStore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
@@ -174,7 +174,7 @@ let package = Package(
     ),
     .testTarget(
       name: "limitctlTests",
-      dependencies: ["limitctl", "LimitConsole", "LimitPolicy", "LimitEngine"],
+      dependencies: ["limitctl", "LimitConsole", "LimitPolicy", "LimitEngine", "LimitStore"],
       swiftSettings: strict
     ),
   ],

@@ -51,18 +51,9 @@ package struct LiveFile: ~Copyable, Sendable {
     return nil
   }
 
+  /// The file at a path, where it is one that nobody else can have changed.
   private static func open(_ path: String, _ flags: Int32) throws(StoreError) -> Descriptor {
-    let file: Descriptor
-    do throws(SystemError) {
-      // No FIFO, device or link makes this wait or leads elsewhere.
-      file = try Descriptor(
-        Glibc.open(path, flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0o600))
-    } catch {
-      if error.number == ELOOP { throw .unusableLiveState(path, "is a link") }
-      if error.number == EISDIR { throw .unusableLiveState(path, "is a directory") }
-      if error.number == ENXIO { throw .unusableLiveState(path, "is not a file") }
-      throw .system(doing: "open the live state \(path)", error)
-    }
+    let file = try opened(path, flags)
     var status = stat()
     guard fstat(file.number, &status) == 0 else {
       throw .system(doing: "open the live state \(path)", .last())
@@ -79,6 +70,21 @@ package struct LiveFile: ~Copyable, Sendable {
       throw .system(doing: "keep others from the live state \(path)", .last())
     }
     return file
+  }
+
+  private static func opened(_ path: String, _ flags: Int32) throws(StoreError) -> Descriptor {
+    do throws(SystemError) {
+      // No FIFO, device or link makes this wait or leads elsewhere.
+      return try Descriptor(
+        Glibc.open(path, flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0o600))
+    } catch {
+      switch error.number {
+      case ELOOP: throw .unusableLiveState(path, "is a link")
+      case EISDIR: throw .unusableLiveState(path, "is a directory")
+      case ENXIO: throw .unusableLiveState(path, "is not a file")
+      default: throw .system(doing: "open the live state \(path)", error)
+      }
+    }
   }
 
   private static func stands(_ file: borrowing Descriptor, at path: String) -> Bool {

@@ -161,7 +161,9 @@ package struct StateOpening {
     return (engine, words.clockOffset)
   }
 
-  private func storing<Value: ~Copyable>(_ body: () throws(StoreError) -> Value) throws(Refusal) -> Value {
+  private func storing<Value: ~Copyable>(_ body: () throws(StoreError) -> Value) throws(Refusal)
+    -> Value
+  {
     do throws(StoreError) {
       return try body()
     } catch {

@@ -93,10 +93,13 @@ import Testing
     let obstacles: [(String, () -> Void)] = [
       ("directory", { mkdir(path, 0o700) }), ("FIFO", { mkfifo(path, 0o600) }),
       ("link", { symlink("/dev/null", path) }),
-      ("two names", {
-        close(creat(path, 0o600))
-        link(path, path + ".other")
-      }),
+      (
+        "two names",
+        {
+          close(creat(path, 0o600))
+          link(path, path + ".other")
+        }
+      ),
     ]
     for (name, place) in obstacles {
       place()

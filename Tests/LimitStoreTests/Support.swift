@@ -100,9 +100,9 @@ final class Opened {
     _ key: String, _ policy: String = "all", cost: UInt64 = 1, tenant: String = "acme"
   ) -> Decision {
     let tenant = policies.tenant(named: tenant)
+    let fingerprint = Array(key.utf8).withUnsafeBytes { tenant.fingerprint(ofKey: $0) }
     let query = Query(
-      tenant: tenant, policy: policies.policy(named: policy)!, key: tenant.fingerprint(ofKey: key),
-      cost: cost)
+      tenant: tenant, policy: policies.policy(named: policy)!, key: fingerprint, cost: cost)
     return state.engine.check(query, under: policies, at: now)
   }
 

@@ -115,7 +115,8 @@ extension SnapshotFormat {
     let limits = tenants + 2 * block.tenants
     var place = limits + block.limits
     for _ in 0..<block.records {
-      guard place + 3 <= words.count, let scope = Scope(rawValue: UInt8(words[place + 2] >> 32 & 0xff))
+      guard place + 3 <= words.count,
+        let scope = Scope(rawValue: UInt8(words[place + 2] >> 32 & 0xff))
       else { return false }
       let names = words[place + 2]
       let tenant = UInt16(truncatingIfNeeded: names)
@@ -167,7 +168,9 @@ extension SnapshotFormat {
       let first = place + 2
       let end = first + (count + 7) / 8
       guard end <= words.count else { return nil }
-      let bytes = (0..<count).map { UInt8(truncatingIfNeeded: words[first + $0 / 8] >> (8 * ($0 % 8))) }
+      let bytes = (0..<count).map {
+        UInt8(truncatingIfNeeded: words[first + $0 / 8] >> (8 * ($0 % 8)))
+      }
       names.append((words[place], String(decoding: bytes, as: UTF8.self)))
       place = end
     }

@@ -16,13 +16,7 @@ package struct SnapshotReader: ~Copyable {
   private var records: UInt64 = 0
 
   package init(_ path: String) throws(SnapshotError) {
-    let file: Descriptor
-    do throws(SystemError) {
-      // A FIFO or a device makes nobody wait.
-      file = try Descriptor(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY))
-    } catch {
-      throw .unreadable(error)
-    }
+    let file = try Self.open(path)
     var status = stat()
     guard fstat(file.number, &status) == 0 else { throw .unreadable(.last()) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile }
@@ -32,6 +26,15 @@ package struct SnapshotReader: ~Copyable {
     byteCount = Int(status.st_size)
     self.offset = offset
     self.file = file
+  }
+
+  private static func open(_ path: String) throws(SnapshotError) -> Descriptor {
+    do throws(SystemError) {
+      // A FIFO or a device makes nobody wait.
+      return try Descriptor(Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY))
+    } catch {
+      throw .unreadable(error)
+    }
   }
 
   /// So many words from `offset` on, or fewer at the end of the file.
@@ -101,7 +104,9 @@ package struct SnapshotContents: Sendable {
         for (identity, name) in found { names[identity] = name }
       case .buckets:
         var counts: [UInt64: Int] = [:]
-        let isSound = SnapshotFormat.forEachRecord(words, block) { counts[$0.limit, default: 0] += 1 }
+        let isSound = SnapshotFormat.forEachRecord(words, block) {
+          counts[$0.limit, default: 0] += 1
+        }
         guard isSound else { throw .damaged(offset: 0) }
         buckets.merge(counts) { $0 + $1 }
       case .end: break

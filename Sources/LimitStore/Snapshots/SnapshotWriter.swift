@@ -17,8 +17,12 @@ struct SnapshotWriter: ~Copyable {
   /// Makes the file, which must not be there.
   init(_ path: String, _ info: SnapshotInfo) throws(SnapshotWriteError) {
     self.info = info
+    file = try Self.make(path)
+  }
+
+  private static func make(_ path: String) throws(SnapshotWriteError) -> Descriptor {
     do throws(SystemError) {
-      file = try Descriptor(
+      return try Descriptor(
         open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600))
     } catch {
       throw SnapshotWriteError("make \(path)", error)
