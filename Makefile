@@ -111,7 +111,30 @@ man: setup ## Make the manual pages, into .build/man
 	@$(SWIFT_BUILD) --product limitctl
 	scripts/make-man
 
+.PHONY: release
+release: setup ## Build what is installed, with the Swift library inside, into .build-release
+	$(SWIFT_RELEASE) --product limitd
+	$(SWIFT_RELEASE) --product limitctl
+
+PREFIX ?= /usr/local
+.PHONY: install
+install: ## Install what `make release` built, under PREFIX (/usr/local) of DESTDIR
+	scripts/install "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: deb
+deb: release ## Make a Debian package, into .build-deb
+	scripts/make-deb
+
+.PHONY: test-sandbox
+test-sandbox: ## Show how exposed the service is, as systemd reckons it; at most 0.3
+	@scripts/setup systemd
+	systemd-analyze security --offline=true --threshold=3 --no-pager systemd/limitd.service
+
+.PHONY: test-systemd
+test-systemd: release ## Run the package under a real systemd, in a container; as root
+	scripts/test-systemd
+
 .PHONY: clean
 clean: ## Remove what was built
 	scripts/run stop
-	rm -rf .build .build-release .build-tsan .build-asan .run
+	rm -rf .build .build-release .build-deb .build-nspawn .build-tsan .build-asan .run

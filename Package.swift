@@ -78,12 +78,26 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // libsystemd: what systemd hands a service, and what a service tells it.
+    .systemLibrary(
+      name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+
+    // systemd, for Swift: passed descriptors, notices, the store, the journal.
+    .target(
+      name: "LimitSystemd",
+      dependencies: [
+        "CLinux", "CSystemd", "LimitSystem",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict
+    ),
+
     // The daemon: parses flags and wires the parts.
     .executableTarget(
       name: "limitd",
       dependencies: [
         "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer",
-        "LimitStore", "LimitSystem",
+        "LimitStore", "LimitSystem", "LimitSystemd",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -136,7 +150,7 @@ let package = Package(
 
     .testTarget(
       name: "LimitEngineTests",
-      dependencies: ["LimitEngine", "CAllocationCounter", "TestSupport"],
+      dependencies: ["LimitEngine", "CIntrinsics", "CAllocationCounter", "TestSupport"],
       swiftSettings: strict
     ),
     .testTarget(
@@ -170,6 +184,14 @@ let package = Package(
     .testTarget(
       name: "LimitReplayTests",
       dependencies: ["LimitReplay", "LimitConsole", "LimitEngine", "TestSupport"],
+      swiftSettings: strict
+    ),
+    .testTarget(
+      name: "LimitSystemdTests",
+      dependencies: [
+        "LimitSystem", "LimitSystemd",
+        .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: strict
     ),
     .testTarget(

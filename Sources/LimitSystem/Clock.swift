@@ -13,6 +13,9 @@ package enum Clock {
   /// Nanoseconds since the epoch, as the wall clock has it (CLOCK_REALTIME).
   package static func wallNanoseconds() -> UInt64 { read(CLOCK_REALTIME) }
 
+  /// Nanoseconds since boot, time asleep not included (CLOCK_MONOTONIC): systemd's clock.
+  package static func monotonicNanoseconds() -> UInt64 { read(CLOCK_MONOTONIC) }
+
   static func read(_ clock: clockid_t) -> UInt64 {
     var time = timespec()
     clock_gettime(clock, &time)

@@ -13,6 +13,7 @@ import LimitRuntime
 import LimitServer
 import LimitStore
 import LimitSystem
+import LimitSystemd
 import Logging
 
 /// What one run of limitd is given.
@@ -33,6 +34,9 @@ struct OpenedDaemon: ~Copyable {
   private let commands: CommandQueue
   private let state: DaemonState
 
+  /// How long making and restoring the tables may take before systemd worries, in µs.
+  private static let tablesMicroseconds: UInt64 = 120_000_000
+
   /// Opens everything. The socket is ours before the state is looked at, so that a second daemon is
   /// told of the first one; nobody can connect to it before there are loops.
   ///
@@ -40,19 +44,23 @@ struct OpenedDaemon: ~Copyable {
   ///   the policy file is at fault, else `StoreError`, `ServerError` or `SystemError`. Nothing is
   ///   left behind.
   init(_ given: DaemonConfiguration, _ log: Logger) throws {
+    // First, while what systemd passes are the only descriptors of their numbers.
+    var passed = try PassedDescriptors.take()
     var configuration = given
     let settings = configuration.file.daemon
     try DescriptorLimit.fit(&configuration.file.daemon.limits, log)
     let key = try Self.hashKey(settings, log)
     let rulebook = try Rulebook(configuration.file, hashKey: key)
     let commands = try CommandQueue()
-    let dispatcher = try Dispatcher(commands)
-    if let directory = settings.socket.path.directoryOfPath {
-      try Directory.make(
-        directory, mode: 0o755, purpose: "the socket's directory",
-        remedy: "run: install -d -o limitd \(directory), or give another --socket")
+    let dispatcher = try Dispatcher(commands, tickNanoseconds: LifeSigns.tickNanoseconds())
+    let listener = try DecisionSocket.open(settings.socket, &passed)
+    for name in passed.names {
+      log.warning(
+        "systemd passes what nobody here knows; it is closed", metadata: ["name": "\(name)"])
     }
-    let listener = try ListeningSocket(settings.socket)
+    // Memory for hundreds of millions of slots takes the kernel its time.
+    ServiceManager.tell(
+      .status("making the tables"), .extendTimeout(microseconds: Self.tablesMicroseconds))
     let state = try DaemonState(
       settings, hashKey: key, rulebook, isTrace: configuration.isClockSettable, log)
     runtime = Runtime(state.engine, rulebook, hashKey: key)
@@ -87,6 +95,7 @@ struct OpenedDaemon: ~Copyable {
     let settings = configuration.file.daemon
     var options = ServerOptions(settings, version: Release.version)
     options.isClockSettable = configuration.isClockSettable
+    let path = listener.path ?? "passed by systemd"
     try LogQueue.standardError.start()
     Reloader.tell(configuration.file.warnings, log)
     let server = try Server(runtime, listener, options, log: log)
@@ -95,23 +104,25 @@ struct OpenedDaemon: ~Copyable {
     try upkeep.start()
     let snapshots = state.snapshots(of: runtime, every: settings.snapshotInterval, log)
     try snapshots?.start()
+    let lifeSigns = LifeSigns()
+    lifeSigns.tellReady()
     log.notice(
       "serving",
       metadata: [
-        "version": "\(Release.version)", "socket": "\(settings.socket.path)",
+        "version": "\(Release.version)", "socket": "\(path)",
         "workers": "\(options.workers)", "policies": "\(configuration.file.policyNames.count)",
         "tenants": "\(configuration.file.tenantNames.count)",
       ])
     return RunningDaemon(
-      server: server, runtime: runtime, upkeep: upkeep, snapshots: snapshots,
-      state: state, dispatcher: dispatcher, commands: commands, log: log)
+      server: server, runtime: runtime, upkeep: upkeep, snapshots: snapshots, state: state,
+      dispatcher: dispatcher, lifeSigns: lifeSigns, commands: commands, log: log)
   }
 }
 
 /// A daemon that serves.
 struct RunningDaemon: ~Copyable {
-  /// How often the engine frees what is as if never used, in ticks of the dispatcher.
-  private static let ticksPerSweep = 5
+  /// How often the engine frees what is as if never used, in ns.
+  private static let sweepNanoseconds: UInt64 = 5_000_000_000
 
   private let server: Server
   private let runtime: Runtime
@@ -120,14 +131,15 @@ struct RunningDaemon: ~Copyable {
   /// Holds the lock of the live state.
   private let state: DaemonState
   private var dispatcher: Dispatcher
+  private var lifeSigns: LifeSigns
   /// How other threads ask for a reload or the end.
   let commands: CommandQueue
   private let log: Logger
 
   fileprivate init(
     server: consuming Server, runtime: Runtime, upkeep: Upkeep, snapshots: SnapshotKeeper?,
-    state: consuming DaemonState, dispatcher: consuming Dispatcher, commands: CommandQueue,
-    log: Logger
+    state: consuming DaemonState, dispatcher: consuming Dispatcher, lifeSigns: LifeSigns,
+    commands: CommandQueue, log: Logger
   ) {
     self.server = server
     self.runtime = runtime
@@ -135,21 +147,26 @@ struct RunningDaemon: ~Copyable {
     self.snapshots = snapshots
     self.state = state
     self.dispatcher = dispatcher
+    self.lifeSigns = lifeSigns
     self.commands = commands
     self.log = log
   }
 
   /// Takes what happens until something asks for the end. Nothing here takes long.
   mutating func serve() {
-    var ticks = 0
+    var sweepTime = Clock.bootNanoseconds()
     while true {
       switch dispatcher.next() {
       case .stop: return
       case .reload(let tell): upkeep.reload(tell)
       case .tick:
-        ticks += 1
-        if ticks.isMultiple(of: Self.ticksPerSweep) { upkeep.sweep() }
-        snapshots?.tick()
+        lifeSigns.tick(server, runtime)
+        let now = Clock.bootNanoseconds()
+        if now - sweepTime >= Self.sweepNanoseconds {
+          sweepTime = now
+          upkeep.sweep()
+        }
+        snapshots?.tick(at: now)
       }
     }
   }
@@ -161,6 +178,7 @@ struct RunningDaemon: ~Copyable {
   /// time allows. Returns within 2 s; the process is to end then, since a reload may still be under
   /// way.
   consuming func stop() {
+    ServiceManager.tell(.stopping, .status("answering what was received"))
     log.notice("stopping", metadata: ["decisions": "\(runtime.decisionCount)"])
     let deadline = Clock.bootNanoseconds() + Self.endNanoseconds
     upkeep.abandon()
@@ -179,13 +197,5 @@ extension Engine.Configuration {
     tenantSlots = table.tenantSlots
     tenantsMax = table.tenants
     keysPerTenantLimit = table.keysPerTenant
-  }
-}
-
-extension String {
-  /// What a path leads through; `nil` for one that names a file of the working directory.
-  fileprivate var directoryOfPath: String? {
-    guard let slash = lastIndex(of: "/") else { return nil }
-    return slash == startIndex ? "/" : String(self[..<slash])
   }
 }

@@ -1,6 +1,7 @@
 // The state that the daemon starts with: where its engine comes from, and what to say of it.
 // The first thread, at start.
 
+import Glibc
 import LimitEngine
 import LimitPolicy
 import LimitRuntime
@@ -27,7 +28,7 @@ struct DaemonState: ~Copyable {
     self.hashKey = hashKey
     var opening = StateOpening(
       sizes: Engine.Configuration(settings.table), hashKey: hashKey,
-      liveStatePath: isTrace ? nil : settings.liveStatePath, snapshots: directory,
+      liveStatePath: isTrace ? nil : Self.livePath(settings), snapshots: directory,
       clocks: .read())
     opening.progress = { done, total in
       log.info("restoring", metadata: ["buckets": "\(done)", "of": "\(total)"])
@@ -37,6 +38,16 @@ struct DaemonState: ~Copyable {
     EngineClock.setOffset(state.clockOffset)
     Self.tell(state.report, log)
     tellOfGoneLimits(rulebook.policies, log)
+  }
+
+  /// Where the buckets lie; `nil`: in memory that ends with the process.
+  private static func livePath(_ settings: DaemonSettings) -> String? {
+    // systemd's RuntimeDirectory=, of which there may be several (systemd.exec(5)): a service may
+    // write there, and not where systemd made the socket.
+    guard settings.liveState == .besideSocket, let directories = getenv("RUNTIME_DIRECTORY") else {
+      return settings.liveStatePath
+    }
+    return String(cString: directories).prefix { $0 != ":" } + "/limitd.live"
   }
 
   /// Who writes snapshots; `nil` where none are to be.

@@ -44,17 +44,17 @@ struct Dispatcher: ~Copyable {
   }
 
   /// How often `tick` comes, in ns.
-  private static let tickNanoseconds: UInt64 = 1_000_000_000
+  private let tickNanoseconds: UInt64
 
   private let commands: CommandQueue
   private let signals: Descriptor
   private let poller: Poller
   private var pending: [Event] = []
-  private var nextTick = Clock.bootNanoseconds() + tickNanoseconds
+  private var nextTick: UInt64
 
   /// Takes the process's signals from here on: call it before there are threads, which take over
   /// this thread's mask.
-  init(_ commands: CommandQueue) throws(SystemError) {
+  init(_ commands: CommandQueue, tickNanoseconds: UInt64) throws(SystemError) {
     var set = sigset_t()
     sigemptyset(&set)
     for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&set, signal) }
@@ -64,6 +64,8 @@ struct Dispatcher: ~Copyable {
     let poller = try Poller()
     try poller.add(signals.number, .input, token: 0)
     try poller.add(commands.wakeUp.descriptor, .input, token: 1)
+    self.tickNanoseconds = tickNanoseconds
+    nextTick = Clock.bootNanoseconds() + tickNanoseconds
     self.signals = signals
     self.poller = poller
     self.commands = commands
@@ -74,7 +76,7 @@ struct Dispatcher: ~Copyable {
     while pending.isEmpty {
       let now = Clock.bootNanoseconds()
       guard now < nextTick else {
-        nextTick = now + Self.tickNanoseconds
+        nextTick = now + tickNanoseconds
         return .tick
       }
       _ = poller.wait(milliseconds: Int32((nextTick - now) / 1_000_000 + 1))

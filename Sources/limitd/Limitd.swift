@@ -119,7 +119,11 @@ import Logging
 
   private func serve(_ file: PolicyFile) throws {
     let (level, throttle) = (file.daemon.logLevel, LogThrottle())
-    LoggingSystem.bootstrap { _ in StandardErrorLog(level: level, throttle) }
+    let journal = JournalLog(level: level, throttle)
+    LoggingSystem.bootstrap { _ in
+      if let journal { return journal }
+      return StandardErrorLog(level: level, throttle)
+    }
     let log = Logger(label: "limitd")
     let configuration = DaemonConfiguration(
       file: file, isClockSettable: traceClock, read: { () throws(PolicyFileError) in try load() })

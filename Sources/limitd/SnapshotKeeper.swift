@@ -15,16 +15,16 @@ final class SnapshotKeeper: Sendable {
   private let runtime: Runtime
   private let hashKey: HashKey
   private let clockOffset: UInt64
-  private let ticksPerSnapshot: Int
+  private let interval: UInt64
   private let log: Logger
 
-  private let ticks = Atomic<Int>(0)
+  /// When the next one is due, by CLOCK_BOOTTIME, in ns. Only for the first thread.
+  private let nextTime: Atomic<UInt64>
   private let isDue = Condition()
   /// Relaxed, both: they publish nothing but themselves.
   private let isEnding = Atomic<Bool>(false)
   private let isDone = Atomic<Bool>(false)
 
-  /// - Parameter interval: whole seconds; parts are rounded down.
   init(
     _ directory: SnapshotDirectory, _ runtime: Runtime, hashKey: HashKey, clockOffset: UInt64,
     every interval: Nanoseconds, _ log: Logger
@@ -33,16 +33,20 @@ final class SnapshotKeeper: Sendable {
     self.runtime = runtime
     self.hashKey = hashKey
     self.clockOffset = clockOffset
-    ticksPerSnapshot = max(1, Int(interval.count / Nanoseconds.second.count))
+    self.interval = interval.count
+    nextTime = Atomic(Clock.bootNanoseconds() + interval.count)
     self.log = log
   }
 
   func start() throws(SystemError) { _ = try Thread(named: "limitd-snapshot") { self.run() } }
 
-  /// A second has passed.
-  func tick() {
-    let count = ticks.add(1, ordering: .relaxed).newValue
-    if count.isMultiple(of: ticksPerSnapshot) { isDue.signal() }
+  /// Some time has passed.
+  ///
+  /// - Parameter now: CLOCK_BOOTTIME, in ns.
+  func tick(at now: UInt64) {
+    guard now >= nextTime.load(ordering: .relaxed) else { return }
+    nextTime.store(now + interval, ordering: .relaxed)
+    isDue.signal()
   }
 
   /// Writes the last one, when nobody decides any more. Returns at the deadline at the latest: what

@@ -4,13 +4,14 @@ import Glibc
 import LimitEngine
 import LimitPolicy
 import LimitSystem
+import LimitSystemd
 import Logging
 
 /// A log handler: lines go to a queue, and lines of one kind only so often, so that logging costs
 /// nobody any time. What varies stands in metadata; the message alone is the kind.
 ///
-/// Where standard error is the journal, lines begin with the level as sd-daemon(3) has it (`<3>`);
-/// elsewhere with the time and the level's name.
+/// Where standard error is the journal (and `JournalLog` cannot reach it), lines begin with the level
+/// as sd-daemon(3) has it (`<3>`); elsewhere with the time and the level's name.
 struct StandardErrorLog: LogHandler {
   var metadata: Logger.Metadata = [:]
   var logLevel: Logger.Level
@@ -21,7 +22,7 @@ struct StandardErrorLog: LogHandler {
   init(level: DaemonSettings.LogLevel, _ throttle: LogThrottle) {
     self.throttle = throttle
     logLevel = Logger.Level(rawValue: level.rawValue) ?? .info
-    isJournal = Self.isJournal()
+    isJournal = JournalEntry.isStandardError()
   }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -54,14 +55,6 @@ struct StandardErrorLog: LogHandler {
     .joined()
   }
 
-  /// systemd names the device and the inode of the stream that it reads (systemd.exec(5)).
-  private static func isJournal() -> Bool {
-    guard let stream = getenv("JOURNAL_STREAM") else { return false }
-    var status = stat()
-    guard fstat(STDERR_FILENO, &status) == 0 else { return false }
-    return String(cString: stream) == "\(status.st_dev):\(status.st_ino)"
-  }
-
   /// UTC, to the millisecond.
   private static func time() -> String {
     var now = timespec()
@@ -75,19 +68,5 @@ struct StandardErrorLog: LogHandler {
     let date = "\(parts.tm_year + 1900)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
     let time = "\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
     return "\(date)T\(time).\(padded(Int32(now.tv_nsec / 1_000_000), 3))Z"
-  }
-}
-
-extension Logger.Level {
-  /// syslog(3)'s number.
-  fileprivate var priority: Int {
-    switch self {
-    case .trace, .debug: 7
-    case .info: 6
-    case .notice: 5
-    case .warning: 4
-    case .error: 3
-    case .critical: 2
-    }
   }
 }

@@ -7,6 +7,7 @@ import LimitPolicy
 import LimitRuntime
 import LimitServer
 import LimitSystem
+import LimitSystemd
 import Logging
 import Synchronization
 
@@ -63,7 +64,10 @@ final class Upkeep: Sendable {
         return jobs
       }
       if !due.reloads.isEmpty {
+        ServiceManager.tell(
+          .reloading(monotonicMicroseconds: Clock.monotonicNanoseconds() / 1000))
         let outcome = reloader.reload(runtime) { isAbandoned.load(ordering: .relaxed) }
+        ServiceManager.tell(.ready)
         for tell in due.reloads { tell(outcome) }
       }
       if due.isSweepDue {

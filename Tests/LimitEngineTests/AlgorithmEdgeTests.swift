@@ -71,7 +71,7 @@ import Testing
         let decision = fixture.check(fixture.query(cost: cost), at: 7)
         #expect(decision.outcome == .never)
         #expect(decision.remaining == 5)
-        #expect(decision.retryAfter == .zero)
+        #expect(decision.retryAfter == Decision.noWait)
       }
       #expect(fixture.check(fixture.query(cost: 5), at: 7).outcome == .allow)
     }
@@ -79,12 +79,12 @@ import Testing
 
   @Test("The largest limits and costs work, at the largest times") func largestValues() {
     let burst = TokenBucket.Parameters.burstMax
-    let bucket = Fixture([(.key, tokenBucket(every: 1 << 21, burst: burst))])
+    let bucket = Fixture([(.key, tokenBucket(every: 1 << 19, burst: burst))])
     let end = Instant.max.nanoseconds
     #expect(bucket.check(bucket.query(cost: burst), at: end).outcome == .allow)
     let denied = bucket.check(bucket.query(cost: burst), at: end)
     #expect(denied.outcome == .deny)
-    #expect(denied.retryAfter.count == 1 << 61)
+    #expect(denied.retryAfter.count == 1 << 59)
     let limit = SlidingWindow.Parameters.limitMax
     let longest = SlidingWindow.Parameters.windowMax.count
     let window = Fixture([(.key, slidingWindow(limit: limit, window: longest))])
@@ -102,7 +102,7 @@ import Testing
       TokenBucket.Parameters(rate: 3, per: .second, burst: 1)?.emissionInterval.count == 333_333_334
     )
     #expect(SlidingWindow.Parameters(limit: 0, window: .second) == nil)
-    #expect(SlidingWindow.Parameters(limit: 1, window: Nanoseconds(99_999_999)) == nil)
+    #expect(SlidingWindow.Parameters(limit: 1, window: Nanoseconds(999_999_999)) == nil)
     #expect(SlidingWindow.Parameters(limit: 1, window: 32 * .day) == nil)
     #expect(
       SlidingWindow.Parameters(limit: SlidingWindow.Parameters.limitMax + 1, window: .day) == nil)

@@ -21,7 +21,7 @@ import Testing
     #expect(limitd_allocations_of_this_thread() > before)
   }
 
-  @Test("Allow, deny, peek, refund, permits and sweeps allocate nothing, with one limit or many")
+  @Test("Allow, deny, peek, settle, permits and sweeps allocate nothing, with one limit or many")
   func decisionsAllocateNothing() {
     guard limitd_allocations_of_this_thread() >= 0 else { return }
     let fixture = Fixture([
@@ -39,7 +39,7 @@ import Testing
         let time = Instant(nanoseconds: now)
         let decision = engine.check(query, under: policies, at: time)
         _ = engine.peek(query, under: policies, at: time)
-        engine.refund(query, decision.receipt, under: policies, at: time)
+        _ = engine.settle(query, decision.receipt, actual: 2, under: policies, at: time)
         var acquisition = engine.acquire(query, under: policies, at: time)
         if let permit = acquisition.takePermit() { engine.release(permit) }
       }

@@ -144,8 +144,8 @@ extension RealThreads {
           case 0: fixture.engine.sweep(at: now)
           case 1, 2:
             let decision = fixture.engine.check(query, under: fixture.policies, at: now)
-            fixture.engine.refund(
-              query, decision.receipt, under: fixture.policies,
+            _ = fixture.engine.settle(
+              query, decision.receipt, actual: random.next() % 4, under: fixture.policies,
               at: Instant(nanoseconds: clock.load(ordering: .relaxed)))
           case 3, 4:
             var acquisition = fixture.engine.acquire(query, under: fixture.policies, at: now)

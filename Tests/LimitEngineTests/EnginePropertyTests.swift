@@ -44,7 +44,7 @@ import Testing
     let capacity: UInt64 =
       switch random.next() % 6 {
       case 0: 1
-      case 1: UInt64.random(in: 1 << 30...StateWord.countMax, using: &random)
+      case 1: UInt64.random(in: 1 << 30...SlidingWindow.Parameters.limitMax, using: &random)
       default: UInt64.random(in: 1...40, using: &random)
       }
     let parameters: LimitParameters
@@ -57,8 +57,8 @@ import Testing
         TokenBucket.Parameters(emissionInterval: Nanoseconds(interval), burst: burst)!)
     case .slidingWindow:
       let windows: [UInt64] = [
-        100_000_000, 1_000_000_000, 60_000_000_000, 86_400_000_000_000, 31 * 86_400_000_000_000,
-        UInt64.random(in: 100_000_000...10_000_000_000, using: &random),
+        1_000_000_000, 60_000_000_000, 86_400_000_000_000, 31 * 86_400_000_000_000,
+        UInt64.random(in: 1_000_000_000...10_000_000_000, using: &random),
       ]
       parameters = .slidingWindow(
         SlidingWindow.Parameters(
@@ -93,6 +93,35 @@ import Testing
     case 4..<8: random.next() % 50
     default: 1
     }
+  }
+
+  /// What a query turned out to take.
+  private static func randomActual(_ cost: UInt64, _ random: inout SeededGenerator) -> UInt64 {
+    switch random.next() % 8 {
+    case 0..<3: 0
+    case 3: cost
+    case 4: cost / 2
+    case 5: cost.addingReportingOverflow(random.next() % 20).partialValue
+    case 6: cost.addingReportingOverflow(random.next() % (1 << 35)).partialValue
+    default: random.next()
+    }
+  }
+
+  /// The receipt with one bit changed.
+  private static func altered(_ receipt: Receipt, _ random: inout SeededGenerator) -> Receipt {
+    var altered = receipt
+    switch random.next() % 7 {
+    case 0:
+      let flipped = receipt.decidedAt.nanoseconds ^ (1 << (random.next() % 62))
+      altered.decidedAt = Instant(nanoseconds: flipped)
+    case 1: altered.cost ^= 1 << (random.next() % 64)
+    case 2: altered.mac ^= 1 << (random.next() % 64)
+    case 3: altered.tag ^= 1 << UInt32(random.next() % 32)
+    case 4: altered.escalated ^= 1 << UInt32(random.next() % 32)
+    case 5: altered.charged ^= 1 << UInt16(random.next() % 16)
+    default: altered.shadow ^= 1 << UInt16(random.next() % 16)
+    }
+    return altered
   }
 
   @Test("Every field of every decision is what the naive model says, over a million steps")
@@ -134,7 +163,7 @@ import Testing
       let query = Self.query(policies, tenant, policy, key, cost)
       if random.chance(1, in: 500) { engine.sweep(at: instant) }
       let expected: Decision
-      let actual: Decision
+      var actual: Decision
       switch random.next() % 10 {
       case 0:
         actual = engine.peek(query, under: policies, at: instant)
@@ -158,9 +187,14 @@ import Testing
       case 4 where !receipts.isEmpty:
         let place = Int(random.next() % UInt64(receipts.count))
         let (receipt, tenant, policy, key) = receipts.remove(at: place)
-        engine.refund(
-          Self.query(policies, tenant, policy, key, 1), receipt, under: policies, at: instant)
-        model.refund(receipt, tenant: tenant, policy: policy, key: key, now: now)
+        let query = Self.query(policies, tenant, policy, key, 1)
+        let actual = Self.randomActual(receipt.cost, &random)
+        let forged = Self.altered(receipt, &random)
+        guard engine.settle(query, forged, actual: actual, under: policies, at: instant) == .stale,
+          engine.settle(query, receipt, actual: actual, under: policies, at: instant) == .settled
+        else { return "step \(step): settling \(receipt) or \(forged)" }
+        model.settle(
+          receipt, actual: actual, tenant: tenant, policy: policy, key: key, now: now)
         continue
       default:
         actual = engine.check(query, under: policies, at: instant)
@@ -170,6 +204,9 @@ import Testing
           receipts.append((actual.receipt, tenant, policy, key))
         }
       }
+      // What only the engine knows.
+      actual.receipt.tag = 0
+      actual.receipt.mac = 0
       if actual != expected {
         return """
           step \(step), \(tenant), policy \(plan.policies[policy]), key \(key), cost \(cost), \

@@ -52,9 +52,11 @@ import Testing
     #expect(fixture.check(fixture.query("a"), at: 1).outcome == .allow)
     #expect(fixture.check(fixture.query("f", tenant: "globex"), at: 1).flags == [])
     #expect(fixture.engine.liveKeys(of: fixture.policies.tenant(named: "acme")) == 3)
-    // A refund finds the bucket that was charged.
-    fixture.engine.refund(
-      fixture.query("d"), charged.receipt, under: fixture.policies, at: Instant(nanoseconds: 1))
+    // Settling finds the bucket that was charged.
+    let settlement = fixture.engine.settle(
+      fixture.query("d"), charged.receipt, actual: 0, under: fixture.policies,
+      at: Instant(nanoseconds: 1))
+    #expect(settlement == .settled)
     #expect(fixture.check(fixture.query("g"), at: 1).outcome == .allow)
     #expect(fixture.check(fixture.query("h"), at: 1).outcome == .deny)
   }

@@ -32,17 +32,21 @@ import Testing
 
   @Test("Every kind of state word says what it is, and nothing else") func stateWords() {
     let late = Tick(value: .max)
+    let bucket = StateWord.head(of: .tokenBucket, parity: 0)
+    let window = StateWord.head(of: .slidingWindow, parity: 0)
     let words: [(StateWord, live: Bool, pending: Bool, claimed: Bool, window: Bool)] = [
-      (.empty, false, false, false, false), (.tokenBucket(tat: 0), true, false, false, false),
-      (.tokenBucket(tat: (1 << 63) - 2), true, false, false, false),
-      (.window(expiry: late, count: 0), true, false, false, true),
-      (.window(expiry: late, count: StateWord.countMax), true, false, false, true),
+      (.empty, false, false, false, false),
+      (.tokenBucket(bucket, tat: 0), true, false, false, false),
+      (.tokenBucket(bucket | 1, tat: .max), true, false, false, false),
+      (.window(window, expiry: late, count: 0), true, false, false, true),
+      (.window(window | 1, expiry: late, count: StateWord.countMax), true, false, false, true),
+      (.window(window, expiry: late, count: 1).frozen, true, false, false, true),
       (.concurrency(since: late, held: 0), true, false, false, false),
       (.concurrency(since: late, held: StateWord.countMax), true, false, false, false),
       (.claimed(nonce: .max), false, false, true, false),
       (.claimed(nonce: 0), false, false, true, false),
       (.pending(nonce: .max), false, true, false, false),
-      (.pending(nonce: 1 << 28), false, true, false, false),
+      (.pending(nonce: 1 << 27), false, true, false, false),
     ]
     for (word, live, pending, claimed, window) in words {
       #expect(word.isLive == live, "\(word)")
@@ -51,21 +55,46 @@ import Testing
       #expect(word.isWindow == window, "\(word)")
     }
     #expect(Set(words.map(\.0.rawValue)).count == words.count)
-    #expect(StateWord.window(expiry: late, count: 77).count == 77)
-    #expect(StateWord.window(expiry: late, count: 77).tick == late)
-    #expect(StateWord.tokenBucket(tat: 12).tat == 12)
-    #expect(StateWord.tokenBucket(tat: 12).floor == 12)
-    #expect(StateWord.window(expiry: late, count: 1).floor == 0)
+    for head in [window, window | 1] {
+      let word = StateWord.window(head, expiry: late, count: 77)
+      #expect(word.count == 77)
+      #expect(word.tick == late)
+      #expect(word.head == head)
+      #expect(word.floor == 0)
+      #expect(!word.isFrozen)
+      #expect(word.frozen.isFrozen && word.frozen.head == head && word.frozen.count == 77)
+      #expect(word.isSameWindow(as: .window(head, expiry: late, count: 3)))
+      #expect(!word.isSameWindow(as: .window(head ^ 1, expiry: late, count: 77)))
+      #expect(!word.isSameWindow(as: word.frozen))
+    }
+    #expect(StateWord.floor(12).floor == 12)
+    #expect(!StateWord.floor((1 << 63) - 2).isWindow)
+  }
+
+  @Test("A token bucket's time is read rightly within 36 years of now, at any time")
+  func times() {
+    let head = StateWord.head(of: .tokenBucket, parity: 1)
+    #expect(StateWord.tokenBucket(head, tat: 12).head == head)
+    for now in [0, 1 << 40, (1 << 61) - 5, 1 << 61, (1 << 62) - 1] as [UInt64] {
+      for debt in [0, 1, 1 << 59, StateWord.debtMax] as [UInt64] {
+        let word = StateWord.tokenBucket(head, tat: now + debt)
+        #expect(word.debt(at: now) == debt)
+        #expect(word.tat(near: now) == now + debt)
+        #expect(word.debt(at: now + debt + (1 << 59)) == 0)
+        #expect(word.isDead(at: Instant(nanoseconds: now)) == false)
+      }
+    }
+    #expect(StateWord.empty.debt(at: (1 << 61) + 1) == 0)
   }
 
   @Test("A word is dead only strictly before now, and a held permit never") func deadness() {
     let now = Instant(nanoseconds: 1 << 40)
-    #expect(StateWord.tokenBucket(tat: (1 << 40) - 1).isDead(at: now))
-    #expect(!StateWord.tokenBucket(tat: 1 << 40).isDead(at: now))
+    #expect(StateWord.tokenBucket(2, tat: (1 << 40) - 1).isDead(at: now))
+    #expect(!StateWord.tokenBucket(2, tat: 1 << 40).isDead(at: now))
     let today = Tick(containing: 1 << 40)
     let before = Tick(value: today.value - 1)
-    #expect(StateWord.window(expiry: before, count: 5).isDead(at: now))
-    #expect(!StateWord.window(expiry: today, count: 5).isDead(at: now))
+    #expect(StateWord.window(4, expiry: before, count: 5).isDead(at: now))
+    #expect(!StateWord.window(4, expiry: today, count: 5).isDead(at: now))
     #expect(StateWord.concurrency(since: before, held: 0).isDead(at: now))
     #expect(!StateWord.concurrency(since: today, held: 0).isDead(at: now))
     #expect(!StateWord.concurrency(since: before, held: 1).isDead(at: now))
@@ -100,9 +129,10 @@ import Testing
     let fixture = Fixture(
       [(.key, tokenBucket(every: second, burst: 60))], keySlots: 4, keysPerTenant: .max)
     let spent = fixture.check(fixture.query("refunded", cost: 60), at: second)
-    fixture.engine.refund(
-      fixture.query("refunded"), spent.receipt, under: fixture.policies,
+    let settlement = fixture.engine.settle(
+      fixture.query("refunded"), spent.receipt, actual: 0, under: fixture.policies,
       at: Instant(nanoseconds: second))
+    #expect(settlement == .settled)
     func overflows(_ key: String, at now: UInt64) -> Bool {
       fixture.check(fixture.query(key, cost: 60), at: now).flags.contains(.overflow)
     }
@@ -122,10 +152,13 @@ import Testing
     let first = Tick(value: 0)
     #expect(first.distance(after: last) == 1)
     #expect(last.distance(after: first) == -1)
-    #expect(Tick(value: 1 << 27).distance(after: first) == -(1 << 27))
+    #expect(Tick(value: 1 << 24).distance(after: first) == -(1 << 24))
     #expect(Tick(atOrAfter: 1) == Tick(value: 1))
-    #expect(Tick(atOrAfter: 1 << 26) == Tick(value: 1))
-    #expect(Tick(containing: (1 << 26) - 1) == Tick(value: 0))
+    #expect(Tick(atOrAfter: 1 << 29) == Tick(value: 1))
+    #expect(Tick(containing: (1 << 29) - 1) == Tick(value: 0))
     #expect(Tick(containing: 1 << 54) == Tick(value: 0))
+    #expect(Tick(value: 3).start(near: (1 << 54) - 1) == (1 << 54) + (3 << 29))
+    #expect(Tick(value: Tick.mask).start(near: 1 << 54) == (1 << 54) - (1 << 29))
+    #expect(Tick(value: Tick.mask).start(near: 0) == 0)
   }
 }

@@ -13,7 +13,7 @@ import Testing
 
 extension RealThreads {
   @Suite struct LinearizabilityTests {
-    enum Call: Hashable { case check(UInt64), peek(UInt64), refund(UInt64) }
+    enum Call: Hashable { case check(UInt64), peek(UInt64), settle(Int) }
 
     struct Event: Sendable {
       var call: Call
@@ -80,9 +80,11 @@ extension RealThreads {
           let decision: Decision
           let call: Call
           if choice == 0, let receipt = receipts.popLast() {
-            fixture.engine.refund(query, receipt, under: fixture.policies, at: now)
-            decision = .withoutLimit(.allow, .limit, at: now)
-            call = .refund(receipt.cost)
+            let actual = random.next() % (2 * receipt.cost)
+            _ = fixture.engine.settle(
+              query, receipt, actual: actual, under: fixture.policies, at: now)
+            decision = .withoutLimit(.allow, .limit, query, tag: 0, at: now)
+            call = .settle(Int(actual) - Int(receipt.cost))
           } else if choice == 1 {
             decision = fixture.engine.peek(query, under: fixture.policies, at: now)
             call = .peek(cost)
@@ -110,10 +112,11 @@ extension RealThreads {
 
     private struct State: Hashable {
       var done: UInt64
-      var left: UInt64
+      /// Below 0 where settling booked more than there was.
+      var left: Int
     }
 
-    static func isLinearizable(_ events: [Event], capacity: UInt64) -> Bool {
+    static func isLinearizable(_ events: [Event], capacity: Int) -> Bool {
       var seen: Set<State> = []
       func search(_ state: State) -> Bool {
         if state.done == (1 << UInt64(events.count)) - 1 { return true }
@@ -132,15 +135,18 @@ extension RealThreads {
     }
 
     /// What is left after the call, or `nil` if it would have answered otherwise.
-    private static func apply(_ event: Event, left: UInt64, capacity: UInt64) -> UInt64? {
+    private static func apply(_ event: Event, left: Int, capacity: Int) -> Int? {
       switch event.call {
       case .check(let cost):
-        if cost > left { return event.outcome == .deny && event.remaining == left ? left : nil }
-        return event.outcome == .allow && event.remaining == left - cost ? left - cost : nil
+        let after = left - Int(cost)
+        if after < 0 {
+          return event.outcome == .deny && event.remaining == max(0, left) ? left : nil
+        }
+        return event.outcome == .allow && event.remaining == after ? after : nil
       case .peek(let cost):
-        let outcome: Decision.Outcome = cost > left ? .deny : .allow
-        return event.outcome == outcome && event.remaining == left ? left : nil
-      case .refund(let cost): return min(capacity, left + cost)
+        let outcome: Decision.Outcome = Int(cost) > left ? .deny : .allow
+        return event.outcome == outcome && event.remaining == max(0, left) ? left : nil
+      case .settle(let more): return min(capacity, left - more)
       }
     }
   }

@@ -49,7 +49,7 @@ import Testing
       { slot.current.pointee.store(StateWord.claimed(nonce: 7).rawValue, ordering: .relaxed) },
       { slot.owner.pointee.store(owner.rawValue, ordering: .relaxed) },
       {
-        let floor = StateWord.tokenBucket(tat: now)
+        let floor = StateWord.floor(now)
         slot.previous.pointee.store(floor.rawValue, ordering: .relaxed)
       },
       { slot.replaceTag(by: id.tag) },
@@ -84,7 +84,7 @@ import Testing
       tenant: engine.directory.number(of: query.tenant.fingerprint),
       limit: engine.registry.number(of: rule.pointee.seed))
     // Three of ten units are taken.
-    let word = StateWord.tokenBucket(tat: now + 300 * second)
+    let word = StateWord.tokenBucket(2, tat: now + 300 * second)
     let steps = insertion(of: id, in: table, slot: slot, owner: owner, now: now, word: word)
     for number in 0...steps.count {
       if number > 0 { steps[number - 1]() }
@@ -107,7 +107,7 @@ import Testing
       { slot.current.pointee.store(StateWord.claimed(nonce: 9).rawValue, ordering: .relaxed) },
       { table.countDeparture(of: slot.loadOwner(), inBucket: table.bucket(of: slot)) },
       {
-        let floor = StateWord.tokenBucket(tat: now)
+        let floor = StateWord.floor(now)
         slot.previous.pointee.store(floor.rawValue, ordering: .relaxed)
       },
       { slot.replaceTag(by: 0) },
@@ -121,7 +121,7 @@ import Testing
     }
   }
 
-  @Test("Killed between the two steps of a roll, the window counts what it counted")
+  @Test("Killed between the steps of a roll, the window counts what it counted")
   func roll() throws {
     let survivor = survivor()
     let query = survivor.fixture.query(policy: 2, cost: 4)
@@ -133,16 +133,19 @@ import Testing
     let expiry = Tick(atOrAfter: begin + 20 * second)
     let steps: [() -> Void] = [
       {
-        let word = StateWord.window(expiry: expiry, count: 4)
+        slot.current.pointee.store(slot.loadCurrent().frozen.rawValue, ordering: .relaxed)
+      },
+      {
+        let word = StateWord.window(4, expiry: expiry, count: 4)
         slot.previous.pointee.store(word.rawValue, ordering: .relaxed)
       },
       {
-        let word = StateWord.window(expiry: expiry, count: 4)
+        let word = StateWord.window(4, expiry: expiry, count: 4)
         slot.current.pointee.store(word.rawValue, ordering: .relaxed)
       },
     ]
     let look = survivor.fixture.query(policy: 2, cost: 0)
-    for (number, remaining) in [(0, 6), (1, 6), (2, 2)] as [(Int, UInt64)] {
+    for (number, remaining) in [(0, 6), (1, 6), (2, 6), (3, 2)] as [(Int, UInt64)] {
       if number > 0 { steps[number - 1]() }
       let next = try recovered(survivor, at: now)
       #expect(next.check(look, at: now).remaining == remaining, "after step \(number)")

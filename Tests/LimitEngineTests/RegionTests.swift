@@ -235,13 +235,13 @@ import Testing
     let now = Instant(nanoseconds: second)
     let good = BucketRecord(
       scope: .key, isGuest: false, tag: 7, limit: 1, tenant: nil,
-      current: StateWord.tokenBucket(tat: 3 * second).rawValue, previous: 0)
+      current: StateWord.tokenBucket(2, tat: 3 * second).rawValue, previous: 0)
     func restore(_ change: (inout BucketRecord) -> Void) -> Engine.Restoration {
       var record = good
       change(&record)
       return survivor.fixture.engine.restore(record, at: now)
     }
-    let window = StateWord.window(expiry: Tick(containing: 9 * second), count: 1).rawValue
+    let window = StateWord.window(4, expiry: Tick(containing: 9 * second), count: 1).rawValue
     let changes: [(inout BucketRecord) -> Void] = [
       { $0.tag = 0 }, { $0.tag = .max }, { $0.current = 0 }, { $0.previous = window },
       { $0.current = StateWord.claimed(nonce: 1).rawValue },
@@ -250,7 +250,7 @@ import Testing
       { ($0.current, $0.previous) = (window, good.current) },
     ]
     for change in changes { #expect(restore(change) == .damaged) }
-    #expect(restore { $0.current = StateWord.tokenBucket(tat: 9).rawValue } == .dead)
+    #expect(restore { $0.current = StateWord.tokenBucket(2, tat: 9).rawValue } == .dead)
     #expect(restore { _ in } == .restored)
     #expect(restore { _ in } == .exists)
   }

@@ -105,7 +105,7 @@ import Testing
   }
 
   @Test func overridesAreCheckedTogetherWithWhatTheyAreLaidOver() {
-    let tooLong = "takes longer than 2^61 ns (73 years) to fill; lower the burst or raise the rate"
+    let tooLong = "takes longer than 2^59 ns (18 years) to fill; lower the burst or raise the rate"
     #expect(
       diagnostics(of: file(plan: "{a: {rate: 1/365d}}")) == [
         "p.yaml:6:19: plan 'pro', limit 'a': burst 200 at 1/365d \(tooLong)"

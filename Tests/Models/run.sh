@@ -132,6 +132,7 @@ stalls() {
 
 two_and_sweep="P0=Charger(1,2) P1=Charger(2,1) P2=Sweeper(1)"
 one_rolls="P0=Charger(2) P1=Charger(1) P2=Charger(1)"
+one_each="P0=Charger(1) P1=Charger(1) P2=Charger(1)"
 
 holds "insert, charge, reuse; two of one identity" slot_reuse
 holds "insert, charge, reuse, sweep" slot_reuse $two_and_sweep
@@ -141,7 +142,7 @@ holds "a lowered word; the slot reused" slot_reuse SPENT BURST=2 LATEST=3 REFUND
   P0="Charger(1,1)" P1="Charger(1,1)" P2="Charger(2,1)"
 gets_on "everybody ends" slot_reuse $two_and_sweep
 holds "roll; four charges" window_roll $one_rolls
-holds "roll; refunds" window_roll P0="Charger(1)" P1="Charger(1)" P2="Charger(1)" REFUNDS
+holds "roll; units given back" window_roll $one_each REFUNDS LATEST=3
 holds "roll; the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
 gets_on "everybody ends" window_roll $one_rolls LATEST=3
 
@@ -159,14 +160,15 @@ breaks BREAK_TALL slot_reuse SPENT BURST=2 LATEST=1 REFUNDS \
 breaks BREAK_MARK slot_reuse OUTSIDE
 breaks SHOW_STALE slot_reuse
 stalls BREAK_HELP slot_reuse
+breaks BREAK_NO_FREEZE window_roll $one_rolls
 breaks BREAK_NO_PUBLISH window_roll $one_rolls
 breaks BREAK_STORE window_roll $one_rolls
-breaks BREAK_DOWNWARD window_roll $one_rolls
 breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
-breaks BREAK_REFUND window_roll REFUNDS
+breaks BREAK_REFUND window_roll $one_each REFUNDS LATEST=3
 
 if [ "$effort" = full ]; then
-  holds "roll; refunds, four charges, two windows" window_roll $one_rolls REFUNDS LATEST=3
+  holds "roll; units given back, three windows" window_roll $one_each REFUNDS
+  holds "roll; four charges, units given back" window_roll $one_rolls REFUNDS LATEST=3
   holds "roll; refunds, the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" \
     P2="Reuser()" LATEST=7 REFUNDS
   sampled "roll; six charges" window_roll

@@ -1,12 +1,12 @@
-/* Rolling a sliding window on: SlidingWindow.view, .decide and .place, BucketTable.publish,
- * Engine.look, .charge and .giveBack. README.md maps each label to the Swift code.
+/* Rolling a sliding window on: SlidingWindow.view, .decide and .place, Slot.roll, Engine.look, .charge
+ * and .giveBack. README.md maps each label to the Swift code.
  *
  * One slot, three threads, cost 1. A window is two instants long, so that a charge at its second
  * instant weighs the window before at one half. A thread's `now` is any value at all, chosen anew
  * for every operation: readings may be out of order by any amount.
  *
- * Words: 16 × expiry + count for windows, expiry in instants; 0 … 15 in `previous` is the floor, of
- * a slot whose owner has not rolled yet; 255 claimed.
+ * Words: 16 × expiry + 8 if frozen + count for windows, expiry in instants; 0 … 7 in `previous` is the
+ * floor, of a slot whose owner has not rolled yet; 255 claimed.
  *
  * REFUNDS: a charge may be given back at any later moment.
  * Reuser takes the slot for another bucket, of windows one instant long, once it is dead.
@@ -25,10 +25,13 @@
 #endif
 
 #define W 2
+#define FROZEN 8
 #define WORD(expiry, count) (16 * (expiry) + (count))
 #define tick(w) ((w) / 16)
-#define count(w) ((w) % 16)
-#define isWindow(w) ((w) >= 16)
+#define count(w) ((w) % 8)
+#define isFrozen(w) ((w) % 16 >= FROZEN)
+#define freeze(w) ((w) - (w) % 16 + FROZEN + count(w))
+#define same(p, w) ((p) / 8 == (w) / 8)       /* StateWord.isSameWindow */
 #define max(a, b) ((a) > (b) -> (a) : (b))
 
 byte current = WORD(2 * W, 0);      /* a bucket in its window 0 */
@@ -43,11 +46,11 @@ bool overPrevious;                  /* so is `previous` */
 byte ended;
 
 inline forget() {
-  w = 0; p = 0; now0 = 0; was = 0; before = 0; elapsed = 0; expiry = 0; rolls = 0
+  w = 0; p = 0; now0 = 0; was = 0; before = 0; elapsed = 0; expiry = 0; next = 0; rolls = 0
 }
 
 proctype Charger(byte operations) {
-  byte now, w, p, now0, was, before, elapsed, expiry, charged;
+  byte now, w, p, now0, was, before, elapsed, expiry, next, charged;
   bool rolls, refunds;
 
   do
@@ -73,8 +76,8 @@ look:                     /* find, then the pair of words as one snapshot */
     atomic {              /* view(current:previous:window:now:) */
       now0 = now - now % W;               /* start */
       if
-      :: tick(w) == now0 + 2 * W && !(isWindow(p) && tick(p) > tick(w)) ->
-        was = count(w); before = (tick(p) == tick(w) -> count(p) : 0);
+      :: tick(w) == now0 + 2 * W && !isFrozen(w) ->
+        was = count(w); before = (same(p, w) -> count(p) : 0);
         elapsed = now % W; expiry = tick(w)
       :: else ->
         if
@@ -82,57 +85,74 @@ look:                     /* find, then the pair of words as one snapshot */
           elapsed = now % W; expiry = now0 + 2 * W
         :: tick(w) == now0 + W ->         /* the window before */
           before = count(w); elapsed = now % W; expiry = now0 + 2 * W; rolls = 1
-        :: tick(w) > now0 + W && isWindow(p) && tick(p) > tick(w) ->
-          before = count(w); expiry = tick(p); rolls = 1
+        :: tick(w) > now0 + W && isFrozen(w) ->
+          before = count(w); expiry = tick(w) + W; rolls = 1
         :: else ->                        /* begun by a later reading */
-          assert(tick(w) > now0 + W && tick(w) >= now0 + 2 * W);
-          was = count(w); before = (tick(p) == tick(w) -> count(p) : 0);
-          elapsed = (tick(w) == now0 + 2 * W -> now % W : 0); expiry = tick(w)
+          assert(tick(w) >= now0 + 2 * W);
+          was = count(w); before = (same(p, w) -> count(p) : 0); expiry = tick(w)
         fi
       fi;
       now0 = 0;
+      next = WORD(expiry, was + 1);
       if                                  /* decide: deny writes nothing */
       :: was + 1 > LIMIT || before * (W - elapsed) > (LIMIT - was - 1) * W -> goto finished
       :: else
       fi
     }
     if
-    :: rolls -> goto publish
+    :: rolls -> goto roll
     :: else -> goto swing
     fi;
 
+roll:                     /* Slot.roll(from:to:) */
+#ifndef BREAK_NO_FREEZE
+    atomic {
+      if
+      :: isFrozen(w)
+      :: else ->
+        if
+        :: current == w -> assert(!over); w = freeze(w); current = w
+        :: else -> goto look
+        fi
+      fi
+    }
+    p = previous;
+#ifndef BREAK_SNAPSHOT
+    atomic { if :: current != w -> goto look :: else fi }
+#endif
+#endif
 publish:
 #if defined(BREAK_NO_PUBLISH)
     skip;
 #elif defined(BREAK_STORE)
-    previous = WORD(expiry, count(w));    /* a store, not an exchange: not upward only */
-#elif defined(BREAK_DOWNWARD)
-    atomic {                              /* trusts whatever was published before */
-      if
-      :: isWindow(p) && tick(p) >= expiry
-      :: else ->
-        if :: previous == p -> previous = WORD(expiry, count(w)) :: else -> goto look fi
-      fi
-    }
+    previous = WORD(tick(next), count(w));          /* a store, not an exchange */
 #else
     atomic {
       if
-      :: isWindow(p) && tick(p) == expiry && count(p) >= count(w)
-      :: isWindow(p) && tick(p) > expiry -> goto look
+      :: p == WORD(tick(next), count(w))
       :: else ->
-        if :: previous == p -> previous = WORD(expiry, count(w)) :: else -> goto look fi
+        if
+        :: previous == p -> previous = WORD(tick(next), count(w))
+        :: else -> goto look
+        fi
       fi
     }
 #endif
 
-swing:                    /* Engine.charge: the exchange of `current` */
+swing:                    /* the exchange of `current` */
     atomic {
       if
       :: current == w ->
         assert(!over);
-        current = WORD(expiry, was + 1);
-        assert(expiry >= latest);         /* time does not go back for a bucket */
-        latest = expiry;
+        current = next;
+        assert(tick(next) >= latest);     /* time does not go back for a bucket */
+        latest = tick(next);
+        /* Exactly what was counted, given back or not, is published. */
+        assert(!rolls || count(previous) == used[tick(next) / W - 1]);
+        if
+        :: refunds -> goto look           /* it only finished the roll */
+        :: else
+        fi;
         used[expiry / W]++;
         /* Never above the limit, measured against the truth. */
         assert(used[expiry / W] <= LIMIT);
@@ -142,37 +162,39 @@ swing:                    /* Engine.charge: the exchange of `current` */
       fi
     }
 #ifdef REFUNDS
-    if                    /* perhaps much later; the receipt holds the reading of the decision */
+    if                    /* perhaps much later; the receipt holds the window of the decision */
     :: refunds = 1; goto look
     :: skip
     fi;
 #endif
     goto finished;
 
-place:                    /* place(of:current:previous:window:) and giveBack */
-    atomic { now0 = now - now % W }
+place:                    /* place(of:current:previous:) and giveBack */
     if
 #ifdef BREAK_REFUND
-    :: true ->                            /* whatever window it is by now */
+    :: true ->                            /* whatever window it is by now, frozen or not */
 #else
-    :: tick(w) == now0 + 2 * W ->
+    :: tick(w) == charged * W && isFrozen(w) ->
+      atomic { rolls = 1; next = WORD(tick(w) + W, 0) }
+      goto roll
+    :: tick(w) == charged * W && !isFrozen(w) ->
 #endif
       atomic {
         if
         :: current == w ->
           assert(!over);
-          current = WORD(tick(w), (count(w) > 0 -> count(w) - 1 : 0));
+          current = w - (count(w) > 0 -> 1 : 0);
           used[charged]--
         :: else -> goto look
         fi
       }
 #ifndef BREAK_REFUND
-    :: tick(w) == now0 + 3 * W && tick(p) == now0 + 3 * W ->
+    :: tick(w) == charged * W + W && same(p, w) ->
       atomic {
         if
         :: previous == p ->
           assert(!overPrevious);
-          previous = WORD(tick(p), (count(p) > 0 -> count(p) - 1 : 0));
+          previous = p - (count(p) > 0 -> 1 : 0);
           used[charged]--
         :: else -> goto look
         fi
@@ -201,8 +223,9 @@ proctype Reuser() {
     atomic { previous = now; overPrevious = 1 }     /* the floor */
     taken = 1;
     current = WORD(now + 2, 1);
-    atomic { w = previous; assert(w == now); previous = WORD(now + 3, 1) }
-    atomic { assert(current == WORD(now + 2, 1)); current = WORD(now + 3, 1) }
+    atomic { assert(current == WORD(now + 2, 1)); current = WORD(now + 2, 1) + FROZEN }
+    atomic { assert(previous == now); previous = WORD(now + 3, 1) }
+    atomic { assert(current == WORD(now + 2, 1) + FROZEN); current = WORD(now + 3, 1) }
     (ended >= 2);
     assert(current == WORD(now + 3, 1) && previous == WORD(now + 3, 1))
   :: else
@@ -215,15 +238,11 @@ init {
   atomic { run P0; run P1; run P2 }
   atomic {
     ended == 3;
-    /* What is counted is never less than the truth; without refunds it is the truth. */
+    /* What is counted is the truth, whatever was given back. */
     if
     :: !over ->
-      assert(count(current) >= used[tick(current) / W]);
-#ifndef REFUNDS
       assert(count(current) == used[tick(current) / W]);
-      assert(tick(previous) != tick(current)
-        || count(previous) == used[tick(current) / W - 1])
-#endif
+      assert(!same(previous, current) || count(previous) == used[tick(current) / W - 1])
     :: else
     fi
   }

@@ -4,8 +4,8 @@
 public enum Concurrency {
   /// What a concurrency limit is made of.
   public struct Parameters: Hashable, Sendable, BitwiseCopyable {
-    /// The largest limit: 2^34 − 3 units.
-    public static let limitMax = StateWord.countMax
+    /// The largest limit: 2^34 − 3 units (17,179,869,181).
+    public static let limitMax: UInt64 = (1 << 34) - 3
 
     /// The units that may be held at once, 1 ... `limitMax`.
     public let limit: UInt64
@@ -19,7 +19,7 @@ public enum Concurrency {
 
   /// Decides whether `cost` more units may be held. Only `acquire` holds them.
   ///
-  /// No wait is promised on denial: a unit comes back when its holder returns it.
+  /// No wait is known to help on denial: a unit comes back when its holder returns it.
   @inline(__always) static func decide(
     _ state: StateWord, limit: UInt64, now: UInt64, cost: UInt64, intent: Intent
   ) -> Verdict {
@@ -27,8 +27,8 @@ public enum Concurrency {
     let left = held >= limit ? 0 : limit &- held
     guard cost <= left else {
       return Verdict(
-        outcome: cost > limit ? .never : .deny, next: state, remaining: left, retryAfter: 0,
-        resetAfter: 0)
+        outcome: cost > limit ? .never : .deny, next: state, remaining: left,
+        retryAfter: Decision.noWait.count, resetAfter: 0)
     }
     // The tick never moves back, whatever `now` a slow thread brings: see StateWord on reuse.
     let today = Tick(containing: now)
@@ -40,6 +40,6 @@ public enum Concurrency {
 
   /// The state after `cost` units came back.
   static func release(_ state: StateWord, cost: UInt64) -> StateWord {
-    .concurrency(since: state.tick, held: state.count - min(cost, state.count))
+    state.with(count: state.count - min(cost, state.count))
   }
 }

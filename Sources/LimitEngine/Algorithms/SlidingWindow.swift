@@ -4,17 +4,19 @@
 //
 // Two words, {expiry, count} each: `current`, and `previous`, which counts only while its expiry
 // equals that of `current`. A window's expiry is the end of the window after it: when its count
-// leaves view. Rolling on publishes `previous` for the new window first and then swings `current`;
-// `view` reads any state in between. The table does the two stores (BucketTable+Charge.swift).
+// leaves view. Rolling on takes three stores, which any thread can go on with: `current` is frozen,
+// so that its count is final; that count is published in `previous` for the new window; `current`
+// is swung to the new window. `view` reads any state in between. The table does the stores
+// (BucketTable+Charge.swift).
 
 /// The sliding window algorithm.
 public enum SlidingWindow {
   /// What a sliding window is made of.
   public struct Parameters: Hashable, Sendable, BitwiseCopyable {
-    /// The largest limit: 2^34 − 3 units (17,179,869,181), what a state word's count holds.
-    public static let limitMax = StateWord.countMax
-    /// The shortest window: 100 ms, more than one tick, so that every window has a tick of its own.
-    public static let windowMin = Nanoseconds(100_000_000)
+    /// The largest limit: 2^34 − 3 units (17,179,869,181).
+    public static let limitMax: UInt64 = (1 << 34) - 3
+    /// The shortest window: 1 s, more than one tick, so that every window has a tick of its own.
+    public static let windowMin = Nanoseconds.second
     /// The longest window: 31 days; two of them are less than the 104 days that ticks can compare.
     public static let windowMax = Nanoseconds(31 * Nanoseconds.day.count)
 
@@ -42,87 +44,111 @@ public enum SlidingWindow {
     var elapsed: UInt64
     /// That window's expiry.
     var expiry: Tick
-    /// Whether `previous` must be published under `expiry` before `current` may be swung to it.
+    /// Whether the stored window must be rolled on to this one before it can be charged.
     var rolls: Bool
+    /// Whether that window has not begun at `now`: another thread's clock reading was later.
+    var isAhead: Bool
   }
 
   /// Reads the two words at `now`.
+  ///
+  /// - Parameters:
+  ///   - current: a window of this length, or `empty`.
+  ///   - previous: read while `current` was what it is.
   @inline(__always) static func view(
     current word: StateWord, previous: StateWord, window: UInt64, now: UInt64
   ) -> View {
     let elapsed = now % window
     let start = now &- elapsed
     let expiry = Tick(atOrAfter: start &+ 2 &* window)
-    guard word != .empty else {
-      return View(current: 0, previous: 0, elapsed: elapsed, expiry: expiry, rolls: false)
-    }
-    let stored = word.tick
-    if stored == expiry, !previous.isWindow || previous.tick.distance(after: stored) <= 0 {
+    if word.tick == expiry, word.isWindow, !word.isFrozen {
       return View(
-        current: word.count, previous: count(of: previous, under: stored), elapsed: elapsed,
-        expiry: expiry, rolls: false)
+        current: word.count, previous: previous.isSameWindow(as: word) ? previous.count : 0,
+        elapsed: elapsed, expiry: expiry, rolls: false, isAhead: false)
     }
-    return unusualView(
-      current: word, previous: previous, start: start, elapsed: elapsed, window: window)
+    return unusualView(current: word, previous: previous, window: window, now: now)
   }
 
-  /// The view where the stored window is not the one that `now` lies in.
+  /// The view where the stored window is not the one that `now` lies in, or is being rolled on.
   @inline(never) private static func unusualView(
-    current word: StateWord, previous: StateWord, start: UInt64, elapsed: UInt64, window: UInt64
+    current word: StateWord, previous: StateWord, window: UInt64, now: UInt64
   ) -> View {
-    let stored = word.tick
+    let elapsed = now % window
+    let start = now - elapsed
     let expiry = Tick(atOrAfter: start + 2 * window)
-    if stored.distance(after: Tick(atOrAfter: start)) <= 0 {
+    let stored = word.tick
+    if word == .empty || stored.distance(after: Tick(atOrAfter: start)) <= 0 {
       // Out of view: as if never used.
-      return View(current: 0, previous: 0, elapsed: elapsed, expiry: expiry, rolls: false)
+      return View(
+        current: 0, previous: 0, elapsed: elapsed, expiry: expiry, rolls: false, isAhead: false)
     }
     if stored == Tick(atOrAfter: start + window) {
       // The window before this one: its count becomes the previous one.
-      return View(current: 0, previous: word.count, elapsed: elapsed, expiry: expiry, rolls: true)
-    }
-    if previous.isWindow, previous.tick.distance(after: stored) > 0 {
-      // Another thread, whose clock reading is later than ours, is rolling on: finish its roll,
-      // and decide as of the start of the window it rolls to. Time does not go back for a bucket.
-      return View(current: 0, previous: word.count, elapsed: 0, expiry: previous.tick, rolls: true)
-    }
-    let before = count(of: previous, under: stored)
-    if stored.distance(after: expiry) >= 0 {
-      // A window that a later clock reading has begun (or a longer one, before its length was
-      // changed): decide as of its start.
       return View(
-        current: word.count, previous: before, elapsed: stored == expiry ? elapsed : 0,
-        expiry: stored, rolls: false)
+        current: 0, previous: word.count, elapsed: elapsed, expiry: expiry, rolls: true,
+        isAhead: false)
     }
-    // Stored under a shorter window length: all that is in view counts in full.
+    let isLater = stored.distance(after: expiry) >= 0
+    if isLater && word.isFrozen {
+      // Another thread, whose clock reading is later than ours, is rolling on: decide as of the
+      // start of the window that it rolls to. Time does not go back for a bucket.
+      return View(
+        current: 0, previous: word.count, elapsed: 0,
+        expiry: following(stored, window: window, near: now), rolls: true, isAhead: true)
+    }
+    let before = previous.isSameWindow(as: word) ? previous.count : 0
+    if isLater {
+      // A window that a later clock reading has begun: decide as of its start.
+      return View(
+        current: word.count, previous: before, elapsed: 0, expiry: stored, rolls: false,
+        isAhead: true)
+    }
+    // Of another length, which nobody told us of: all that is in view counts in full.
     return View(
       current: min(word.count + before, StateWord.countMax), previous: 0, elapsed: elapsed,
-      expiry: expiry, rolls: false)
+      expiry: expiry, rolls: false, isAhead: false)
   }
 
-  @inline(__always) private static func count(of previous: StateWord, under expiry: Tick) -> UInt64
-  { previous.isWindow && previous.tick == expiry ? previous.count : 0 }
+  /// When a window begins, in ns, that expires at the instant that `expiry` stands for near `now`:
+  /// windows are longer than ticks, so there is one.
+  static func start(of expiry: Tick, window: UInt64, near now: UInt64) -> UInt64 {
+    let end = expiry.start(near: now)
+    return end - end % window - min(2 * window, end - end % window)
+  }
 
-  /// Decides a query of `cost` units: admits when
-  /// previous × (W − elapsed) + (current + cost) × W ≤ limit × W, in exact arithmetic.
+  /// The expiry of the window after the one that expires at `expiry`.
+  static func following(_ expiry: Tick, window: UInt64, near now: UInt64) -> Tick {
+    Tick(atOrAfter: start(of: expiry, window: window, near: now) + 3 * window)
+  }
+
+  /// Decides a query of `cost` units against what is in view.
+  ///
+  /// - Parameter head: `Rule.head`.
   @inline(__always) static func decide(
-    _ view: View, limit: UInt64, window: UInt64, cost: UInt64, intent: Intent
+    _ view: View, head: UInt8, limit: UInt64, window: UInt64, cost: UInt64, intent: Intent
   ) -> Verdict {
-    let unchanged = StateWord.window(expiry: view.expiry, count: view.current)
     guard cost <= limit else {
-      return verdict(.never, unchanged, view, current: view.current, limit, window)
+      var verdict = verdict(.never, .empty, view, current: view.current, limit, window)
+      verdict.retryAfter = Decision.noWait.count
+      return verdict
     }
     guard fits(view, limit: limit, window: window, cost: cost) else {
-      var denied = verdict(.deny, unchanged, view, current: view.current, limit, window)
-      denied.retryAfter = retryAfter(view, limit: limit, window: window, cost: cost)
-      return denied
+      var verdict = verdict(.deny, .empty, view, current: view.current, limit, window)
+      verdict.retryAfter = retryAfter(view, limit: limit, window: window, cost: cost)
+      return verdict
     }
-    let charged = view.current &+ cost
-    return verdict(
-      .allow, .window(expiry: view.expiry, count: charged), view,
-      current: intent == .peek ? view.current : charged, limit, window)
+    let next = StateWord.window(head, expiry: view.expiry, count: view.current &+ cost)
+    let shown = intent == .peek ? view.current : view.current &+ cost
+    return verdict(.allow, next, view, current: shown, limit, window)
   }
 
-  /// Counts are below 2^34 and windows below 2^52, so that the 128-bit products are exact.
+  /// The word after `cost` units were counted whether they fit or not, as far as a word counts.
+  static func book(_ view: View, head: UInt8, cost: UInt64) -> StateWord {
+    let room = StateWord.countMax - view.current
+    return .window(head, expiry: view.expiry, count: view.current + min(cost, room))
+  }
+
+  /// Counts are below 2^35 and windows below 2^52, so that the 128-bit products are exact.
   @inline(__always) private static func fits(
     _ view: View, limit: UInt64, window: UInt64, cost: UInt64
   ) -> Bool {
@@ -174,36 +200,45 @@ public enum SlidingWindow {
 }
 
 extension SlidingWindow {
-  /// What is known of a charge that is to be given back.
-  enum Charge {
-    /// When it was decided. A reading of the clock that came late may have been charged to a later
-    /// window than the one it lies in; then too little is given back, never too much.
-    case decided(at: Instant)
-    /// The expiry of the window that was charged.
-    case expiring(Tick)
-  }
+  /// The window that a charge was counted in, by its expiry, and the expiry of the one after it.
+  struct Charge {
+    var expiry: Tick
+    var following: Tick
 
-  /// Which of a bucket's words holds a charge.
-  enum Place { case current, previous, outOfView }
-
-  /// Where a charge is counted now.
-  static func place(of charge: Charge, current: StateWord, previous: StateWord, window: UInt64)
-    -> Place
-  {
-    guard current.isWindow else { return .outOfView }
-    switch charge {
-    case .expiring(let expiry): return current.tick == expiry ? .current : .outOfView
-    case .decided(let instant):
+    /// The window in which `instant` lies.
+    init(at instant: Instant, window: UInt64) {
       let start = instant.nanoseconds - instant.nanoseconds % window
-      if current.tick == Tick(atOrAfter: start + 2 * window) { return .current }
-      let following = Tick(atOrAfter: start + 3 * window)
-      return current.tick == following && previous.isWindow && previous.tick == following
-        ? .previous : .outOfView
+      expiry = Tick(atOrAfter: start + 2 * window)
+      following = Tick(atOrAfter: start + 3 * window)
+    }
+
+    /// The window that expires at `expiry`, near `now`.
+    init(expiring expiry: Tick, window: UInt64, near now: UInt64) {
+      self.expiry = expiry
+      following = SlidingWindow.following(expiry, window: window, near: now)
     }
   }
 
+  /// Which of a bucket's words holds a charge.
+  enum Place {
+    case current
+    case previous
+    case outOfView
+    /// The bucket is being rolled on: finish that first.
+    case rolling
+  }
+
+  /// Where a charge is counted now.
+  static func place(of charge: Charge, current: StateWord, previous: StateWord) -> Place {
+    guard current.isWindow else { return .outOfView }
+    if current.isFrozen { return .rolling }
+    if current.tick == charge.expiry { return .current }
+    return current.tick == charge.following && previous.isSameWindow(as: current)
+      ? .previous : .outOfView
+  }
+
   /// `word` with `cost` units fewer, never below none.
-  static func refund(_ word: StateWord, cost: UInt64) -> StateWord {
-    .window(expiry: word.tick, count: word.count - min(cost, word.count))
+  static func giveBack(_ word: StateWord, cost: UInt64) -> StateWord {
+    word.with(count: word.count - min(cost, word.count))
   }
 }

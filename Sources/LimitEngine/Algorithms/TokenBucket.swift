@@ -10,8 +10,8 @@ public enum TokenBucket {
   public struct Parameters: Hashable, Sendable, BitwiseCopyable {
     /// The largest burst: 2^40 units.
     public static let burstMax: UInt64 = 1 << 40
-    /// The longest time that a bucket may take to fill: 2^61 ns, 73 years.
-    public static let toleranceMax = Nanoseconds(1 << 61)
+    /// The longest time that a bucket may take to fill: 2^59 ns, 18 years.
+    public static let toleranceMax = Nanoseconds(1 << 59)
 
     /// T: the time in which one unit comes back, at least 1 ns.
     public let emissionInterval: Nanoseconds
@@ -43,20 +43,21 @@ public enum TokenBucket {
 
   /// Decides a query of `cost` units against a bucket.
   ///
-  /// Sums cannot overflow: times are below 2^62, the tolerance at most 2^61, and cost × T is at
-  /// most the tolerance because a larger cost is `never`.
+  /// Sums cannot overflow: a debt is below 2^60 and times below 2^62, and cost × T is at most the
+  /// tolerance, 2^59, because a larger cost is `never`.
+  ///
+  /// - Parameter head: `Rule.head`.
   @inline(__always) static func decide(
-    _ state: StateWord, interval: FastDivisor, burst: UInt64, now: UInt64, cost: UInt64,
-    intent: Intent
+    _ state: StateWord, head: UInt8, interval: FastDivisor, burst: UInt64, now: UInt64,
+    cost: UInt64, intent: Intent
   ) -> Verdict {
     let tolerance = burst &* interval.value
-    let tat = max(state.tat, now)
-    let debt = tat &- now
+    let debt = state.debt(at: now)
     guard cost <= burst else {
       return Verdict(
         outcome: .never, next: state,
-        remaining: remaining(debt: debt, tolerance: tolerance, interval: interval), retryAfter: 0,
-        resetAfter: debt)
+        remaining: remaining(debt: debt, tolerance: tolerance, interval: interval),
+        retryAfter: Decision.noWait.count, resetAfter: debt)
     }
     let debtAfter = debt &+ cost &* interval.value
     guard debtAfter <= tolerance else {
@@ -67,21 +68,35 @@ public enum TokenBucket {
     }
     let shown = intent == .peek ? debt : debtAfter
     return Verdict(
-      outcome: .allow, next: .tokenBucket(tat: now &+ debtAfter),
+      outcome: .allow, next: .tokenBucket(head, tat: now &+ debtAfter),
       remaining: remaining(debt: shown, tolerance: tolerance, interval: interval), retryAfter: 0,
       resetAfter: shown)
   }
 
-  /// Whole units left in a bucket that owes `debt` ns; 0 where a lowered burst left it below empty.
+  /// Whole units left in a bucket that owes `debt` ns; 0 where settling left it below empty.
   @inline(__always) private static func remaining(
     debt: UInt64, tolerance: UInt64, interval: FastDivisor
   ) -> UInt64 { debt >= tolerance ? 0 : interval.quotient(of: tolerance &- debt) }
 
   /// The state after `cost` units were given back at `now`: never fuller than full.
-  static func refund(_ state: StateWord, interval: UInt64, now: UInt64, cost: UInt64) -> StateWord {
-    let tat = state.tat
-    guard tat > now else { return state }
+  static func giveBack(_ state: StateWord, head: UInt8, interval: UInt64, now: UInt64, cost: UInt64)
+    -> StateWord
+  {
+    let debt = state.debt(at: now)
+    guard debt > 0 else { return state }
     let (back, overflow) = cost.multipliedReportingOverflow(by: interval)
-    return .tokenBucket(tat: overflow || back >= tat - now ? now : tat - back)
+    return .tokenBucket(head, tat: now + (overflow || back >= debt ? 0 : debt - back))
+  }
+
+  /// The state after `cost` units were taken at `now` whether they were there or not. A debt is
+  /// carried until time has paid it, up to `StateWord.debtMax`.
+  static func book(_ state: StateWord, head: UInt8, interval: UInt64, now: UInt64, cost: UInt64)
+    -> StateWord
+  {
+    let (taken, overflow) = cost.multipliedReportingOverflow(by: interval)
+    let debt = state.debt(at: now)
+    let after =
+      overflow || taken > StateWord.debtMax - debt ? StateWord.debtMax : debt + taken
+    return .tokenBucket(head, tat: now + after)
   }
 }

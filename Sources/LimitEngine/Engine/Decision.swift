@@ -19,6 +19,8 @@ public struct Decision: Hashable, Sendable, BitwiseCopyable {
     case blocked = 1
     /// The tenant is not named in the policy set, and the set has no rule for others.
     case unknownTenant = 2
+    /// The tenant is not limited: the limit named in `limit` only counts.
+    case unlimited = 3
   }
 
   public struct Flags: OptionSet, Hashable, Sendable, BitwiseCopyable {
@@ -47,15 +49,18 @@ public struct Decision: Hashable, Sendable, BitwiseCopyable {
   public var capacity: UInt64
   /// Whole units that it has left after this decision.
   public var remaining: UInt64
-  /// On `deny`: the least wait after which the same cost would be admitted if nothing else came.
+  /// On `deny`: the least wait after which the same cost would be admitted if nothing else came, or
+  /// `noWait`. On `never`, and where the tenant is blocked or unknown: `noWait`. On `allow`: 0.
   public var retryAfter: Nanoseconds
   /// The wait until the bucket is as if never used.
   public var resetAfter: Nanoseconds
-  /// What was charged, for a later refund.
+  /// What was charged, to be settled later.
   public var receipt: Receipt
 
   /// `place` where no limit decided.
   public static var noPlace: UInt8 { .max }
+  /// `retryAfter` where no wait is known to help: nothing but a release, or other rules, could.
+  @inlinable public static var noWait: Nanoseconds { Nanoseconds(.max) }
 
   public init(
     outcome: Outcome, reason: Reason, flags: Flags, limit: LimitIndex, place: UInt8,
@@ -75,31 +80,45 @@ public struct Decision: Hashable, Sendable, BitwiseCopyable {
   }
 
   /// A decision that no limit took part in.
-  static func withoutLimit(_ outcome: Outcome, _ reason: Reason, at now: Instant) -> Decision {
+  static func withoutLimit(
+    _ outcome: Outcome, _ reason: Reason, _ query: Query, tag: UInt32, at now: Instant
+  ) -> Decision {
     Decision(
       outcome: outcome, reason: reason, flags: [], limit: .none, place: noPlace, capacity: 0,
-      remaining: 0,
-      retryAfter: .zero, resetAfter: .zero,
-      receipt: Receipt(decidedAt: now, cost: 0, charged: 0, escalated: 0))
+      remaining: 0, retryAfter: outcome == .allow ? .zero : noWait, resetAfter: .zero,
+      receipt: Receipt(tag: tag, decidedAt: now, cost: query.cost))
   }
 }
 
-/// What one decision took: enough to give it back, so that the engine keeps nothing per query.
+/// What one decision took: enough to correct it, so that the engine keeps nothing per query.
 public struct Receipt: Hashable, Sendable, BitwiseCopyable {
-  /// The engine time at which the decision was made.
+  /// The engine time as of which the decision was made.
   public var decidedAt: Instant
   /// The query's cost.
   public var cost: UInt64
-  /// Bit i: the policy's limit i was charged.
-  public var charged: UInt16
+  /// Tells the engine that all of this is its own word, for the query's tenant and key. 0 where the
+  /// decision was no allowance, or a peek: then there is nothing to settle.
+  public var mac: UInt64
+  /// Of the policy's list of limits (`PolicySet.tag(of:)`), to which the fields below refer.
+  public var tag: UInt32
   /// Bits 2i and 2i + 1: by how many scopes the bucket that was charged is wider than the limit's
   /// own, 0 ... 2 (flag `overflow`).
   public var escalated: UInt32
+  /// Bit i: the policy's limit i was charged.
+  public var charged: UInt16
+  /// Bit i: the policy's limit i, which may not deny, would have (flag `shadowDenied`).
+  public var shadow: UInt16
 
-  public init(decidedAt: Instant, cost: UInt64, charged: UInt16, escalated: UInt32) {
+  public init(
+    tag: UInt32, decidedAt: Instant, cost: UInt64, charged: UInt16 = 0, shadow: UInt16 = 0,
+    escalated: UInt32 = 0, mac: UInt64 = 0
+  ) {
+    self.tag = tag
     self.decidedAt = decidedAt
     self.cost = cost
     self.charged = charged
+    self.shadow = shadow
     self.escalated = escalated
+    self.mac = mac
   }
 }

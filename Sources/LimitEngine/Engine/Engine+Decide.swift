@@ -39,24 +39,27 @@ extension Engine {
     _ query: Query, under policies: borrowing PolicySet, at now: Instant, intent: Intent,
     held: (Slot, UInt64) -> Void
   ) -> Decision {
+    policies.check(query)
+    let tag = policies.tag(of: query.policy)
     switch query.tenant.standing {
     case .limited, .unlimited: break
-    case .blocked: return .withoutLimit(.deny, .blocked, at: now)
-    case .unknown: return .withoutLimit(.deny, .unknownTenant, at: now)
+    case .blocked: return .withoutLimit(.deny, .blocked, query, tag: tag, at: now)
+    case .unknown: return .withoutLimit(.deny, .unknownTenant, query, tag: tag, at: now)
     }
-    policies.check(query)
     if isPastHorizon(now) { passHorizon(to: now) }
     let entries = policies.range(of: query.policy)
-    if entries.count == 1 {
-      return decideOne(entries[0], query, under: policies, at: now, intent: intent, held: held)
-    }
-    return decideAll(entries, query, under: policies, at: now, intent: intent, held: held)
+    var decision =
+      entries.count == 1
+      ? decideOne(entries[0], query, tag: tag, under: policies, at: now, intent: intent, held: held)
+      : decideAll(entries, query, tag: tag, under: policies, at: now, intent: intent, held: held)
+    if decision.outcome == .allow && intent != .peek { policies.mark(&decision.receipt, of: query) }
+    return decision
   }
 
   /// A policy of one limit: nothing to give back, nothing to choose between.
   @inline(__always) private func decideOne(
-    _ entry: PolicyEntry, _ query: Query, under policies: borrowing PolicySet, at now: Instant,
-    intent: Intent, held: (Slot, UInt64) -> Void
+    _ entry: PolicyEntry, _ query: Query, tag: UInt32, under policies: borrowing PolicySet,
+    at now: Instant, intent: Intent, held: (Slot, UInt64) -> Void
   ) -> Decision {
     let rule = policies.rule(for: entry.limit, of: query.tenant)
     let cost = entry.charge(for: query.cost)
@@ -65,17 +68,17 @@ extension Engine {
       charge(&site, rule, query, cost: cost, now: now, intent: intent)
       if site.isCharged { report(site, rule, cost, intent, to: held) }
     }
-    var summary = Summary()
+    var summary = Summary(at: now)
     let isEnforced = Self.enforces(rule, query.tenant)
     summary.add(
       site, rule, place: 0, cost: charges(rule, cost, intent) ? cost : 0, isEnforced: isEnforced)
     return summary.decision(
-      site, rule, place: 0, query, at: now, isAdmitted: site.outcome == .allow || !isEnforced)
+      site, rule, place: 0, query, tag: tag, isAdmitted: site.outcome == .allow || !isEnforced)
   }
 
   /// A policy of several limits.
   @inline(never) private func decideAll(
-    _ entries: UnsafeBufferPointer<PolicyEntry>, _ query: Query,
+    _ entries: UnsafeBufferPointer<PolicyEntry>, _ query: Query, tag: UInt32,
     under policies: borrowing PolicySet, at now: Instant, intent: Intent,
     held: (Slot, UInt64) -> Void
   ) -> Decision {
@@ -95,7 +98,7 @@ extension Engine {
       if isAdmitted {
         isAdmitted = chargeAll(sites, entries, query, under: policies, at: now, intent: intent)
       }
-      var summary = Summary()
+      var summary = Summary(at: now)
       var deciding = 0
       var rank = Rank.lowest
       for place in 0..<entries.count {
@@ -113,7 +116,7 @@ extension Engine {
       }
       return summary.decision(
         sites[deciding], policies.rule(for: entries[deciding].limit, of: query.tenant),
-        place: deciding, query, at: now, isAdmitted: isAdmitted)
+        place: deciding, query, tag: tag, isAdmitted: isAdmitted)
     }
   }
 

@@ -96,17 +96,31 @@ public final class Engine: Sendable {
   /// O(slots), about 5 ms per million; any thread.
   /// - Returns: how many slots were freed.
   @discardableResult public func sweep(at now: Instant) -> Int {
+    var freed = 0
+    // Times of token buckets count modulo 73 years. So no sweep looks further than 18 ahead: eight
+    // turns at most.
+    while storages.horizon != 0, now.nanoseconds > storages.horizon + Self.stepMax {
+      let step = Instant(nanoseconds: storages.horizon + Self.stepMax)
+      guard sweepOnce(at: step, freed: &freed) else { return freed }
+    }
+    _ = sweepOnce(at: now, freed: &freed)
+    return freed
+  }
+
+  /// 18 years, in ns: with the longest debt, less than the 36 that times can be compared over.
+  private static let stepMax: UInt64 = 1 << 59
+
+  /// Whether the sweep came to its end: otherwise another thread has swept at a much later reading.
+  private func sweepOnce(at now: Instant, freed: inout Int) -> Bool {
     let horizon = storages.horizon
     let sweep = Sweep(at: now, horizon: horizon)
-    var freed = 0
     if horizon != 0 {
       for scope in Scope.allCases {
-        // Stopped: another thread has swept at a much later reading.
-        guard table(scope.rawValue).pointee.sweep(sweep, freed: &freed) else { return freed }
+        guard table(scope.rawValue).pointee.sweep(sweep, freed: &freed) else { return false }
       }
     }
     storages.moveHorizon(toAfter: now)
-    return freed
+    return true
   }
 
   /// Whether `now` lies so long after the last sweep that ticks, which count modulo 208 days,

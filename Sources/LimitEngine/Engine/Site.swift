@@ -18,14 +18,16 @@ struct Site {
   var outcome: Decision.Outcome
   /// By how many scopes the bucket is wider than the limit's own.
   var level: UInt8
-  /// Whether `previous` must be published before `current` is swung to `next`.
+  /// Whether the window must be rolled on for `next`.
   var rolls: Bool
+  /// Whether the window of `next` begins after the query's reading of the clock.
+  var isAhead: Bool
   /// Whether this query has charged the bucket.
   var isCharged: Bool
 
   @inline(__always) init(
     _ slot: Slot?, _ current: StateWord, previous: StateWord, _ verdict: Verdict, level: UInt8,
-    rolls: Bool
+    rolls: Bool = false, isAhead: Bool = false
   ) {
     self.slot = slot
     self.current = current
@@ -37,6 +39,7 @@ struct Site {
     outcome = verdict.outcome
     self.level = level
     self.rolls = rolls
+    self.isAhead = isAhead
     isCharged = false
   }
 }

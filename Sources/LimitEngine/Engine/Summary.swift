@@ -4,7 +4,12 @@
 struct Summary {
   private var flags: Decision.Flags = []
   private var charged: UInt16 = 0
+  private var shadow: UInt16 = 0
   private var escalated: UInt32 = 0
+  /// The engine time as of which the limits were charged: not before any window that was.
+  private var asOf: UInt64
+
+  @inline(__always) init(at now: Instant) { asOf = now.nanoseconds }
 
   /// Adds the limit at `place` of the policy.
   ///
@@ -18,26 +23,41 @@ struct Summary {
       let remaining = site.remaining &+ (isSpared ? cost : 0)
       if remaining <= rule.pointee.softRemaining { flags.insert(.softThreshold) }
     }
-    if !isEnforced && site.outcome != .allow { flags.insert(.shadowDenied) }
+    if !isEnforced && site.outcome != .allow {
+      flags.insert(.shadowDenied)
+      shadow |= 1 << UInt16(place)
+    }
     if site.level > 0 {
       flags.insert(.overflow)
       escalated |= UInt32(site.level) << UInt32(2 &* place)
     }
-    if site.isCharged { charged |= 1 << UInt16(place) }
+    if site.isCharged {
+      charged |= 1 << UInt16(place)
+      if site.isAhead { moveAhead(to: site.next, rule) }
+    }
+  }
+
+  /// A window that a later clock reading had begun was charged: as of its start.
+  @inline(never) private mutating func moveAhead(to word: StateWord, _ rule: UnsafePointer<Rule>) {
+    asOf = max(
+      asOf, SlidingWindow.start(of: word.tick, window: rule.pointee.period, near: asOf))
   }
 
   /// The answer, with the figures of the limit that decided.
   @inline(__always) func decision(
-    _ site: Site, _ rule: UnsafePointer<Rule>, place: Int, _ query: Query, at now: Instant,
+    _ site: Site, _ rule: UnsafePointer<Rule>, place: Int, _ query: Query, tag: UInt32,
     isAdmitted: Bool
   ) -> Decision {
     Decision(
-      outcome: isAdmitted ? .allow : site.outcome, reason: .limit, flags: flags,
+      outcome: isAdmitted ? .allow : site.outcome,
+      reason: query.tenant.standing == .unlimited ? .unlimited : .limit, flags: flags,
       limit: rule.pointee.limit, place: UInt8(truncatingIfNeeded: place),
       capacity: rule.pointee.capacity, remaining: site.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : site.retryAfter),
       resetAfter: Nanoseconds(site.resetAfter),
-      receipt: Receipt(decidedAt: now, cost: query.cost, charged: charged, escalated: escalated))
+      receipt: Receipt(
+        tag: tag, decidedAt: Instant(nanoseconds: asOf), cost: query.cost, charged: charged,
+        shadow: shadow, escalated: escalated))
   }
 }
 

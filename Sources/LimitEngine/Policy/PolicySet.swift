@@ -7,6 +7,7 @@
 // A reload builds a new set and swaps the reference; buckets are found through names, so the new
 // set goes on with the old one's buckets.
 
+import CIntrinsics
 import Synchronization
 
 /// Every limit, policy and tenant that the engine knows, ready to decide with.
@@ -38,6 +39,8 @@ public final class PolicySet: @unchecked Sendable {
   private let policyHashKey: HashKey
   private let tenants: FingerprintTable<Tenant>
   private let tenantHashKey: HashKey
+  private let receiptKeys: UnsafeMutablePointer<limitd_aes_keys>?
+  private let receiptKey: ReceiptKey
 
   init(_ builder: consuming PolicySetBuilder, hashKey: HashKey) {
     var builder = builder
@@ -51,8 +54,11 @@ public final class PolicySet: @unchecked Sendable {
     anyTenant = builder.anyTenant
     policyHashKey = hashKey.derived(for: "policy")
     tenantHashKey = hashKey.derived(for: "tenant")
+    receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
+    receiptKey = ReceiptKey(receiptKeys)
     (rules, rows) = Self.compileRules(&builder, hashKey: hashKey.derived(for: "limit"))
-    (entries, policies) = Self.compilePolicies(builder, tagKey: hashKey.derived(for: "tag"))
+    (entries, policies) = Self.compilePolicies(
+      builder, tagKey: hashKey.derived(for: "tag"), secretKey: hashKey.derived(for: "list"))
     let (policyKey, tenantKey) = (policyHashKey, tenantHashKey)
     namedPolicies = FingerprintTable(
       builder.policies.enumerated().lazy.map { number, policy in
@@ -72,6 +78,7 @@ public final class PolicySet: @unchecked Sendable {
     rows.deallocate()
     entries.deallocate()
     policies.deallocate()
+    receiptKeys?.deallocate()
   }
 
   // MARK: Names
@@ -118,6 +125,19 @@ public final class PolicySet: @unchecked Sendable {
   public func tag(of policy: PolicyIndex) -> UInt32 { policies[Int(policy.rawValue)].tag }
 
   // MARK: The query path
+
+  /// Marks the receipt of a decision on `query` as this installation's.
+  @inline(__always) func mark(_ receipt: inout Receipt, of query: Query) {
+    receipt.mac = receiptKey.mark(
+      receipt, key: query.key, list: policies[Int(query.policy.rawValue)].secret)
+  }
+
+  /// Whether `receipt` is of a decision of this installation on this tenant, key and list of limits.
+  func isGenuine(_ receipt: Receipt, of query: Query) -> Bool {
+    let policy = policies[Int(query.policy.rawValue)]
+    return receipt.tag == policy.tag
+      && receiptKey.isGenuine(receipt, key: query.key, list: policy.secret)
+  }
 
   /// Stops a query that was put together with another set, whose numbers mean something else here.
   @inline(__always) func check(_ query: Query) {
@@ -208,9 +228,9 @@ extension PolicySet {
     return memory.baseAddress!
   }
 
-  private static func compilePolicies(_ builder: borrowing PolicySetBuilder, tagKey: HashKey) -> (
-    UnsafeMutablePointer<PolicyEntry>, UnsafeMutablePointer<PolicyRange>
-  ) {
+  private static func compilePolicies(
+    _ builder: borrowing PolicySetBuilder, tagKey: HashKey, secretKey: HashKey
+  ) -> (UnsafeMutablePointer<PolicyEntry>, UnsafeMutablePointer<PolicyRange>) {
     var entries: [PolicyEntry] = []
     var ranges: [PolicyRange] = []
     for (_, list) in builder.policies {
@@ -221,11 +241,12 @@ extension PolicySet {
         let algorithm = limit.settings.parameters.algorithm.rawValue
         return "\(algorithm) \(limit.scope.rawValue) \(limit.name) \(limit.unit)"
       }
+      let identity = tagKey.fingerprint(of: identities.joined(separator: "\n"))
+      let secret = secretKey.fingerprint(of: identities.joined(separator: "\n"))
       ranges.append(
         PolicyRange(
           start: UInt32(entries.count), count: UInt32(list.count),
-          tag: UInt32(
-            truncatingIfNeeded: tagKey.fingerprint(of: identities.joined(separator: "\n")).low)))
+          tag: UInt32(truncatingIfNeeded: identity.low), secret: secret))
       for (limit, unit) in zip(list, units) {
         entries.append(
           PolicyEntry(limit: limit, countsQueries: isMixed && unit == LimitDefinition.requests))

@@ -12,6 +12,8 @@ struct Rule: BitwiseCopyable {
   /// The soft-threshold flag is set once this much or less remains.
   var softRemaining: UInt64
   var limit: LimitIndex
+  /// What the words of its buckets begin with: see `StateWord`.
+  var head: UInt8
   var algorithm: Algorithm
   var scope: Scope
   var mode: LimitMode
@@ -20,10 +22,13 @@ struct Rule: BitwiseCopyable {
   /// Makes the record as long as a cache line, and its place in a table a shift.
   private var padding: UInt64 = 0
 
-  init(limit: LimitIndex, definition: LimitDefinition, settings: LimitSettings, seed: Fingerprint) {
+  init(
+    limit: LimitIndex, definition: LimitDefinition, settings: LimitSettings, seed: Fingerprint
+  ) {
     self.seed = seed
     self.limit = limit
     algorithm = settings.parameters.algorithm
+    head = StateWord.head(of: algorithm, parity: 0)
     scope = definition.scope
     mode = settings.mode
     capacity = settings.parameters.capacity
@@ -59,6 +64,8 @@ struct PolicyRange: BitwiseCopyable {
   var count: UInt32
   /// Stands for the names, algorithms, scopes and units of its limits, in order.
   var tag: UInt32
+  /// Stands for the same and is never shown: part of what receipts are marked with.
+  var secret: Fingerprint
 }
 
 /// A tenant as a policy set knows it: found once per connection or query, then passed by value.

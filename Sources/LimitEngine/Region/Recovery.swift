@@ -120,7 +120,7 @@ extension BucketTable {
     // A floor lies in the past; a window's second word is one, or still the floor.
     let isPlausible = previous.floor <= pass.sweep.now.nanoseconds && !previous.isConcurrencyKind
     if !isPlausible || (previous.isWindow && !word.isWindow) {
-      let floor = StateWord.tokenBucket(tat: pass.sweep.now.nanoseconds)
+      let floor = StateWord.floor(pass.sweep.now.nanoseconds)
       slot.previous.pointee.store(floor.rawValue, ordering: .relaxed)
     }
     countArrival(of: owner, inBucket: self.bucket(of: slot))

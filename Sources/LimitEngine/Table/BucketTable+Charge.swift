@@ -1,23 +1,24 @@
-// Rolling a sliding window on: two stores that any thread can finish.
+// Rolling a sliding window on: three stores that any thread can go on with.
 //
-// To move a bucket from one window to the next, its count is first published in `previous` under
-// the new window's expiry, and then `current` is swung to the new window. Invariant: `current` is
-// swung only while `previous` holds, under the new expiry, at least the count that the swing
-// expects. A charge that comes between makes the swing fail, and the next try raises what was
-// published; it is never lowered before the swing, so a slow thread cannot undercount a rival's.
+// To move a bucket from one window to the next, `current` is first frozen, so that its count is
+// final. That count is then published in `previous` under the new window's expiry, and `current` is
+// swung to the new window. Whoever meets a frozen window and needs more than its count finishes the
+// roll. Invariants: nobody changes the count of a frozen window; `current` is swung on from it only
+// while `previous` holds exactly that count. They hold because the frozen word alone says what is to
+// be published and under which expiry, so that all who publish for it publish the same; and because
+// `previous` is otherwise written only under the expiry of a `current` that is not frozen.
 
-extension BucketTable {
-  /// Publishes `count` as the previous window's count under `expiry`.
+extension Slot {
+  /// Rolls the window `seen` on to `next`, whose window is the one after it.
   ///
-  /// - Parameter seen: `previous` as it was when the roll was decided, read together with `current`.
-  /// - Returns: whether at least `count` stands there; otherwise look again.
-  static func publish(_ count: UInt64, under expiry: Tick, in slot: Slot, seen: StateWord) -> Bool {
-    if seen.isWindow {
-      if seen.tick == expiry && seen.count >= count { return true }
-      // Another thread is ahead of this one.
-      if seen.tick.distance(after: expiry) > 0 { return false }
-    }
-    // A failed exchange means that another thread published, and costs one look.
-    return slot.exchangePrevious(seen, with: .window(expiry: expiry, count: count))
+  /// - Returns: whether `current` holds `next` by this thread's doing; otherwise another thread
+  ///   changed the bucket: look again.
+  func roll(from seen: StateWord, to next: StateWord) -> Bool {
+    let frozen = seen.frozen
+    if seen != frozen && !exchangeCurrent(seen, with: frozen) { return false }
+    guard let previous = loadPrevious(while: frozen) else { return false }
+    let published = StateWord.window(next.head, expiry: next.tick, count: seen.count)
+    if previous != published && !exchangePrevious(previous, with: published) { return false }
+    return exchangeCurrent(frozen, with: next)
   }
 }

@@ -139,7 +139,7 @@ extension BucketTable {
     slot.owner.pointee.store(owner.rawValue, ordering: .relaxed)
     // Release: whoever reads this floor and then `current` sees the claim (`loadPrevious(while:)`).
     slot.previous.pointee.store(
-      StateWord.tokenBucket(tat: floor.nanoseconds).rawValue, ordering: .releasing)
+      StateWord.floor(floor.nanoseconds).rawValue, ordering: .releasing)
     slot.replaceTag(by: id.tag)
     // Sequentially consistent: comes before this thread's look at the other candidates. As a
     // release it publishes the three words above.

@@ -99,11 +99,11 @@ extension BucketTable {
   private func renew(_ slot: Slot, _ word: StateWord, at now: Instant) {
     guard Int64(bitPattern: word.rawValue) < 0, word.isLive else { return }
     if word.isWindow {
-      guard let previous = slot.loadPrevious(while: word), previous.isWindow,
-        previous.tick.distance(after: word.tick) < 0
+      guard !word.isFrozen, let previous = slot.loadPrevious(while: word), previous.isWindow,
+        previous.tick != word.tick
       else { return }
       // If it fails, another thread has published, which renews it as well.
-      _ = slot.exchangePrevious(previous, with: .window(expiry: word.tick, count: 0))
+      _ = slot.exchangePrevious(previous, with: .window(word.head, expiry: word.tick, count: 0))
     } else if word.count > 0 {
       let today = Tick(containing: now.nanoseconds)
       let age = today.distance(after: word.tick)

@@ -37,7 +37,7 @@ struct Shards: @unchecked Sendable {
     live(bucket).pointee.wrappingSubtract(1, ordering: .relaxed)
   }
 
-  /// A number that the last 2^28 claims in this shard did not have.
+  /// A number that the last 2^27 claims in this shard did not have.
   func nextNonce(inBucket bucket: UInt64) -> UInt64 {
     (live(bucket) + 1).pointee.wrappingAdd(1, ordering: .relaxed).newValue
   }

@@ -21,8 +21,8 @@ typealias Word = Atomic<UInt64>
 /// |---|---|---|---|
 /// | `tag` | 0–62: 63 bits of the owner's hash, 0 for none; 63: the bucket's mark (slot 0 only): set once this bucket has turned a bucket away, never cleared | the claimer; the mark: any inserter | nothing: a match is confirmed by reading it again after `current` |
 /// | `current` | `StateWord`: empty, live, claimed, pending | chargers (live → live), inserters (empty or dead → claimed → pending → live), sweeper (dead → claimed → empty), rivals (pending → empty) | the other three words of the slot |
-/// | `previous` | `StateWord`: a window once one was rolled on; before, and in every slot that is empty, claimed or pending, the instant before which the slot's past owners lie (as a token bucket word) | rollers; the claimer; the sweeper | for windows: the count that `current` may be swung away from |
-/// | `owner` | `Owner` | the claimer; refunders raise its `tallest` | nothing |
+/// | `previous` | `StateWord`: a window once one was rolled on; before, and in every slot that is empty, claimed or pending, a floor: the instant before which the slot's past owners lie | rollers; the claimer; the sweeper | for windows: the count that `current` may be swung away from |
+/// | `owner` | `Owner` | the claimer; whoever lowers a word raises its `tallest` | nothing |
 ///
 /// Invariant: at most one live slot in a table carries a given tag among that tag's candidates.
 struct Slot: Equatable {
@@ -89,7 +89,7 @@ extension Slot {
 /// `limit` is the number of the limit in the region's registry, which no reload changes. `guest` is
 /// set where the bucket is counted among those of tenants that are not named.
 ///
-/// A refund lowers a token bucket's word, so the last word need not be the tallest: `tallest` is at
+/// Giving back lowers a token bucket's word, so the last word need not be the tallest: `tallest` is at
 /// least every word that was lowered, in 2^35 ns (34 s), rounded up. A slot is reused only after
 /// that, too; otherwise a word that a stalled thread still expects could come again.
 struct Owner: Equatable {
@@ -138,12 +138,13 @@ extension Slot {
   /// Relaxed is enough for whoever has claimed the slot or goes on to exchange `current`.
   func loadOwner() -> Owner { Owner(rawValue: owner.pointee.load(ordering: .relaxed)) }
 
-  /// Notes that `word` is about to be replaced by a lower one. Lock-free. If the slot has changed
-  /// hands meanwhile, its next reuse waits for nothing; the exchange of `current` then fails.
-  func noteLowering(of word: StateWord) {
+  /// Notes that `word`, a token bucket's, is about to be replaced by a lower one, at `now`. Lock-free.
+  /// If the slot has changed hands meanwhile, its next reuse waits for nothing; the exchange of
+  /// `current` then fails.
+  func noteLowering(of word: StateWord, at now: Instant) {
     while true {
       let seen = loadOwner()
-      let raised = seen.raised(to: word.tat)
+      let raised = seen.raised(to: word.tat(near: now.nanoseconds))
       if raised == seen { return }
       // Release, with the exchange of `current` that follows: whoever reads the lower word sees it.
       let isStored = owner.pointee.compareExchange(
@@ -163,7 +164,7 @@ extension Slot {
   /// Leaves a slot that the caller has claimed empty for others, to be reused from `floor` on.
   func abandon(floor: UInt64) {
     // Release: whoever reads it and then `current` sees the claim (`loadPrevious(while:)`).
-    previous.pointee.store(StateWord.tokenBucket(tat: floor).rawValue, ordering: .releasing)
+    previous.pointee.store(StateWord.floor(floor).rawValue, ordering: .releasing)
     replaceTag(by: 0)
     // Release: the next claimer sees the floor.
     current.pointee.store(StateWord.empty.rawValue, ordering: .releasing)

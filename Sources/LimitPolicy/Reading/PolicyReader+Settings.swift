@@ -191,7 +191,7 @@ extension PolicyReader {
     error(
       blamed.position,
       "\(subject): burst \(Quantity.text(count: burst)) at \(Quantity.text(rate: rate)) takes "
-        + "longer than 2^61 ns (73 years) to fill; lower the burst or raise the rate"
+        + "longer than 2^59 ns (18 years) to fill; lower the burst or raise the rate"
     )
   }
 }

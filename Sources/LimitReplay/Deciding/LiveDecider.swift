@@ -158,11 +158,12 @@ package struct LiveDecider: ~Copyable {
       flags: Decision.Flags(rawValue: record.flags.rawValue),
       limit: place < limits.count ? limits[place] : .none, place: record.place,
       capacity: record.capacity, remaining: record.remaining,
-      retryAfter: Nanoseconds(record.retryAfter == DecisionRecord.noWait ? 0 : record.retryAfter),
-      resetAfter: Nanoseconds(record.resetAfter),
+      retryAfter: Nanoseconds(record.retryAfter), resetAfter: Nanoseconds(record.resetAfter),
       receipt: Receipt(
+        tag: record.receipt.tag,
         decidedAt: Instant(nanoseconds: min(record.receipt.decidedAt, Instant.max.nanoseconds)),
-        cost: row.cost, charged: record.receipt.charged, escalated: record.receipt.escalated))
+        cost: row.cost, charged: record.receipt.charged, shadow: record.receipt.shadow,
+        escalated: record.receipt.escalated, mac: record.receipt.mac))
   }
 
   /// Sees to it, once per policy, that places in the daemon's policy mean the file's limits.

@@ -31,14 +31,15 @@ enum DecisionWriter {
     switch decision.reason {
     case .blocked: output.append("(blocked)")
     case .unknownTenant: output.append("(unknown-tenant)")
-    case .limit where decision.limit != .none:
+    case .limit where decision.limit != .none, .unlimited where decision.limit != .none:
       output.append(field: limitNames[Int(decision.limit.rawValue)][...])
-    case .limit: break
+    case .limit, .unlimited: break
     }
     output.append(Ascii.comma)
     output.append(decision.remaining)
     output.append(Ascii.comma)
-    output.append(seconds: decision.outcome == .deny ? decision.retryAfter.count : 0)
+    output.append(
+      seconds: decision.retryAfter == Decision.noWait ? 0 : decision.retryAfter.count)
     output.append(Ascii.comma)
     output.append(seconds: decision.resetAfter.count)
     output.append(Ascii.lineFeed)

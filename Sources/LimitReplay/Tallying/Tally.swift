@@ -139,7 +139,7 @@ struct Tally {
     switch decision.reason {
     case .blocked: blocked += 1
     case .unknownTenant: unknownTenant += 1
-    case .limit:
+    case .limit, .unlimited:
       let isAdmitted = decision.outcome == .allow
       policyRows[Int(policy.rawValue)].rows += 1
       policyRows[Int(policy.rawValue)].admitted += isAdmitted ? 1 : 0

@@ -56,8 +56,11 @@ struct Acceptor: ~Copyable {
   }
 
   /// Who connected before the stop is served like anyone else. Who goes on connecting is not waited
-  /// for: no more are taken than the kernel can have queued.
-  private mutating func takeQueued() { _ = accept(atMost: Int(ListeningSocket.backlog) + 1) }
+  /// for: no more are taken than the kernel can have queued. A socket that was handed in keeps them
+  /// for the next daemon.
+  private mutating func takeQueued() {
+    if listener.isOwn { _ = accept(atMost: Int(ListeningSocket.backlog) + 1) }
+  }
 
   /// Accepts connections.
   ///

@@ -20,6 +20,12 @@ package struct ListeningSocket: ~Copyable {
 
   var descriptor: Int32 { socket.number }
 
+  /// Where it was made; `nil` for one that was handed in.
+  package let path: String?
+
+  /// Whether it was made here. One that was handed in goes on listening when the daemon ends.
+  var isOwn: Bool { path != nil }
+
   /// Binds a socket. Nobody can connect until `listen`.
   package init(_ settings: DaemonSettings.Socket) throws(ServerError) {
     let path = settings.path
@@ -27,6 +33,7 @@ package struct ListeningSocket: ~Copyable {
     try Self.clear(path)
     let socket = try Self.makeSocket()
     let file = try Self.bind(socket.number, settings)
+    self.path = path
     self.file = SocketFile(lock: lock, path: path, file: file)
     self.socket = socket
   }
@@ -53,10 +60,13 @@ package struct ListeningSocket: ~Copyable {
     }
     self.socket = socket
     file = nil
+    path = nil
   }
 
   /// Lets peers connect. Once somebody answers.
   func listen() throws(ServerError) {
+    // One that was handed in listens already, with a queue as long as its owner wants it.
+    guard isOwn else { return }
     guard Glibc.listen(socket.number, Self.backlog) == 0 else {
       throw .system(doing: "listen", .last())
     }

@@ -14,8 +14,6 @@ struct PendingQuery: BitwiseCopyable {
   var query: Query?
   /// The request's id; of no meaning in a batch.
   var id: UInt32
-  /// Of the policy's list of limits.
-  var tag: UInt32
   var kind: Kind
   /// The number of the reply.
   var reply: UInt8

@@ -30,7 +30,7 @@ extension Session {
     turn.engine.prefetch(query, under: turn.policies)
     turn.unitsLeft &-= Int(target.limitCount)
     turn.group.append(
-      PendingQuery(query: query, id: id, tag: target.tag, kind: kind, reply: reply))
+      PendingQuery(query: query, id: id, kind: kind, reply: reply))
   }
 
   /// Sees to a place for one more permit than the connection holds and has asked for.
@@ -68,7 +68,7 @@ extension Session {
         acquire(query, pending, at: now, &turn)
         continue
       }
-      let record = DecisionRecord(decision, tag: pending.pointee.tag)
+      let record = DecisionRecord(decision)
       if pending.pointee.kind == .batchItem {
         record.encode(into: &turn.output)
       } else {
@@ -89,7 +89,7 @@ extension Session {
     // One that holds nothing takes no place.
     if let permit = acquisition.takePermit(), permit.count > 0 { number = permits.insert(permit) }
     DecisionReply.encode(
-      DecisionRecord(acquisition.decision, tag: pending.pointee.tag), permit: number,
+      DecisionRecord(acquisition.decision), permit: number,
       operation: pending.pointee.reply, id: pending.pointee.id, into: &turn.output)
   }
 
@@ -141,7 +141,7 @@ extension Session {
 extension PendingQuery {
   /// An item of a batch that keeps its place without being decided.
   fileprivate static func notDecided(_ error: ErrorCode) -> PendingQuery {
-    PendingQuery(query: nil, id: 0, tag: 0, kind: .batchItem, reply: 0, error: error)
+    PendingQuery(query: nil, id: 0, kind: .batchItem, reply: 0, error: error)
   }
 }
 

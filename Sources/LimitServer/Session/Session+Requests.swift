@@ -157,25 +157,16 @@ extension Session {
   private mutating func settle(_ request: SettleRequest, _ turn: inout Turn) throws(ProtocolError) {
     guard request.key.count <= turn.limits.keyBytes else { throw .keyTooLong(turn.limits) }
     let target = try resolve(request.subject, for: .settle, &turn)
-    let policies = turn.rulebook.policies
-    let now = clock ?? turn.now
-    guard request.receipt.tag == target.tag,
-      request.receipt.charged >> target.limitCount == 0,
-      request.actual <= request.cost,
-      request.receipt.escalated >> (2 * UInt32(target.limitCount)) == 0,
-      request.receipt.decidedAt <= now.nanoseconds
-    else {
-      throw ProtocolError(
-        .staleReceipt, "the policy has other limits now, or the receipt is not one")
-    }
     let query = Query(
       tenant: target.tenant, policy: target.policy,
       key: target.tenant.fingerprint(ofKey: request.key), cost: request.cost)
-    let receipt = Receipt(
-      decidedAt: Instant(nanoseconds: request.receipt.decidedAt),
-      cost: request.cost - request.actual,
-      charged: request.receipt.charged, escalated: request.receipt.escalated)
-    turn.engine.refund(query, receipt, under: policies, at: now)
+    guard let receipt = Receipt(request.receipt, cost: request.cost) else { throw .staleReceipt }
+    switch turn.engine.settle(
+      query, receipt, actual: request.actual, under: turn.policies, at: clock ?? turn.now)
+    {
+    case .settled: break
+    case .stale: throw .staleReceipt
+    }
   }
 }
 
@@ -185,14 +176,11 @@ struct Target: BitwiseCopyable {
   var policy: PolicyIndex
   /// How many limits the policy has, 1 ... 16.
   var limitCount: UInt16
-  /// Of the policy's list of limits.
-  var tag: UInt32
 
   init(_ tenant: Tenant, _ policy: PolicyIndex, in policies: PolicySet) {
     self.tenant = tenant
     self.policy = policy
     limitCount = UInt16(policies.limitCount(of: policy))
-    tag = policies.tag(of: policy)
   }
 }
 
@@ -207,6 +195,11 @@ extension PolicySet {
 }
 
 extension ProtocolError {
+  @inline(never) fileprivate static var staleReceipt: ProtocolError {
+    ProtocolError(
+      .staleReceipt, "not a receipt of this tenant and key, or the policy has other limits now")
+  }
+
   @inline(never) fileprivate static var notAName: ProtocolError {
     ProtocolError(
       .malformed, "a tenant's name is UTF-8 without white space and control characters")

@@ -7,18 +7,13 @@ import LimitRuntime
 
 extension DecisionRecord {
   /// The engine's decision as it goes on the wire. Raw values are the same on both sides.
-  @inline(__always) init(_ decision: Decision, tag: UInt32) {
+  @inline(__always) init(_ decision: Decision) {
     self.init(
       outcome: DecisionOutcome(decision.outcome), reason: DecisionReason(decision.reason),
       flags: DecisionFlags(decision.flags), place: decision.place,
-      receipt: WireReceipt(
-        tag: tag, decidedAt: decision.receipt.decidedAt.nanoseconds,
-        charged: decision.receipt.charged, shadow: 0, escalated: decision.receipt.escalated,
-        mac: 0),
-      capacity: decision.capacity, remaining: decision.remaining,
-      retryAfter: decision.outcome != .allow && decision.retryAfter == .zero
-        ? Self.noWait : decision.retryAfter.count,
-      resetAfter: decision.resetAfter.count)
+      receipt: WireReceipt(decision.receipt), capacity: decision.capacity,
+      remaining: decision.remaining,
+      retryAfter: decision.retryAfter.count, resetAfter: decision.resetAfter.count)
   }
 }
 
@@ -36,4 +31,22 @@ extension DecisionFlags {
 
 extension PeerRoles {
   init(_ roles: Roles) { self.init(rawValue: roles.rawValue) }
+}
+
+extension WireReceipt {
+  @inline(__always) fileprivate init(_ receipt: Receipt) {
+    self.init(
+      tag: receipt.tag, decidedAt: receipt.decidedAt.nanoseconds, charged: receipt.charged,
+      shadow: receipt.shadow, escalated: receipt.escalated, mac: receipt.mac)
+  }
+}
+
+extension Receipt {
+  /// The receipt as it came back; `nil` where its time is none of the engine's.
+  init?(_ wire: WireReceipt, cost: UInt64) {
+    guard wire.decidedAt <= Instant.max.nanoseconds else { return nil }
+    self.init(
+      tag: wire.tag, decidedAt: Instant(nanoseconds: wire.decidedAt), cost: cost,
+      charged: wire.charged, shadow: wire.shadow, escalated: wire.escalated, mac: wire.mac)
+  }
 }

@@ -17,7 +17,9 @@ protocol BucketModel {
   /// Takes what `look` admitted.
   mutating func charge(cost: UInt64, now: UInt64)
   /// Gives back what was taken at `decidedAt`.
-  mutating func refund(cost: UInt64, decidedAt: UInt64, now: UInt64)
+  mutating func giveBack(cost: UInt64, decidedAt: UInt64, now: UInt64)
+  /// Takes what settling found to be used, whether it is there or not.
+  mutating func book(cost: UInt64, now: UInt64)
 }
 
 /// A token bucket as a bucket: how much is in it, in units of 1/T of a token, filled as time goes.
@@ -42,8 +44,9 @@ struct TokenBucketModel: BucketModel {
     let need = Int128(cost) * interval
     let outcome: Decision.Outcome = Int128(cost) > burst ? .never : need <= content ? .allow : .deny
     return ModelAnswer(
-      outcome: outcome, remaining: UInt64(content / interval),
-      retryAfter: outcome == .deny ? UInt64(need - content) : 0, resetAfter: UInt64(full - content))
+      outcome: outcome, remaining: UInt64(max(0, content) / interval),
+      retryAfter: outcome == .deny ? UInt64(need - content) : outcome == .never ? .max : 0,
+      resetAfter: UInt64(full - content))
   }
 
   mutating func charge(cost: UInt64, now: UInt64) {
@@ -51,8 +54,13 @@ struct TokenBucketModel: BucketModel {
     filledAt = Int128(now)
   }
 
-  mutating func refund(cost: UInt64, decidedAt: UInt64, now: UInt64) {
+  mutating func giveBack(cost: UInt64, decidedAt: UInt64, now: UInt64) {
     content = min(full, content(at: now) + Int128(cost) * interval)
+    filledAt = Int128(now)
+  }
+
+  mutating func book(cost: UInt64, now: UInt64) {
+    content = max(full - Int128(StateWord.debtMax), content(at: now) - Int128(cost) * interval)
     filledAt = Int128(now)
   }
 }
@@ -84,7 +92,7 @@ struct SlidingWindowModel: BucketModel {
     let free = limit * Int128(window) - inView(now)
     let outcome: Decision.Outcome =
       Int128(cost) > limit ? .never : fits(cost, at: now) ? .allow : .deny
-    var retry: UInt64 = 0
+    var retry: UInt64 = outcome == .never ? .max : 0
     if outcome == .deny {
       // What is in view only shrinks, so the least wait can be searched for by halving.
       var (low, high) = (UInt64(0), 2 * window)
@@ -105,8 +113,14 @@ struct SlidingWindowModel: BucketModel {
     counts[now / window, default: 0] += Int128(cost)
   }
 
-  mutating func refund(cost: UInt64, decidedAt: UInt64, now: UInt64) {
-    counts[decidedAt / window, default: 0] -= Int128(cost)
+  mutating func giveBack(cost: UInt64, decidedAt: UInt64, now: UInt64) {
+    let index = decidedAt / window
+    counts[index] = max(0, counts[index, default: 0] - Int128(cost))
+  }
+
+  mutating func book(cost: UInt64, now: UInt64) {
+    let count = counts[now / window, default: 0] + Int128(cost)
+    counts[now / window] = min(count, Int128(StateWord.countMax))
   }
 }
 
@@ -120,10 +134,13 @@ struct ConcurrencyModel: BucketModel {
   func look(cost: UInt64, now: UInt64) -> ModelAnswer {
     ModelAnswer(
       outcome: cost > limit ? .never : held + cost <= limit ? .allow : .deny,
-      remaining: limit - held, retryAfter: 0, resetAfter: 0)
+      remaining: limit - held, retryAfter: cost <= limit && held + cost <= limit ? 0 : .max,
+      resetAfter: 0)
   }
 
   mutating func charge(cost: UInt64, now: UInt64) { held += cost }
 
-  mutating func refund(cost: UInt64, decidedAt: UInt64, now: UInt64) { held -= cost }
+  mutating func giveBack(cost: UInt64, decidedAt: UInt64, now: UInt64) { held -= cost }
+
+  mutating func book(cost: UInt64, now: UInt64) {}
 }

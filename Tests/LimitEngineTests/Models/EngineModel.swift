@@ -75,9 +75,11 @@ struct EngineModel {
 
   /// What a query takes from one limit of its policy.
   func cost(_ cost: UInt64, limit: Int, policy: Int) -> UInt64 {
-    let units = plan.policies[policy].map { plan.limits[$0].unit }
-    let isMixed = units.contains { $0 != "requests" }
-    return isMixed && plan.limits[limit].unit == "requests" ? min(cost, 1) : cost
+    isMixed(policy) && plan.limits[limit].unit == "requests" ? min(cost, 1) : cost
+  }
+
+  private func isMixed(_ policy: Int) -> Bool {
+    plan.policies[policy].contains { plan.limits[$0].unit != "requests" }
   }
 
   private struct Opinion {
@@ -93,10 +95,8 @@ struct EngineModel {
     tenant: String, policy: Int, key: String, cost: UInt64, now: UInt64, intent: Intent
   ) -> Decision {
     let instant = Instant(nanoseconds: now)
-    switch plan.standing(tenant) {
-    case .blocked: return .withoutLimit(.deny, .blocked, at: instant)
-    case .unknown: return .withoutLimit(.deny, .unknownTenant, at: instant)
-    case .limited, .unlimited: break
+    if let refused = withoutLimit(plan.standing(tenant), cost: cost, now: instant) {
+      return refused
     }
     var opinions = plan.policies[policy].map { limit in
       let settings = plan.settings(limit, tenant: tenant)
@@ -121,7 +121,18 @@ struct EngineModel {
         opinions[number].isCharged = true
       }
     }
-    return compose(opinions, cost: cost, now: instant, isAdmitted: isAdmitted)
+    var decision = compose(opinions, cost: cost, now: instant, isAdmitted: isAdmitted)
+    if plan.standing(tenant) == .unlimited { decision.reason = .unlimited }
+    return decision
+  }
+
+  private func withoutLimit(_ standing: Standing, cost: UInt64, now: Instant) -> Decision? {
+    guard standing == .blocked || standing == .unknown else { return nil }
+    return Decision(
+      outcome: .deny, reason: standing == .blocked ? .blocked : .unknownTenant, flags: [],
+      limit: .none, place: Decision.noPlace, capacity: 0, remaining: 0,
+      retryAfter: Nanoseconds(.max), resetAfter: .zero,
+      receipt: Receipt(tag: 0, decidedAt: now, cost: cost))
   }
 
   private func compose(_ opinions: [Opinion], cost: UInt64, now: Instant, isAdmitted: Bool)
@@ -135,12 +146,16 @@ struct EngineModel {
     }
     var flags: Decision.Flags = []
     var charged: UInt16 = 0
+    var shadow: UInt16 = 0
     for (number, opinion) in opinions.enumerated() {
       let used =
         opinion.settings.parameters.capacity
         - min(opinion.settings.parameters.capacity, opinion.answer.remaining)
       if let soft = opinion.settings.softThreshold, used >= soft { flags.insert(.softThreshold) }
-      if !opinion.isEnforced && opinion.answer.outcome != .allow { flags.insert(.shadowDenied) }
+      if !opinion.isEnforced && opinion.answer.outcome != .allow {
+        flags.insert(.shadowDenied)
+        shadow |= 1 << UInt16(number)
+      }
       if opinion.isCharged { charged |= 1 << UInt16(number) }
     }
     return Decision(
@@ -151,7 +166,7 @@ struct EngineModel {
       remaining: chosen.answer.remaining,
       retryAfter: Nanoseconds(isAdmitted ? 0 : chosen.answer.retryAfter),
       resetAfter: Nanoseconds(chosen.answer.resetAfter),
-      receipt: Receipt(decidedAt: now, cost: cost, charged: charged, escalated: 0))
+      receipt: Receipt(tag: 0, decidedAt: now, cost: cost, charged: charged, shadow: shadow))
   }
 
   /// Whether `one` has more to say than `other`, which comes before it in the policy.
@@ -167,11 +182,31 @@ struct EngineModel {
       other.answer.remaining) * Int128(one.settings.parameters.capacity)
   }
 
-  mutating func refund(_ receipt: Receipt, tenant: String, policy: Int, key: String, now: UInt64) {
-    for (number, limit) in plan.policies[policy].enumerated()
-    where receipt.charged & 1 << UInt16(number) != 0 {
-      guard plan.limits[limit].settings.parameters.algorithm != .concurrency else { continue }
-      giveBack(receipt, limit, tenant: tenant, policy: policy, key: key, now: now)
+  /// Corrects what a decision took to `actual`. A limit on requests among others keeps its one.
+  mutating func settle(
+    _ receipt: Receipt, actual: UInt64, tenant: String, policy: Int, key: String, now: UInt64
+  ) {
+    for (number, limit) in plan.policies[policy].enumerated() {
+      let bit: UInt16 = 1 << UInt16(number)
+      guard receipt.charged & bit != 0 || receipt.cost == 0 && receipt.shadow & bit == 0 else {
+        continue
+      }
+      let taken = cost(receipt.cost, limit: limit, policy: policy)
+      var wanted = cost(actual, limit: limit, policy: policy)
+      if plan.limits[limit].unit == "requests" && wanted < taken && isMixed(policy) {
+        wanted = taken
+      }
+      guard plan.limits[limit].settings.parameters.algorithm != .concurrency, wanted != taken else {
+        continue
+      }
+      var bucket = bucket(limit, tenant, key)
+      if wanted < taken {
+        bucket.giveBack(
+          cost: taken - wanted, decidedAt: receipt.decidedAt.nanoseconds, now: now)
+      } else {
+        bucket.book(cost: wanted - taken, now: now)
+      }
+      buckets[place(limit, tenant, key)] = bucket
     }
   }
 
@@ -179,17 +214,11 @@ struct EngineModel {
     for (number, limit) in plan.policies[policy].enumerated()
     where receipt.charged & 1 << UInt16(number) != 0 {
       guard plan.limits[limit].settings.parameters.algorithm == .concurrency else { continue }
-      giveBack(receipt, limit, tenant: tenant, policy: policy, key: key, now: now)
+      var bucket = bucket(limit, tenant, key)
+      bucket.giveBack(
+        cost: cost(receipt.cost, limit: limit, policy: policy),
+        decidedAt: receipt.decidedAt.nanoseconds, now: now)
+      buckets[place(limit, tenant, key)] = bucket
     }
-  }
-
-  private mutating func giveBack(
-    _ receipt: Receipt, _ limit: Int, tenant: String, policy: Int, key: String, now: UInt64
-  ) {
-    var bucket = bucket(limit, tenant, key)
-    bucket.refund(
-      cost: cost(receipt.cost, limit: limit, policy: policy),
-      decidedAt: receipt.decidedAt.nanoseconds, now: now)
-    buckets[place(limit, tenant, key)] = bucket
   }
 }

@@ -1,34 +1,6 @@
-// What a client gives back: a refund of an earlier decision, or a permit.
+// Permits: units of concurrency limits, held until they are released.
 
 extension Engine {
-  /// Gives back what a decision took, on every limit that it took it from, never above full.
-  ///
-  /// A permit that `acquire` took is not part of it: that is returned through `release`. The caller
-  /// vouches that a receipt is refunded once.
-  ///
-  /// - Parameters:
-  ///   - query: the query that was decided, with the policy as it was then.
-  ///   - receipt: that decision's receipt; its cost counts, not the query's, so that less than the
-  ///     whole can be given back.
-  ///   - now: read after the decision was made.
-  public func refund(
-    _ query: Query, _ receipt: Receipt, under policies: borrowing PolicySet, at now: Instant
-  ) {
-    guard query.tenant.standing == .limited || query.tenant.standing == .unlimited else { return }
-    policies.check(query)
-    if isPastHorizon(now) { passHorizon(to: now) }
-    let entries = policies.range(of: query.policy)
-    for place in 0..<entries.count where receipt.charged & 1 << UInt16(place) != 0 {
-      let entry = entries[place]
-      let rule = policies.rule(for: entry.limit, of: query.tenant)
-      guard rule.pointee.algorithm != .concurrency else { continue }
-      let level = UInt8(receipt.escalated >> UInt32(2 * place) & 3)
-      giveBack(
-        rule, query, cost: entry.charge(for: receipt.cost), level: level,
-        from: .decided(at: receipt.decidedAt), now: now)
-    }
-  }
-
   /// Decides a query as `check` does and, if it is admitted, also holds its units of the policy's
   /// concurrency limits until the permit is released.
   public func acquire(_ query: Query, under policies: borrowing PolicySet, at now: Instant)

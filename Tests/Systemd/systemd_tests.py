@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+"""limitd's package under a real systemd: installed, activated, reloaded, killed, restarted, upgraded.
+
+    Tests/Systemd/systemd_tests.py PACKAGE NEXT_PACKAGE     two versions of the package, as files
+
+One container for the whole run; the tests go in the order of their names, each from where the one
+before left the service.
+"""
+import ctypes
+import os
+import pathlib
+import re
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from container import ROOT, Container, wait_until  # noqa: E402
+from load import Load, ask, connect  # noqa: E402
+
+sys.dont_write_bytecode = True
+PACKAGE, NEXT_PACKAGE = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
+SOCKET = "/run/limitd/limitd.sock"
+CONFIG = "/etc/limitd/limitd.yaml"
+# One unit a day: a bucket of N admits exactly N in a test.
+POLICY = """
+limits:
+  few: {algorithm: token-bucket, rate: 1/1d, burst: BURST, scope: key}
+  many: {algorithm: token-bucket, rate: 1M/s, burst: 1M, scope: key}
+policies:
+  default: [many]
+  few: [few]
+tenants:
+  "*": {}
+"""
+ALLOW, DENY = 0, 1
+RESTARTS = 100
+PTRACE_SEIZE, PTRACE_INTERRUPT, WAIT_ALL = 0x4206, 0x4207, 0x40000000
+
+
+class StoppedThread:
+    """Holds one thread of another process still, until it ends or `release` is called."""
+
+    def __init__(self, thread):
+        self.is_held, self.is_over = threading.Event(), threading.Event()
+        self.error = None
+        # A thread's tracer is one thread too.
+        self.tracer = threading.Thread(target=self.hold, args=(thread,), daemon=True)
+        self.tracer.start()
+        self.is_held.wait(10)
+        if self.error:
+            raise self.error
+
+    def hold(self, thread):
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+            if libc.ptrace(request, thread, None, None) != 0:
+                self.error = OSError(ctypes.get_errno(), f"ptrace of {thread}")
+        self.is_held.set()
+        while not self.is_over.is_set() and not self.error:
+            try:
+                # What a tracer does not wait for stays a zombie, and its process with it.
+                pid, status = os.waitpid(thread, os.WNOHANG | WAIT_ALL)
+            except ChildProcessError:
+                return
+            if pid and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+                return
+            time.sleep(0.01)
+
+    def release(self):
+        self.is_over.set()
+        self.tracer.join(10)
+
+
+class SystemdTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.container = Container(PACKAGE.parent)
+        cls.addClassCleanup(cls.container.end)
+        cls.run_inside = cls.container.run
+
+    def setUp(self):
+        self.socket = str(self.container.path(SOCKET))
+
+    # What the tests share.
+
+    def state(self, unit):
+        return self.container.show(unit, "ActiveState")
+
+    def pid(self):
+        return int(self.container.show("limitd.service", "MainPID"))
+
+    def serves(self):
+        try:
+            return ask(connect(self.socket), policy="default")["outcome"] == ALLOW
+        except (OSError, TypeError, KeyError):
+            return False
+
+    def write_policy(self, burst):
+        self.container.write(CONFIG, POLICY.replace("BURST", str(burst)))
+
+    def burst(self):
+        """What the limit `few` holds now, by the daemon's word."""
+        return ask(connect(self.socket), policy="few", operation="peek_by_name")["capacity"]
+
+    def journal(self, *arguments):
+        return self.container.run("journalctl", "--no-pager", "--output=cat", *arguments).stdout
+
+    def drop_in(self, text):
+        self.container.write("/etc/systemd/system/limitd.service.d/test.conf", text)
+        self.container.run("systemctl", "daemon-reload")
+        self.container.run("systemctl", "restart", "limitd")
+
+    # In the order of a service's life.
+
+    def test_01_installing_starts_the_socket_and_not_the_service(self):
+        self.container.run("dpkg", "--install", f"/shared/{PACKAGE.name}")
+        self.assertEqual(self.state("limitd.socket"), "active")
+        self.assertEqual(self.state("limitd.service"), "inactive")
+        self.assertEqual(self.container.run("systemctl", "is-enabled", "limitd.socket",
+                                            "limitd.service").stdout, "enabled\nenabled\n")
+        owner = self.container.run("stat", "-c", "%a %U %G", SOCKET, "/run/limitd").stdout
+        self.assertEqual(owner, "660 root limitd-clients\n755 root root\n")
+
+    def test_02_the_first_query_starts_the_service(self):
+        self.assertEqual(ask(connect(self.socket))["outcome"], ALLOW)
+        self.assertEqual(self.state("limitd.service"), "active")
+        owner = self.container.run("stat", "-c", "%a %U %G", "/var/lib/limitd",
+                                   "/var/lib/limitd/hash.key").stdout
+        self.assertEqual(owner, "700 limitd limitd\n600 limitd limitd\n")
+        # The process has no more than its unit says.
+        status = self.container.path(f"/proc/{self.pid()}/status").read_text()
+        self.assertIn("CapEff:\t0000000000000000", status)
+        self.assertIn("NoNewPrivs:\t1", status)
+        self.assertIn("Seccomp:\t2", status)
+
+    def test_03_members_of_its_group_may_connect_and_others_may_not(self):
+        check = f"limitctl check acme default --socket {SOCKET}"
+        self.container.shell(f"setpriv --reuid=nobody --regid=limitd-clients --clear-groups {check}")
+        refused = self.container.shell(
+            f"setpriv --reuid=nobody --regid=nogroup --clear-groups {check}", check=False)
+        self.assertEqual(refused.returncode, 3, refused.stdout)
+        self.assertIn("ermission denied", refused.stdout)
+
+    def test_04_a_reload_is_in_force_when_systemctl_returns(self):
+        for burst in (5, 7, 11, 13, 17):
+            self.write_policy(burst)
+            self.container.run("systemctl", "reload", "limitd")
+            self.assertEqual(self.burst(), burst)
+        self.assertEqual(self.state("limitd.service"), "active")
+
+    def test_05_a_bad_file_fails_the_reload_and_changes_nothing(self):
+        before, pid = self.burst(), self.pid()
+        self.container.write(CONFIG, POLICY.replace("BURST", "many"))
+        done = self.container.run("systemctl", "reload", "limitd", check=False)
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        self.assertIn("limitd.yaml:3:", self.journal("--unit=limitd", "--lines=20"))
+        self.assertEqual((self.burst(), self.pid()), (before, pid))
+        self.assertEqual(self.state("limitd.service"), "active")
+        self.write_policy(before)
+        self.container.run("systemctl", "reload", "limitd")
+
+    def test_06_the_status_line_says_how_it_does(self):
+        def status():
+            text = self.container.show("limitd.service", "StatusText")
+            return text if re.fullmatch(
+                r"\d+ named tenants, [1-9]\d* buckets, \d+ decisions/s, \d+ connections",
+                text) else None
+        wait_until(status, "a status line with buckets")
+
+    def test_07_log_lines_are_entries_with_fields(self):
+        said = self.journal("--unit=limitd", "SYSLOG_IDENTIFIER=limitd", "--output=json")
+        self.assertIn('"MESSAGE":"serving', said)
+        self.assertIn('"POLICIES":"', said)
+        self.assertNotEqual(self.journal("SOCKET=passed by systemd"), "")
+
+    def test_08_after_kill_another_serves_and_nobody_is_refused(self):
+        load = Load(self.socket)
+        for _ in range(5):
+            before = self.pid()
+            self.container.run("kill", "-KILL", before)
+            wait_until(lambda: self.pid() not in (0, before), "another process")
+            wait_until(self.serves, "it serves")
+        load.end()
+        self.assertEqual(load.refused, [])
+        self.assertGreater(load.answered, 0)
+
+    def test_09_a_stuck_loop_gets_the_daemon_restarted(self):
+        self.drop_in("[Service]\nWatchdogSec=2s\n")
+        wait_until(self.serves, "it serves")
+        before = self.pid()
+        # A healthy one is left alone for longer than the watchdog's time.
+        time.sleep(5)
+        self.assertEqual(self.pid(), before)
+        process = self.container.host_pid(before)
+        threads = {(task / "comm").read_text().strip(): int(task.name)
+                   for task in pathlib.Path(f"/proc/{process}/task").iterdir()}
+        held = StoppedThread(threads["limitd-loop-0"])
+        try:
+            wait_until(lambda: self.pid() not in (0, before), "the watchdog's restart")
+        finally:
+            held.release()
+        wait_until(self.serves, "it serves")
+        self.assertIn("watchdog", self.journal("--unit=limitd", "--lines=30").lower())
+        self.container.run("rm", "/etc/systemd/system/limitd.service.d/test.conf")
+        self.container.run("systemctl", "daemon-reload")
+        self.container.run("systemctl", "restart", "limitd")
+
+    def test_10_restarts_under_load_refuse_nobody(self):
+        load = Load(self.socket)
+        for _ in range(RESTARTS):
+            self.container.run("systemctl", "restart", "limitd")
+        answered = load.answered
+        wait_until(lambda: load.answered > answered, "answers after the last restart")
+        load.end()
+        self.assertEqual(load.refused, [])
+        self.assertGreater(load.answered, RESTARTS)
+        print(f"\n{RESTARTS} restarts: {load.answered} answers, the slowest connection "
+              f"{load.slowest:.2f} s", file=sys.stderr)
+
+    def test_11_stopping_and_starting_keeps_the_installations_secret(self):
+        key = self.container.path("/var/lib/limitd/hash.key").read_bytes()
+        self.container.run("systemctl", "stop", "limitd.socket", "limitd.service")
+        self.assertFalse(pathlib.Path(self.socket).exists())
+        self.container.run("systemctl", "start", "limitd")
+        self.assertTrue(self.serves())
+        self.assertEqual(self.container.path("/var/lib/limitd/hash.key").read_bytes(), key)
+
+    def test_12_an_upgrade_refuses_nobody_and_keeps_the_policy(self):
+        before, burst = self.pid(), self.burst()
+        load = Load(self.socket)
+        self.container.run("dpkg", "--install", f"/shared/{NEXT_PACKAGE.name}")
+        wait_until(self.serves, "it serves")
+        load.end()
+        self.assertEqual(load.refused, [])
+        self.assertNotIn(self.pid(), (0, before))
+        self.assertEqual(self.burst(), burst)
+        version = self.container.run("dpkg-query", "-W", "-f=${Version}", "limitd").stdout
+        self.assertEqual(version, NEXT_PACKAGE.name.split("_")[1])
+
+    def test_13_a_file_that_is_wrong_at_the_start_is_said_and_not_tried_for_ever(self):
+        good = self.container.path(CONFIG).read_text()
+        self.container.write(CONFIG, "limits: 7\n")
+        self.container.run("systemctl", "restart", "limitd", check=False)
+        wait_until(lambda: self.state("limitd.service") == "failed", "it fails")
+        self.assertEqual(self.container.show("limitd.service", "ExecMainStatus"), "78")
+        self.assertIn("limitd.yaml:1:", self.journal("--unit=limitd", "--lines=20"))
+        self.container.write(CONFIG, good)
+        self.container.run("systemctl", "start", "limitd")
+        self.assertTrue(self.serves())
+
+    def test_14_removing_leaves_the_state_and_purging_removes_it(self):
+        self.container.run("dpkg", "--remove", "limitd")
+        self.assertTrue(self.container.path("/var/lib/limitd/hash.key").exists())
+        self.assertTrue(self.container.path(CONFIG).exists())
+        self.assertFalse(pathlib.Path(self.socket).exists())
+        self.container.run("dpkg", "--purge", "limitd")
+        for gone in ("/var/lib/limitd", "/etc/limitd", "/run/limitd"):
+            self.assertFalse(self.container.path(gone).exists(), gone)
+        failed = self.container.run("systemctl", "list-units", "--failed", "--plain", "--no-legend")
+        self.assertNotIn("limitd", failed.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
