@@ -100,6 +100,16 @@ test-memory: setup ## Run the engine's, the policy loader's and the protocol's t
 fuzz: setup ## Fuzz the frame decoders, the session and the policy loader, a minute each
 	scripts/fuzz
 
+.PHONY: test-crash
+test-crash: setup ## Kill a loaded daemon 200 times and count every decision, as CI does
+	$(SWIFT_BUILD) --build-tests --disable-xctest
+	LIMITD_CRASH_KILLS=200 $(SWIFT_TEST) --skip-build --filter SurvivalTests
+
+.PHONY: crash
+crash: setup ## The same 5,000 times
+	$(SWIFT_BUILD) --build-tests --disable-xctest
+	LIMITD_CRASH_KILLS=5000 $(SWIFT_TEST) --skip-build --filter SurvivalTests
+
 .PHONY: test-replay
 test-replay: setup ## Show that replay's memory does not grow with the trace
 	@$(SWIFT_BUILD) --product limitctl

@@ -153,7 +153,7 @@ let package = Package(
       dependencies: [
         "CSpawn",
         "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
-        "LimitReplay",
+        "LimitReplay", "LimitStore",
         daemonSide("ArgumentParser", "swift-argument-parser"),
         daemonSide("Histogram", "hdrhistogram-swift"),
       ],
@@ -227,6 +227,11 @@ let package = Package(
       dependencies: ["LimitPolicy", "LimitEngine"],
       swiftSettings: strict
     ),
+    .testTarget(
+      name: "LimitStoreTests",
+      dependencies: ["LimitStore", "LimitEngine", "LimitPolicy", "LimitSystem", "TestSupport"],
+      swiftSettings: strict
+    ),
     // The real daemon over real sockets.
     .testTarget(
       name: "limitdTests",
@@ -250,6 +255,7 @@ let package = Package(
       name: "limitctlTests",
       dependencies: [
         "limitctl", "limitd", "DaemonSupport", "LimitConsole", "LimitPolicy", "LimitEngine",
+        "LimitStore",
       ],
       swiftSettings: strict
     ),

@@ -91,19 +91,18 @@ package final class Runtime: Sendable {
       }
       // First all go over to the new set, which decides by the former rules as yet.
       guard offer(rulebook, to: workers, unless: isAbandoned) else { return shortage }
-      let changedAt = Clock.bootNanoseconds() + Self.changeAheadNanoseconds
-      engine.putInForce(rulebook.policies, at: Instant(nanoseconds: changedAt))
+      let changesAt = EngineClock.now() + Self.changeAhead
+      engine.putInForce(rulebook.policies, at: changesAt)
       // Then every turn that began by the former rules comes to its end.
       guard offer(rulebook, to: workers, unless: isAbandoned) else { return shortage }
-      engine.convert(
-        under: rulebook.policies, at: Instant(nanoseconds: Clock.bootNanoseconds()))
+      engine.convert(under: rulebook.policies, at: EngineClock.now())
       return shortage
     }
   }
 
   /// How far ahead of the clock rules change, so that every reading at which the former ones are still
   /// used lies before: 10 ms.
-  private static let changeAheadNanoseconds: UInt64 = 10_000_000
+  private static let changeAhead = Nanoseconds(10_000_000)
 
   /// Hands a rulebook to the workers and waits for all to have taken it. Whether they have.
   private func offer(

@@ -1,9 +1,9 @@
 // The clock that decisions are made by. Any thread.
 
 import LimitEngine
-import LimitSystem
+import LimitRuntime
 
 extension Instant {
-  /// Engine time now: CLOCK_BOOTTIME, in ns.
-  @inline(__always) static func now() -> Instant { Instant(nanoseconds: Clock.bootNanoseconds()) }
+  /// Engine time now.
+  @inline(__always) static func now() -> Instant { EngineClock.now() }
 }

@@ -8,16 +8,14 @@ import LimitSystem
 
 package enum TableMemory {
   /// Huge pages come in 2 MiB, from addresses that are a multiple of that.
-  private static let hugePageBytes = 1 << 21
+  static let hugePageBytes = 1 << 21
 
   /// Zeroed memory, aligned to 2 MiB, all of it there: no decision waits for a page.
   ///
   /// - Throws: `memory` where the machine, or this process's limits, do not have it. Asking first
   ///   is what keeps the kernel from ending the process, or another one, when it is touched.
   package static func allocate(byteCount: Int) throws(StoreError) -> UnsafeMutableRawBufferPointer {
-    if let available = availableBytes(), available < byteCount {
-      throw .memory(needed: byteCount, available: available, for: "the tables")
-    }
+    try checkAvailable(byteCount)
     let mapped = mappedBytes(byteCount)
     let memory = mmap(
       nil, mapped + hugePageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -39,7 +37,13 @@ package enum TableMemory {
     munmap(memory.baseAddress, mappedBytes(memory.count))
   }
 
-  private static func mappedBytes(_ byteCount: Int) -> Int {
+  /// - Throws: `memory` where there is less than that.
+  static func checkAvailable(_ byteCount: Int) throws(StoreError) {
+    guard let available = availableBytes(), available < byteCount else { return }
+    throw .memory(needed: byteCount, available: available, for: "the tables")
+  }
+
+  static func mappedBytes(_ byteCount: Int) -> Int {
     (byteCount + hugePageBytes - 1) / hugePageBytes * hugePageBytes
   }
 

@@ -19,6 +19,7 @@ import LimitProtocol
       Bench.self,
       Replay.self,
       Config.self,
+      Snapshot.self,
       Version.self,
     ]
   )

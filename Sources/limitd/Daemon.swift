@@ -32,11 +32,13 @@ struct OpenedDaemon: ~Copyable {
   private let listener: ListeningSocket
   private let dispatcher: Dispatcher
   private let commands: CommandQueue
+  private let state: DaemonState
 
-  /// How long making the tables may take before systemd worries, in µs.
+  /// How long making and restoring the tables may take before systemd worries, in µs.
   private static let tablesMicroseconds: UInt64 = 120_000_000
 
-  /// Opens everything; the socket last, so that nobody finds it before there is a daemon.
+  /// Opens everything. The socket is ours before the state is looked at, so that a second daemon is
+  /// told of the first one; nobody can connect to it before there are loops.
   ///
   /// - Throws: what is wrong, in words for the person who can put it right: `UnknownNameError` where
   ///   the policy file is at fault, else `StoreError`, `ServerError` or `SystemError`. Nothing is
@@ -49,10 +51,6 @@ struct OpenedDaemon: ~Copyable {
     try DescriptorLimit.fit(&configuration.file.daemon.limits, log)
     let key = try Self.hashKey(settings, log)
     let rulebook = try Rulebook(configuration.file, hashKey: key)
-    // Memory for hundreds of millions of slots takes the kernel its time.
-    ServiceManager.tell(
-      .status("making the tables"), .extendTimeout(microseconds: Self.tablesMicroseconds))
-    let engine = try Self.engine(Engine.Configuration(settings.table), hashKey: key)
     let commands = try CommandQueue()
     let dispatcher = try Dispatcher(commands, tickNanoseconds: LifeSigns.tickNanoseconds())
     let listener = try DecisionSocket.open(settings.socket, &passed)
@@ -60,21 +58,18 @@ struct OpenedDaemon: ~Copyable {
       log.warning(
         "systemd passes what nobody here knows; it is closed", metadata: ["name": "\(name)"])
     }
-    runtime = Runtime(engine, rulebook)
+    // Memory for hundreds of millions of slots takes the kernel its time.
+    ServiceManager.tell(
+      .status("making the tables"), .extendTimeout(microseconds: Self.tablesMicroseconds))
+    let state = try DaemonState(
+      settings, hashKey: key, rulebook, isTrace: configuration.isClockSettable, log)
+    runtime = Runtime(state.engine, rulebook)
+    self.state = state
     self.commands = commands
     self.dispatcher = dispatcher
     self.listener = listener
     self.configuration = configuration
     self.log = log
-  }
-
-  /// An engine in memory that ends with the process.
-  private static func engine(_ sizes: Engine.Configuration, hashKey: HashKey) throws -> Engine {
-    let memory = try TableMemory.allocate(byteCount: Engine.byteCount(sizes))
-    let now = Instant(nanoseconds: Clock.bootNanoseconds())
-    let region = EngineRegion(
-      formatting: memory, for: sizes, hashKey: hashKey, at: now, release: TableMemory.release)
-    return try Engine(sizes, in: region, at: now)
   }
 
   private static func hashKey(_ settings: DaemonSettings, _ log: Logger) throws -> HashKey {
@@ -108,6 +103,8 @@ struct OpenedDaemon: ~Copyable {
     let upkeep = Upkeep(
       runtime, server.quota, Reloader(read: configuration.read, settings: settings, log: log))
     try upkeep.start()
+    let snapshots = state.snapshots(of: runtime, every: settings.snapshotInterval, log)
+    try snapshots?.start()
     let lifeSigns = LifeSigns()
     lifeSigns.tellReady()
     log.notice(
@@ -118,8 +115,8 @@ struct OpenedDaemon: ~Copyable {
         "tenants": "\(configuration.file.tenantNames.count)",
       ])
     return RunningDaemon(
-      server: server, runtime: runtime, upkeep: upkeep, dispatcher: dispatcher,
-      lifeSigns: lifeSigns, commands: commands, log: log)
+      server: server, runtime: runtime, upkeep: upkeep, snapshots: snapshots, state: state,
+      dispatcher: dispatcher, lifeSigns: lifeSigns, commands: commands, log: log)
   }
 }
 
@@ -131,6 +128,9 @@ struct RunningDaemon: ~Copyable {
   private let server: Server
   private let runtime: Runtime
   private let upkeep: Upkeep
+  private let snapshots: SnapshotKeeper?
+  /// Holds the lock of the live state.
+  private let state: DaemonState
   private var dispatcher: Dispatcher
   private var lifeSigns: LifeSigns
   /// How other threads ask for a reload or the end.
@@ -138,12 +138,15 @@ struct RunningDaemon: ~Copyable {
   private let log: Logger
 
   fileprivate init(
-    server: consuming Server, runtime: Runtime, upkeep: Upkeep, dispatcher: consuming Dispatcher,
-    lifeSigns: LifeSigns, commands: CommandQueue, log: Logger
+    server: consuming Server, runtime: Runtime, upkeep: Upkeep, snapshots: SnapshotKeeper?,
+    state: consuming DaemonState, dispatcher: consuming Dispatcher, lifeSigns: LifeSigns,
+    commands: CommandQueue, log: Logger
   ) {
     self.server = server
     self.runtime = runtime
     self.upkeep = upkeep
+    self.snapshots = snapshots
+    self.state = state
     self.dispatcher = dispatcher
     self.lifeSigns = lifeSigns
     self.commands = commands
@@ -164,18 +167,25 @@ struct RunningDaemon: ~Copyable {
           sweepTime = now
           upkeep.sweep()
         }
+        snapshots?.tick(at: now)
       }
     }
   }
 
-  /// Answers what was received, and closes every connection. Returns within 2 s; the process is
-  /// to end then, since a reload may still be under way.
+  /// How long the end may take, in ns: what supervisors expect.
+  private static let endNanoseconds: UInt64 = 2_000_000_000
+
+  /// Answers what was received, closes every connection, and writes a last snapshot as far as the
+  /// time allows. Returns within 2 s; the process is to end then, since a reload may still be under
+  /// way.
   consuming func stop() {
     ServiceManager.tell(.stopping, .status("answering what was received"))
     log.notice("stopping")
+    let deadline = Clock.bootNanoseconds() + Self.endNanoseconds
     upkeep.abandon()
-    let (log, runtime) = (log, runtime)
+    let (log, runtime, snapshots) = (log, runtime, snapshots)
     server.stop()
+    snapshots?.writeLast(until: deadline)
     // Only now: what had been received was decided meanwhile.
     log.notice("stopped", metadata: ["decisions": "\(runtime.decisionCount)"])
     LogQueue.standardError.flush()

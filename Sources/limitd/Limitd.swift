@@ -39,9 +39,17 @@ import Logging
 
   @Option(
     help: ArgumentHelp(
-      "Where the daemon keeps its hash key. Default: daemon.state-dir, else /var/lib/limitd.",
+      "Where the daemon keeps its hash key and snapshots. Default: daemon.state-dir, else "
+        + "/var/lib/limitd.",
       valueName: "dir"))
   var stateDir: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The file that the buckets lie in, so that a killed daemon forgets nothing; it belongs on a "
+        + "tmpfs. off: in memory. Default: daemon.live-state, else limitd.live beside the socket.",
+      valueName: "file"))
+  var liveState: String?
 
   @Option(
     help: ArgumentHelp(
@@ -78,6 +86,7 @@ import Logging
         throw ValidationError("\(flag) is a path of 1 to 107 bytes.")
       }
     }
+    if liveState == "" { throw ValidationError("--live-state needs a file, or off.") }
     if stateDir == "" { throw ValidationError("--state-dir needs a directory.") }
   }
 
@@ -138,6 +147,7 @@ import Logging
     if let socket { file.daemon.socket.path = socket }
     if let adminSocket { file.daemon.adminSocket.path = adminSocket }
     if let stateDir { file.daemon.stateDirectory = stateDir }
+    if let liveState { file.daemon.liveState = DaemonSettings.LiveState(liveState) }
     if let workers { file.daemon.workers = workers }
     if let spin { file.daemon.spin = spin * .microsecond }
     return file

@@ -71,7 +71,7 @@ final class Upkeep: Sendable {
         for tell in due.reloads { tell(outcome) }
       }
       if due.isSweepDue {
-        runtime.keepUp(at: Instant(nanoseconds: Clock.bootNanoseconds()))
+        runtime.keepUp(at: EngineClock.now())
         // What connections held is free, but the allocator keeps it.
         if quota.takeClosedCount() > 0 { limitd_trim_memory() }
       }
@@ -151,6 +151,8 @@ extension DaemonSettings {
     let differences = [
       ("socket", new.socket != socket), ("admin-socket", new.adminSocket != adminSocket),
       ("state-dir", new.stateDirectory != stateDirectory),
+      ("live-state", new.liveState != liveState),
+      ("snapshot-interval", new.snapshotInterval != snapshotInterval),
       ("workers", new.workers != workers), ("spin", new.spin != spin),
       ("log-level", new.logLevel != logLevel), ("table", new.table != table),
       ("limits", new.limits != limits),

@@ -12,6 +12,8 @@ public struct DaemonOptions: Sendable {
   /// The lines of the section `daemon`, each indented by two spaces or one flow mapping.
   public var settings = ""
   public var flags: [String] = []
+  /// Whether the buckets lie in a file, `livePath`.
+  public var hasLiveState = true
   /// Whom it runs as; `nil`: the test's own user. Needs root.
   public var user: UInt32?
   /// RLIMIT_NOFILE; 0 leaves the test's.
@@ -52,6 +54,11 @@ public final class TestDaemon {
   public var socketPath: String { "\(folder)/run/limitd.sock" }
   public var statePath: String { "\(folder)/state" }
   public var configPath: String { "\(folder)/limitd.yaml" }
+  /// On the system's own tmpfs where there is one, as it should be.
+  public var livePath: String {
+    access("/dev/shm", W_OK) == 0
+      ? "/dev/shm/\(folder.dropFirst("/tmp/".count)).live" : "\(folder)/run/limitd.live"
+  }
   public var logPath: String { "\(folder)/log" }
   /// 0 where none runs.
   public private(set) var process: Int32 = 0
@@ -78,6 +85,7 @@ public final class TestDaemon {
 
   deinit {
     kill()
+    for suffix in ["", ".new", ".refused"] { unlink(livePath + suffix) }
     try? FileManager.default.removeItem(atPath: folder)
   }
 
@@ -109,6 +117,9 @@ public final class TestDaemon {
     precondition(process == 0, "one daemon at a time")
     var arguments = ["--config", configPath, "--state-dir", statePath]
     if !options.flags.contains("--socket") { arguments += ["--socket", socketPath] }
+    if !options.flags.contains("--live-state") {
+      arguments += ["--live-state", options.hasLiveState ? livePath : "off"]
+    }
     arguments += options.flags
     let ownLog =
       options.standardError == nil

@@ -4,7 +4,8 @@ import LimitPolicy
 import Testing
 
 private let daemonKeys =
-  "socket, admin-socket, state-dir, workers, spin, log-level, table, limits and access"
+  "socket, admin-socket, state-dir, live-state, snapshot-interval, workers, spin, log-level, table, "
+  + "limits and access"
 
 @Suite struct DaemonErrorTests {
   /// Expects what is said about a section, less the file's name and line.

@@ -55,6 +55,10 @@ struct DurationRange: Sendable, CustomTestStringConvertible {
       $0.spin
     },
     DurationRange(
+      keys: ["snapshot-interval"], least: "1s", most: "1h", below: "999_999_999ns",
+      above: "3_600_000_000_001ns"
+    ) { $0.snapshotInterval },
+    DurationRange(
       keys: ["limits", "hello-timeout"], least: "10ms", most: "1m", below: "9_999_999ns",
       above: "60_000_000_001ns"
     ) { $0.limits.helloTimeout },

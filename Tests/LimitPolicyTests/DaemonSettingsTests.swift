@@ -18,6 +18,8 @@ let daemonExample =
       socket: {path: limitd.sock, mode: 0666, group: limitd}
       admin-socket: {path: /tmp/admin.sock, mode: "640", group: 27}
       state-dir: state
+      live-state: live
+      snapshot-interval: 30s
       workers: 2
       spin: 50us
       log-level: debug
@@ -61,6 +63,9 @@ let daemonExample =
     #expect(settings.socket == .init(path: "/run/limitd/limitd.sock", mode: 0o660, group: nil))
     #expect(settings.adminSocket == .init(path: "/run/limitd/admin.sock", mode: 0o600, group: nil))
     #expect(settings.stateDirectory == "/var/lib/limitd")
+    #expect(settings.liveState == .besideSocket)
+    #expect(settings.liveStatePath == "/run/limitd/limitd.live")
+    #expect(settings.snapshotInterval == 10 * .second)
     #expect(settings.workers == nil)
     #expect(settings.spin == .zero)
     #expect(settings.logLevel == .info)
@@ -88,6 +93,8 @@ let daemonExample =
     expected.socket = .init(path: "limitd.sock", mode: 0o666, group: "limitd")
     expected.adminSocket = .init(path: "/tmp/admin.sock", mode: 0o640, group: "27")
     expected.stateDirectory = "state"
+    expected.liveState = .file("live")
+    expected.snapshotInterval = 30 * .second
     expected.workers = 2
     expected.spin = Nanoseconds(50_000)
     expected.logLevel = .debug
@@ -108,32 +115,39 @@ let daemonExample =
     expected.limits.handles = 10
     expected.limits.permits = 11
     expected.access = [
-      .init(subject: .group("www-data"), roles: .query, tenants: nil, line: 30, column: 15),
+      .init(subject: .group("www-data"), roles: .query, tenants: nil, line: 32, column: 15),
       .init(
         subject: .user("billing"),
         roles: [.query, .settle],
         tenants: ["t"],
-        line: 31,
+        line: 33,
         column: 14
       ),
       .init(
         subject: .userID(1000),
         roles: [.observe, .administer],
         tenants: nil,
-        line: 32,
+        line: 34,
         column: 14
       ),
       .init(
         subject: .groupID(4_294_967_294),
         roles: [.query, .settle, .observe, .administer],
         tenants: nil,
-        line: 33,
+        line: 35,
         column: 14
       ),
     ]
     let file = try PolicyFile.parse(daemonExample, path: "p.yaml")
     #expect(file.daemon == expected)
     #expect(file.warnings == [])
+  }
+
+  @Test func theLiveStateLiesBesideTheSocketUnlessItIsSaid() throws {
+    #expect(try settings("{socket: /run/x.sock}").liveStatePath == "/run/x.live")
+    #expect(try settings("{socket: /run/x}").liveStatePath == "/run/x.live")
+    #expect(try settings("{live-state: off}").liveStatePath == nil)
+    #expect(try settings("{live-state: ./off}").liveStatePath == "./off")
   }
 
   @Test func aSocketMayBeAPathAlone() throws {

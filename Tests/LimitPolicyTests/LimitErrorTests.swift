@@ -38,8 +38,8 @@ import Testing
         "p.yaml:3:7: plans: expected a mapping of names to limits and parameters, found nothing; "
           + "write {} where there are none",
         "p.yaml:4:10: tenants: expected a mapping of tenants to plans and limits, found 'x'",
-        "p.yaml:5:9: daemon: expected a mapping of socket, admin-socket, state-dir, workers, spin, "
-          + "log-level, table, limits and access, found '1'",
+        "p.yaml:5:9: daemon: expected a mapping of socket, admin-socket, state-dir, live-state, "
+          + "snapshot-interval, workers, spin, log-level, table, limits and access, found '1'",
       ]
     )
   }

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 // accept(2): as accept4(2), with both flags set that a server wants.
@@ -116,5 +117,12 @@ static const uint32_t limitd_epoll_edge = EPOLLET;
 static const uint32_t limitd_epoll_one_shot = EPOLLONESHOT;
 static const uint32_t limitd_epoll_error = EPOLLERR;
 static const uint32_t limitd_epoll_peer_closed = EPOLLRDHUP;
+
+// statfs(2): 1 where the file lies in memory (tmpfs, ramfs), 0 where not, -1 with errno.
+static inline int limitd_is_in_memory(int descriptor) {
+  struct statfs status;
+  if (fstatfs(descriptor, &status) < 0) return -1;
+  return status.f_type == 0x01021994 /* TMPFS_MAGIC */ || status.f_type == 0x858458f6 /* RAMFS */;
+}
 
 #endif

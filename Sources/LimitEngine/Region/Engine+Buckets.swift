@@ -33,6 +33,9 @@ public struct BucketRecord: Hashable, Sendable, BitwiseCopyable {
     self.current = current
     self.previous = previous
   }
+
+  /// Whether it is a sliding window's.
+  public var isWindow: Bool { StateWord(rawValue: current).isWindow }
 }
 
 extension Engine {

@@ -25,6 +25,30 @@ public struct DaemonSettings: Equatable, Sendable {
     }
   }
 
+  /// Where the buckets lie while the daemon runs: in a file that outlives a daemon that is killed, or
+  /// not.
+  public enum LiveState: Equatable, Sendable {
+    /// In the socket's directory, under the socket's name with `.live` for `.sock`. The default.
+    case besideSocket
+    /// A path of 1 to 4000 bytes without NUL.
+    case file(String)
+    /// In memory that ends with the daemon.
+    case off
+
+    /// What a setting or a flag says: `off`, or a path.
+    public init(_ text: String) { self = text == "off" ? .off : .file(text) }
+  }
+
+  /// The live state's path; `nil` where there is none.
+  public var liveStatePath: String? {
+    switch liveState {
+    case .off: nil
+    case .file(let path): path
+    case .besideSocket:
+      (socket.path.hasSuffix(".sock") ? String(socket.path.dropLast(5)) : socket.path) + ".live"
+    }
+  }
+
   /// Sizes of the engine's tables, all of which is taken at start (`Engine.Configuration`).
   public struct Table: Equatable, Sendable {
     /// Slots for buckets per key: 1024 to 2^32; default 2^20.
@@ -141,6 +165,10 @@ public struct DaemonSettings: Equatable, Sendable {
   public var adminSocket = Socket(path: "/run/limitd/admin.sock", mode: 0o600, group: nil)
   /// The directory of what outlives the daemon. 1 to 4095 bytes without NUL.
   public var stateDirectory = "/var/lib/limitd"
+  /// Where the buckets lie while the daemon runs.
+  public var liveState = LiveState.besideSocket
+  /// How often a snapshot is written to the state directory: 1 s to 1 h; default 10 s.
+  public var snapshotInterval = Nanoseconds(10_000_000_000)
   /// Event loops, a thread each: 1 to 64; `nil`, the default: one per processor.
   public var workers: Int? = nil
   /// How long an idle event loop polls before it sleeps: 0 to 10 ms; default 0.

@@ -8,6 +8,8 @@ private enum DaemonKey: String, CaseIterable {
   case socket
   case adminSocket = "admin-socket"
   case stateDirectory = "state-dir"
+  case liveState = "live-state"
+  case snapshotInterval = "snapshot-interval"
   case workers, spin
   case logLevel = "log-level"
   case table, limits, access
@@ -52,6 +54,13 @@ extension PolicyReader {
       case .stateDirectory:
         daemon.stateDirectory =
           path(entry, bytesMax: 4095, "/var/lib/limitd", subject) ?? daemon.stateDirectory
+      case .liveState:
+        daemon.liveState =
+          path(entry, bytesMax: 4000, "/run/limitd/limitd.live, or off", subject)
+          .map { DaemonSettings.LiveState($0) } ?? daemon.liveState
+      case .snapshotInterval:
+        daemon.snapshotInterval =
+          duration(entry, .second...(.hour), "10s", subject) ?? daemon.snapshotInterval
       case .workers:
         daemon.workers = count(entry, 1...64, "2", subject)
       case .spin:

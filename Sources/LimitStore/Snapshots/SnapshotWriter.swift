@@ -1,0 +1,93 @@
+// Writing a snapshot: a walk over the slots while decisions go on, a block at a time. One thread;
+// memory for one block, and no more however many buckets there are.
+
+import Glibc
+import LimitEngine
+import LimitSystem
+
+/// A snapshot that is being written.
+struct SnapshotWriter: ~Copyable {
+  private(set) var bucketCount = 0
+  private(set) var byteCount = 0
+
+  private let file: Descriptor
+  private let info: SnapshotInfo
+  private var number: UInt64 = 0
+
+  /// Makes the file, which must not be there.
+  init(_ path: String, _ info: SnapshotInfo) throws(SnapshotWriteError) {
+    self.info = info
+    file = try Self.make(path)
+  }
+
+  private static func make(_ path: String) throws(SnapshotWriteError) -> Descriptor {
+    do throws(SystemError) {
+      return try Descriptor(
+        open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600))
+    } catch {
+      throw SnapshotWriteError("make \(path)", error)
+    }
+  }
+
+  /// Writes everything.
+  ///
+  /// - Returns: `false` where it was abandoned.
+  mutating func write(
+    _ engine: Engine, _ limits: [(identity: UInt64, name: String)], unless isAbandoned: () -> Bool
+  ) throws(SnapshotWriteError) -> Bool {
+    try write(SnapshotFormat.header(info))
+    try writeBlock(SnapshotFormat.names(limits, sequence: info.sequence))
+    // What was dead when the snapshot was begun does not matter.
+    let now = Instant(nanoseconds: info.clocks.boot &+ info.clockOffset)
+    var builder = SnapshotBlockBuilder()
+    // So many groups of four slots fill half a block, at most.
+    let step = SnapshotBlockBuilder.recordsMax / 8
+    for scope in Scope.allCases {
+      let groups = engine.groupCount(scope)
+      for start in stride(from: 0, to: groups, by: step) {
+        if isAbandoned() { return false }
+        engine.forEachBucket(scope, inGroups: start..<min(start + step, groups), at: now) {
+          builder.add($0)
+        }
+        if 2 * builder.recordCount > SnapshotBlockBuilder.recordsMax { try flush(&builder) }
+      }
+    }
+    if builder.recordCount > 0 { try flush(&builder) }
+    var end = [UInt64](repeating: 0, count: SnapshotFormat.blockHeaderWords)
+    end.append(UInt64(bucketCount))
+    SnapshotFormat.finish(
+      &end, as: SnapshotFormat.Block(kind: .end, number: number), sequence: info.sequence)
+    try writeBlock(end)
+    return true
+  }
+
+  /// Makes what was written outlast the power. Once: a second try would say nothing.
+  borrowing func makeDurable() throws(SnapshotWriteError) {
+    guard fsync(file.number) == 0 else { throw .init("make a snapshot durable", .last()) }
+  }
+
+  private mutating func flush(_ builder: inout SnapshotBlockBuilder) throws(SnapshotWriteError) {
+    bucketCount += builder.recordCount
+    try writeBlock(builder.finish(number: number, sequence: info.sequence))
+  }
+
+  private mutating func writeBlock(_ words: [UInt64]) throws(SnapshotWriteError) {
+    try write(words)
+    number += 1
+  }
+
+  private mutating func write(_ words: [UInt64]) throws(SnapshotWriteError) {
+    var written = 0
+    let total = 8 * words.count
+    while written < total {
+      let count = words.withUnsafeBytes { memory in
+        retrying { Glibc.write(file.number, memory.baseAddress! + written, total - written) }
+      }
+      guard count >= 0 else { throw .init("write a snapshot", .last()) }
+      // No error, and nothing written: no room.
+      guard count > 0 else { throw .init("write a snapshot", SystemError(number: ENOSPC)) }
+      written += count
+    }
+    byteCount += total
+  }
+}

@@ -1,0 +1,105 @@
+// Writes snapshots, every interval and at the end, on a thread of its own: a disk that is slow, full
+// or gone holds up nobody else. What goes wrong is said once, and once that it is over.
+
+import Glibc
+import LimitEngine
+import LimitRuntime
+import LimitStore
+import LimitSystem
+import Logging
+import Synchronization
+
+/// The thread that writes snapshots. `start` once; `tick` and `writeLast` by the first thread.
+final class SnapshotKeeper: Sendable {
+  private let directory: SnapshotDirectory
+  private let runtime: Runtime
+  private let hashKey: HashKey
+  private let clockOffset: UInt64
+  private let interval: UInt64
+  private let log: Logger
+
+  /// When the next one is due, by CLOCK_BOOTTIME, in ns. Only for the first thread.
+  private let nextTime: Atomic<UInt64>
+  private let isDue = Condition()
+  /// Relaxed, both: they publish nothing but themselves.
+  private let isEnding = Atomic<Bool>(false)
+  private let isDone = Atomic<Bool>(false)
+
+  init(
+    _ directory: SnapshotDirectory, _ runtime: Runtime, hashKey: HashKey, clockOffset: UInt64,
+    every interval: Nanoseconds, _ log: Logger
+  ) {
+    self.directory = directory
+    self.runtime = runtime
+    self.hashKey = hashKey
+    self.clockOffset = clockOffset
+    self.interval = interval.count
+    nextTime = Atomic(Clock.bootNanoseconds() + interval.count)
+    self.log = log
+  }
+
+  func start() throws(SystemError) { _ = try Thread(named: "limitd-snapshot") { self.run() } }
+
+  /// Some time has passed.
+  ///
+  /// - Parameter now: CLOCK_BOOTTIME, in ns.
+  func tick(at now: UInt64) {
+    guard now >= nextTime.load(ordering: .relaxed) else { return }
+    nextTime.store(now + interval, ordering: .relaxed)
+    isDue.signal()
+  }
+
+  /// Writes the last one, when nobody decides any more. Returns at the deadline at the latest: what
+  /// is not done then ends with the process, and the generations before are whole.
+  ///
+  /// - Parameter deadline: by CLOCK_BOOTTIME, in ns.
+  func writeLast(until deadline: UInt64) {
+    isEnding.store(true, ordering: .relaxed)
+    isDue.signal()
+    while !isDone.load(ordering: .relaxed) {
+      guard Clock.bootNanoseconds() < deadline else {
+        log.error("the last snapshot was not finished in time")
+        return
+      }
+      usleep(1000)
+    }
+  }
+
+  private func run() {
+    var trouble: SnapshotWriteError?
+    while true {
+      isDue.wait()
+      let isLast = isEnding.load(ordering: .relaxed)
+      write(isLast: isLast, &trouble)
+      guard !isLast else { break }
+    }
+    isDone.store(true, ordering: .relaxed)
+  }
+
+  private func write(isLast: Bool, _ trouble: inout SnapshotWriteError?) {
+    let start = Clock.bootNanoseconds()
+    do throws(SnapshotWriteError) {
+      let written = try directory.write(
+        runtime.engine, hashKey: hashKey, clocks: .read(), clockOffset: clockOffset,
+        limits: runtime.rulebook.policies.limitIdentities
+      ) { !isLast && isEnding.load(ordering: .relaxed) }
+      guard let written else { return }
+      if trouble != nil { log.notice("snapshots are written again") }
+      trouble = nil
+      log.log(
+        level: isLast ? .notice : .debug, "snapshot",
+        metadata: [
+          "buckets": "\(written.buckets)", "bytes": "\(written.bytes)",
+          "ms": "\((Clock.bootNanoseconds() - start) / 1_000_000)",
+        ])
+    } catch {
+      // Each interval fails alike: only what is new is told.
+      if trouble != error || isLast {
+        log.error(
+          "no snapshot; the ones before are kept",
+          metadata: ["directory": "\(directory.path)", "error": "\(error)"])
+      }
+      trouble = error
+    }
+  }
+}

@@ -1,0 +1,215 @@
+// Daemons that are killed and started again: nothing that was answered is forgotten, and nothing is
+// admitted twice. LIMITD_CRASH_KILLS says how many times; a run prints its seed.
+
+import DaemonSupport
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+extension DaemonTests {
+  @Suite struct SurvivalTests {
+    private static let kills =
+      ProcessInfo.processInfo.environment["LIMITD_CRASH_KILLS"].flatMap { Int($0) } ?? 12
+
+    /// So slow that nothing comes back in a test.
+    private static let policy = """
+      limits:
+        bucket: {algorithm: token-bucket, rate: 1/1d, burst: 300, scope: key}
+        window: {algorithm: sliding-window, limit: 300, window: 31d, scope: key}
+        held: {algorithm: concurrency, limit: 3, scope: key}
+      policies:
+        bucket: [bucket]
+        window: [window]
+        both: [window, bucket]
+        held: [held]
+      tenants: {"*": {}, acme: {}}
+      """
+
+    /// What a client knows of one key's units: used for sure, and asked for without an answer.
+    private struct Known {
+      var used: UInt64 = 0
+      var unsure: UInt64 = 0
+    }
+
+    /// What the clients of all rounds know, by key.
+    private final class Ledger: @unchecked Sendable {
+      private let lock = NSLock()
+      private var known: [String: Known] = [:]
+
+      func add(_ key: String, used: UInt64 = 0, unsure: UInt64 = 0) {
+        lock.withLock {
+          known[key, default: Known()].used += used
+          known[key, default: Known()].unsure += unsure
+        }
+      }
+
+      var entries: [(String, UInt64, UInt64)] {
+        lock.withLock { known.map { ($0.key, $0.value.used, $0.value.unsure) } }
+      }
+    }
+
+    /// Asks for units of both limits, 50 at a time, until the daemon is gone.
+    private static func ask(_ door: Door, _ ledger: Ledger, _ background: Background, seed: UInt64)
+    {
+      var random = SeededGenerator(seed: seed)
+      guard let peer = try? door.peer() else { return }
+      while !background.isOver {
+        let queries = (0..<50).map { _ in
+          (
+            key: "\(group)-\(Int.random(in: 0..<40, using: &random))",
+            cost: UInt64.random(in: 1...9, using: &random)
+          )
+        }
+        let frames = queries.enumerated().flatMap { place, query in
+          Request.query("acme", "both", cost: query.cost, key: query.key, id: UInt32(place))
+        }
+        var answered = 0
+        if (try? peer.send(frames)) != nil {
+          for query in queries {
+            guard let decision = (try? peer.receive())?.decision else { break }
+            answered += 1
+            if decision.isAllowed { ledger.add(query.key, used: query.cost) }
+          }
+        }
+        for query in queries[answered...] { ledger.add(query.key, unsure: query.cost) }
+        if answered < queries.count { return }
+        background.didRound()
+      }
+    }
+
+    /// Holds a permit until the daemon is gone.
+    private static func hold(_ door: Door, _ background: Background) {
+      guard let peer = try? door.peer() else { return }
+      _ = try? peer.ask(Request.query("acme", "held", .acquire, key: "p"))
+      while !background.isOver { usleep(1000) }
+    }
+
+    /// That each limit has at least what clients know of, and at most what they may have used.
+    private func audit(_ daemon: TestDaemon, _ ledger: Ledger, _ round: String) throws {
+      let peer = try daemon.peer()
+      for (key, used, unsure) in ledger.entries {
+        for policy in ["bucket", "window"] {
+          let decision = try peer.decide(Request.query("acme", policy, .peek, key: key))
+          let counted = decision.capacity - decision.remaining
+          #expect(
+            used <= counted && counted <= used + unsure && used <= decision.capacity,
+            "\(round): \(policy) of \(key) has \(counted), answered \(used), unsure \(unsure)")
+        }
+      }
+      // All three permits are there: their holders' connections are gone.
+      for _ in 0..<3 {
+        #expect(
+          try peer.decide(Request.query("acme", "held", .acquire, key: "p")).isAllowed, "\(round)")
+      }
+    }
+
+    @Test("A daemon that is killed at any moment forgets nothing and admits nothing twice")
+    func kills() throws {
+      var random = SeededGenerator(seed: testSeed)
+      // A daemon's limits are used up in the end.
+      for first in stride(from: 1, through: Self.kills, by: 40) {
+        let daemon = try TestDaemon {
+          $0.policy = Self.policy
+          $0.settings = """
+              table: {key-slots: 4096, tenant-slots: 1024, tenants: 64, keys-per-tenant: 4096}
+            """
+        }
+        let ledger = Ledger()
+        for number in first...min(first + 39, Self.kills) {
+          try kill(daemon, ledger, number, &random)
+        }
+      }
+    }
+
+    private func kill(
+      _ daemon: TestDaemon, _ ledger: Ledger, _ number: Int, _ random: inout SeededGenerator
+    ) throws {
+      let round = "kill \(number), seed \(testSeed)"
+      let seed = random.next()
+      let door = daemon.door
+      let delay = UInt32.random(in: 0...30_000, using: &random)
+      let reloads = random.chance(1, in: 3)
+      try withBackground(3) { background, client in
+        client == 2
+          ? Self.hold(door, background)
+          : Self.ask(
+            door, ledger, background, group: number % 10, seed: seed &+ UInt64(client))
+      } during: { background in
+        try wait(for: "load") { background.roundCount > 0 }
+        if reloads { daemon.signal(SIGHUP) }
+        usleep(delay)
+        daemon.kill()
+      }
+      try daemon.start()
+      try audit(daemon, ledger, round)
+      #expect(!daemon.log.contains("live state is not used"), "\(round)")
+    }
+
+    @Test("Other sizes after a kill keep every bucket; two daemons never share a live state")
+    func otherSizes() throws {
+      let daemon = try TestDaemon { $0.policy = Self.policy }
+      let peer = try daemon.peer()
+      for key in 0..<500 {
+        #expect(try peer.decide(Request.query("acme", "both", cost: 7, key: "k\(key)")).isAllowed)
+      }
+      let other = try TestDaemon(starts: false) { $0.flags = ["--live-state", daemon.livePath] }
+      #expect {
+        try other.start()
+      } throws: {
+        ($0 as? DaemonEnded)?.log.contains("in use by another daemon") ?? false
+      }
+      daemon.kill()
+      try daemon.write(
+        policy: Self.policy, settings: "  table: {key-slots: 8192, tenant-slots: 2048}")
+      try daemon.start()
+      #expect(daemon.log.contains("copied to other sizes"))
+      let next = try daemon.peer()
+      for key in 0..<500 {
+        let decision = try next.decide(Request.query("acme", "both", .peek, key: "k\(key)"))
+        #expect(decision.remaining == 293)
+      }
+    }
+
+    @Test("What a clean stop writes is there without the live state, and a kill costs an interval")
+    func snapshots() throws {
+      let daemon = try TestDaemon {
+        $0.policy = Self.policy
+        $0.hasLiveState = false
+        $0.settings = "  snapshot-interval: 1s"
+      }
+      #expect(
+        try daemon.peer().decide(Request.query("acme", "both", cost: 100, key: "a")).isAllowed)
+      #expect(try daemon.stop().code == 0)
+      try daemon.start()
+      #expect(daemon.log.contains("goes on with a snapshot"))
+      let peer = try daemon.peer()
+      #expect(try peer.decide(Request.query("acme", "both", .peek, key: "a")).remaining == 200)
+      // Two more intervals have begun after this when two files are newer.
+      #expect(try peer.decide(Request.query("acme", "both", cost: 50, key: "a")).isAllowed)
+      let paths = ["\(daemon.statePath)/snapshot.1", "\(daemon.statePath)/snapshot.2"]
+      let before = paths.map { (try? Data(contentsOf: URL(filePath: $0))) ?? Data() }
+      try wait(for: "two snapshots") {
+        zip(paths, before).allSatisfy { path, old in
+          ((try? Data(contentsOf: URL(filePath: path))) ?? old) != old
+        }
+      }
+      daemon.kill()
+      try daemon.start()
+      #expect(
+        try daemon.peer().decide(Request.query("acme", "both", .peek, key: "a")).remaining == 150)
+    }
+
+    @Test("A state directory that is gone stops nobody, is told, and is used when it is back")
+    func goneDirectory() throws {
+      let daemon = try TestDaemon { $0.settings = "  snapshot-interval: 1s" }
+      let peer = try daemon.peer()
+      rename(daemon.statePath, daemon.statePath + "-away")
+      try wait(for: "the trouble to be told") { daemon.log.contains("no snapshot") }
+      #expect(try peer.decide(Request.query("acme", "few")).isAllowed)
+      rename(daemon.statePath + "-away", daemon.statePath)
+      try wait(for: "snapshots") { daemon.log.contains("snapshots are written again") }
+      #expect(try daemon.stop().code == 0)
+    }
+  }
+}
