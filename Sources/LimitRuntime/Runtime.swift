@@ -91,7 +91,8 @@ package final class Runtime: Sendable {
       }
       // First all go over to the new set, which decides by the former rules as yet.
       guard offer(rulebook, to: workers, unless: isAbandoned) else { return shortage }
-      let changesAt = EngineClock.now() + Self.changeAhead
+      let changesAt = Instant(
+        nanoseconds: EngineClock.now().nanoseconds + Self.changeAheadNanoseconds)
       engine.putInForce(rulebook.policies, at: changesAt)
       // Then every turn that began by the former rules comes to its end.
       guard offer(rulebook, to: workers, unless: isAbandoned) else { return shortage }
@@ -102,7 +103,7 @@ package final class Runtime: Sendable {
 
   /// How far ahead of the clock rules change, so that every reading at which the former ones are still
   /// used lies before: 10 ms.
-  private static let changeAhead = Nanoseconds(10_000_000)
+  private static let changeAheadNanoseconds: UInt64 = 10_000_000
 
   /// Hands a rulebook to the workers and waits for all to have taken it. Whether they have.
   private func offer(

@@ -50,8 +50,11 @@ extension DaemonTests {
     }
 
     /// Asks for units of both limits, 50 at a time, until the daemon is gone.
-    private static func ask(_ door: Door, _ ledger: Ledger, _ background: Background, seed: UInt64)
-    {
+    ///
+    /// - Parameter group: whose 40 keys; a key is used up after a few rounds.
+    private static func ask(
+      _ door: Door, _ ledger: Ledger, _ background: Background, group: Int, seed: UInt64
+    ) {
       var random = SeededGenerator(seed: seed)
       guard let peer = try? door.peer() else { return }
       while !background.isOver {

@@ -85,11 +85,11 @@ extension Engine {
     let keyRoom = UInt64(keys.slotCount) * Self.fullPercent / 100
     let rest = keyRoom - min(keyRoom, keyShare)
     // Half of what guests cannot have is divided among the named tenants; for the other half the
-    // first to come have it.
+    // first to come have it: whoever goes beyond its own part leaves room for the parts of all others.
     let guaranteed = min(rest / (2 * named), directory.keysPerTenantMax)
     keys.shares?.set(
       Shares.Bounds(
-        guests: keyShare, named: rest - min(rest, guaranteed * named), guaranteed: guaranteed))
+        guests: keyShare, named: rest - guaranteed * (named - 1), guaranteed: guaranteed))
     return Int(named * limits) - min(Int(named * limits), Int(tenantRoom))
   }
 }

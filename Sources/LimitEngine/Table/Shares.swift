@@ -14,7 +14,7 @@ struct Shares: @unchecked Sendable {
   struct Bounds: Equatable {
     /// Of all tenants that are not named.
     var guests: UInt64 = .max
-    /// Of all that are named, together, beyond what each is guaranteed.
+    /// Of all that are named, together, where one of them goes beyond what it is guaranteed.
     var named: UInt64 = .max
     /// Which each named tenant may have in any case.
     var guaranteed: UInt64 = 0
