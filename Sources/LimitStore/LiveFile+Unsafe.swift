@@ -147,20 +147,26 @@ package struct LiveFile: ~Copyable, Sendable {
     let huge = TableMemory.hugePageBytes
     let room = TableMemory.mappedBytes(byteCount) + huge
     let place = mmap(nil, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    guard let place, place != MAP_FAILED else {
-      throw .system(doing: "map the live state \(path)", .last())
-    }
+    guard let place, place != MAP_FAILED else { throw mappingError(byteCount) }
     let start = place + (-Int(bitPattern: place) & (huge - 1))
     let memory = mmap(
       start, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file.number, 0)
     guard let memory, memory != MAP_FAILED else {
-      let error = SystemError.last()
+      let error = mappingError(byteCount)
       munmap(place, room)
-      throw .system(doing: "map the live state \(path)", error)
+      throw error
     }
     // Where the mount's option `huge` says "advise". The rest of `place` is only address space.
     madvise(memory, byteCount, MADV_HUGEPAGE)
     return UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
+  }
+
+  /// What `errno` says of a mapping that failed.
+  private func mappingError(_ byteCount: Int) -> StoreError {
+    let error = SystemError.last()
+    return error.number == ENOMEM
+      ? .memory(needed: byteCount, available: nil, for: "the tables")
+      : .system(doing: "map the live state \(path)", error)
   }
 
   /// Enters every page into the page tables, so that no decision waits for one. The file has them.

@@ -96,8 +96,8 @@ private let daemonKeys =
     )
     expect(
       "{table: 5, limits: []}",
-      "17: daemon, table: expected a mapping of key-slots, tenant-slots, tenants and "
-        + "keys-per-tenant, found '5'",
+      "17: daemon, table: expected a mapping of key-slots, tenant-slots, tenants, "
+        + "keys-per-tenant and guest-share, found '5'",
       "28: daemon, limits: expected a mapping of connections, connections-per-uid, "
         + "hello-timeout, frame-timeout, stall-timeout, frame-bytes, batch-items, queue-bytes, "
         + "key-bytes, handles, permits, memory-bytes and memory-bytes-per-uid, found a list"

@@ -139,7 +139,7 @@ extension DaemonTests {
 
     @Test("Who reads none of its replies is closed; who goes on reading gets every one")
     func stall() throws {
-      let daemon = try daemon("stall-timeout: 300ms")
+      let daemon = try daemon("stall-timeout: 1500ms")
       let stalled = try daemon.peer()
       let late = try daemon.peer()
       let requests = (0..<100).flatMap { Request.query("acme", "many", id: $0) }

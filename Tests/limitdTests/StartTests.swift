@@ -31,7 +31,7 @@ extension DaemonTests {
     @Test(
       "A table larger than memory is refused with its size, before the socket is there",
       arguments: [
-        "key-slots: 4G", "tenant-slots: 4G", "key-slots: 4G, tenant-slots: 4G, tenants: 16M",
+        "key-slots: 4G", "tenant-slots: 4G", "key-slots: 4G, tenant-slots: 4G, tenants: 8M",
       ])
     func largeTable(_ table: String) throws {
       let daemon = try TestDaemon(starts: false) { $0.settings = "  table: {\(table)}" }
@@ -44,7 +44,7 @@ extension DaemonTests {
       "Under a limit of address space the daemon serves, or says what it needs",
       arguments: [
         ("key-slots: 32M", true), ("tenant-slots: 32M", true),
-        ("tenants: 16M, key-slots: 8M", true),
+        ("tenants: 8M, key-slots: 8M", true),
         ("key-slots: 10k", false),
       ])
     func addressSpace(_ table: String, _ isTooMuch: Bool) throws {
