@@ -148,6 +148,15 @@ public final class TestDaemon {
 
   public func signal(_ number: Int32) { Glibc.kill(process, number) }
 
+  /// Stops every thread of the daemon; when this returns, none of them runs. `SIGCONT` goes on.
+  public func pause() {
+    signal(SIGSTOP)
+    var information = siginfo_t()
+    while waitid(P_PID, id_t(process), &information, WSTOPPED | WEXITED | WNOWAIT) != 0,
+      errno == EINTR
+    {}
+  }
+
   /// How a daemon ended, and how long that took.
   public struct End: Sendable {
     /// The exit code; `nil`: a signal ended it.

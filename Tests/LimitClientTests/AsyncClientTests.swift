@@ -63,7 +63,7 @@ extension DaemonTests {
       let daemon = try TestDaemon()
       let client = client(daemon.socketPath)
       _ = try await client.ping()
-      daemon.signal(SIGSTOP)
+      daemon.pause()
       try await withThrowingTaskGroup { group in
         for _ in 0..<200 {
           group.addTask {
@@ -200,7 +200,7 @@ extension DaemonTests {
       #expect(try results.allSatisfy { try $0.get().isAllowed && $0.get().limit == "many" })
       let decision = try await client.peek(tenant: "t-7", policy: "many")
       #expect(decision.remaining == 10_000_000_000 - 400)
-      daemon.signal(SIGSTOP)
+      daemon.pause()
       let late = await client.batch(queries, CallOptions(timeout: .milliseconds(100)))
       daemon.signal(SIGCONT)
       for result in late {

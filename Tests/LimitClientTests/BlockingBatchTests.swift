@@ -60,7 +60,7 @@ extension DaemonTests {
       let daemon = try TestDaemon()
       let client = client(daemon)
       _ = try client.check(tenant: "acme", policy: "many")
-      daemon.signal(SIGSTOP)
+      daemon.pause()
       let queries = (0..<400_000).map { _ in LimitQuery(tenant: "acme", policy: "many") }
       let start = clockSeconds()
       let results = client.batch(queries, CallOptions(timeout: .milliseconds(250)))

@@ -157,7 +157,7 @@ extension DaemonTests {
         for _ in 0..<5 {
           let before = background.roundCount
           try daemon.reload(policy: DaemonOptions.defaultPolicy)
-          daemon.signal(SIGSTOP)
+          daemon.pause()
           usleep(20_000)
           daemon.signal(SIGCONT)
           try wait(for: "calls") { background.roundCount > before + 100 }

@@ -46,7 +46,7 @@ extension DaemonTests {
       let daemon = try TestDaemon()
       let client = client(daemon)
       var permits = [try client.acquire(tenant: "acme", policy: "held").permit]
-      daemon.signal(SIGSTOP)
+      daemon.pause()
       // One is released, and another asked for, while nobody answers.
       permits[0]?.release()
       for _ in 0..<20 {
