@@ -12,6 +12,8 @@ public struct DaemonOptions: Sendable {
   /// The lines of the section `daemon`, each indented by two spaces or one flow mapping.
   public var settings = ""
   public var flags: [String] = []
+  /// A command that executes what is written after it, as env(1) does.
+  public var wrapper: [String] = []
   /// Whether the buckets lie in a file, `livePath`.
   public var hasLiveState = true
   /// Whom it runs as; `nil`: the test's own user. Needs root.
@@ -109,7 +111,10 @@ public final class TestDaemon {
   public func start() throws {
     try spawn()
     try wait(for: "the daemon to serve") { self.isAnswering || self.hasEnded }
-    if hasEnded { throw DaemonEnded(log: log) }
+    if hasEnded {
+      _ = try waitForEnd()
+      throw DaemonEnded(log: log)
+    }
   }
 
   /// Starts the daemon and does not wait.
@@ -126,7 +131,7 @@ public final class TestDaemon {
       ? open(logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666) : -1
     defer { if ownLog >= 0 { close(ownLog) } }
     process = try launch(
-      [Self.folder + "/limitd"] + arguments, standardError: options.standardError ?? ownLog,
+      options.wrapper + [Self.folder + "/limitd"] + arguments, standardError: options.standardError ?? ownLog,
       user: options.user,
       descriptors: (options.descriptorsSoft, options.descriptorsHard),
       addressSpaceBytes: options.addressSpaceBytes)
