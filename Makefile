@@ -97,7 +97,7 @@ test-memory: setup ## Run the engine's, the policy loader's and the protocol's t
 	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests'
 
 .PHONY: fuzz
-fuzz: setup ## Fuzz the frame decoders, the session and the policy loader, a minute each
+fuzz: setup ## Fuzz what reads bytes of others, a minute each
 	scripts/fuzz
 
 .PHONY: test-crash

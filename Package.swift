@@ -270,7 +270,8 @@ if Context.environment["LIMITD_FUZZ"] == "1" {
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer",
+        "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer", "LimitStore",
+        "LimitSystem",
       ],
       path: "Fuzz/Targets",
       swiftSettings: strict

@@ -131,7 +131,9 @@ extension DaemonTests {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       defer { try? FileManager.default.removeItem(atPath: folder) }
       let disk = try FaultyDisk(in: folder)
-      let daemon = try TestDaemon(starts: false) { $0.wrapper = disk.wrapper(forPathsWith: ".live") }
+      let daemon = try TestDaemon(starts: false) {
+        $0.wrapper = disk.wrapper(forPathsWith: ".live")
+      }
       try disk.set(fault)
       #expect {
         try daemon.start()
@@ -149,7 +151,8 @@ extension DaemonTests {
       let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       defer { rmdir(folder) }
-      let mounted = try run("/usr/bin/env", ["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder])
+      let mounted = try run(
+        "/usr/bin/env", ["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder])
       guard mounted.code == 0 else {
         // A container without the right to mount.
         withKnownIssue("no mount here: \(mounted.errors)") { Issue.record("not tried") }

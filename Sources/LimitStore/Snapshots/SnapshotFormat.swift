@@ -52,13 +52,13 @@ package enum SnapshotError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-enum SnapshotFormat {
+package enum SnapshotFormat {
   /// Of this layout, above that of the words in it (`RegionLayout.version`).
-  static let version: UInt64 = 1 << 32 | RegionLayout.version
+  package static let version: UInt64 = 1 << 32 | RegionLayout.version
   /// "LMTDSNPT" in the order of bytes that everything here has: the machine's own.
-  static let magic: UInt64 = 0x5450_4e53_4454_4d4c
-  static let headerWords = 12
-  static let blockHeaderWords = 5
+  package static let magic: UInt64 = 0x5450_4e53_4454_4d4c
+  package static let headerWords = 12
+  package static let blockHeaderWords = 5
   /// A block is far smaller.
   static let payloadWordsMax = 1 << 17
 
