@@ -186,6 +186,11 @@ import Testing
       let cost = randomCost(&random)
       let query = Self.query(policies, tenant, policy, key, cost)
       if !changes || converts, random.chance(1, in: 500) { engine.sweep(at: instant) }
+      // A sweep frees what former rules call dead. Decisions bring one every 26 days, by when the
+      // pass is long over.
+      if changes && !converts && engine.isPastHorizon(instant) {
+        engine.convert(under: policies, at: instant)
+      }
       if changes && random.chance(1, in: 400) {
         if !converts { engine.convert(under: policies, at: instant) }
         plan = changed(plan, &random)

@@ -25,7 +25,8 @@ public enum Concurrency {
   ) -> Verdict {
     let held = state.count
     let left = held >= limit ? 0 : limit &- held
-    guard cost <= left else {
+    // More than a lowered limit may be held: then nothing is admitted, not even a cost of 0.
+    guard held <= limit && cost <= left else {
       return Verdict(
         outcome: cost > limit ? .never : .deny, next: state, remaining: left,
         retryAfter: Decision.noWait.count, resetAfter: 0)
