@@ -131,7 +131,8 @@ public final class TestDaemon {
       ? open(logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666) : -1
     defer { if ownLog >= 0 { close(ownLog) } }
     process = try launch(
-      options.wrapper + [Self.folder + "/limitd"] + arguments, standardError: options.standardError ?? ownLog,
+      options.wrapper + [Self.folder + "/limitd"] + arguments,
+      standardError: options.standardError ?? ownLog,
       user: options.user,
       descriptors: (options.descriptorsSoft, options.descriptorsHard),
       addressSpaceBytes: options.addressSpaceBytes)
