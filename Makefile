@@ -92,9 +92,9 @@ test-threads: setup ## Run the tests with real threads under ThreadSanitizer
 	  --filter RealThreads
 
 .PHONY: test-memory
-test-memory: setup ## Run the engine's, the policy loader's and the protocol's tests under AddressSanitizer
+test-memory: setup ## Run the tests of what reads memory or bytes under AddressSanitizer
 	swift test --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED \
-	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests'
+	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests'
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz what reads bytes of others, a minute each
