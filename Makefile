@@ -56,7 +56,13 @@ bench: setup ## Print nanoseconds per decision, pinned to one processor
 	@$(SWIFT_RELEASE) --product EngineBenchmark
 	@taskset -c 0 $(RELEASED)/EngineBenchmark one
 	@$(RELEASED)/EngineBenchmark two
+	@$(MAKE) --no-print-directory bench-state
 	@$(MAKE) --no-print-directory bench-client
+
+.PHONY: bench-state
+bench-state: setup ## What the live state and snapshots cost
+	@$(SWIFT_RELEASE) --product StateBenchmark
+	@$(RELEASED)/StateBenchmark
 
 .PHONY: bench-client
 bench-client: setup ## Calls per second and allocations per call through the client

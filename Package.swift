@@ -168,6 +168,14 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // `make bench`: what keeping state costs.
+    .executableTarget(
+      name: "StateBenchmark",
+      dependencies: ["LimitEngine", "LimitStore", "LimitSystem"],
+      path: "Benchmarks/StateBenchmark",
+      swiftSettings: strict
+    ),
+
     // `make bench`: calls per second through the client.
     .executableTarget(
       name: "ClientBenchmark",
