@@ -62,6 +62,7 @@ extension BucketTable {
     shares?.reset()
     counters.pointee.rest.pointee.store(0, ordering: .relaxed)
     for bucket in 0..<bucketCount {
+      prefetchHomes(ofBucket: bucket + Self.recoveredAhead)
       for lane in 0..<Slot.perBucket {
         let slot = slot(lane, inBucket: bucket)
         let word = slot.loadCurrent()
@@ -71,6 +72,17 @@ extension BucketTable {
           slot.wipe()
         }
       }
+    }
+  }
+
+  /// How many buckets before its turn comes memory is asked for what a bucket's slots refer to.
+  private static let recoveredAhead: UInt64 = 8
+
+  private func prefetchHomes(ofBucket bucket: UInt64) {
+    guard bucket < bucketCount else { return }
+    for lane in 0..<Slot.perBucket {
+      let tag = slot(lane, inBucket: bucket).tag.pointee.load(ordering: .relaxed) & ~Slot.mark
+      if tag != 0 { prefetch(BucketID(tag: tag)) }
     }
   }
 
@@ -97,13 +109,13 @@ extension BucketTable {
 
   /// Whether `id` may stand in this bucket, and is found in this slot and in none before it.
   private func isReachable(_ slot: Slot, _ id: BucketID, inBucket bucket: UInt64) -> Bool {
-    let homes = (0..<Self.homes).map { self.bucket(of: id, candidate: $0) }
-    if !homes.contains(bucket) {
+    let (first, second) = (self.bucket(of: id, candidate: 0), self.bucket(of: id, candidate: 1))
+    if bucket != first && bucket != second {
       let others = Self.homes..<Self.candidates
       guard others.contains(where: { self.bucket(of: id, candidate: $0) == bucket }) else {
         return false
       }
-      for home in homes {
+      for home in [first, second] {
         _ = self.slot(0, inBucket: home).tag.pointee.bitwiseOr(Slot.mark, ordering: .relaxed)
       }
     }
