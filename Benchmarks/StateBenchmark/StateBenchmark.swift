@@ -1,9 +1,9 @@
 // `make bench`: what keeping state costs: decisions on a live state against private memory, a snapshot
 // of many live buckets and what it does to decisions meanwhile, and the start from either.
 //
-//     StateBenchmark [--keys COUNT] [--directory DIR]     10 million; snapshots go to DIR, /var/tmp
+//     StateBenchmark [--keys COUNT] [--live DIR] [--directory DIR]
 //
-// The live state lies in /dev/shm. Both engines are filled alike; decisions are measured in turn, so
+// 10 million keys; the live state lies in /dev/shm, snapshots in /var/tmp unless told otherwise. Both engines are filled alike; decisions are measured in turn, so
 // that a change of the machine meets both.
 
 import Glibc
@@ -15,6 +15,7 @@ import LimitSystem
   static func main() throws {
     let bench = try StateBench(
       keys: argument("--keys").flatMap { Int($0) } ?? 10_000_000,
+      live: argument("--live") ?? "/dev/shm",
       directory: argument("--directory") ?? "/var/tmp")
     defer { bench.removeFiles() }
     try bench.run()
@@ -121,9 +122,9 @@ private final class StateBench {
   private let livePath: String
   private let directory: SnapshotDirectory
 
-  init(keys: Int, directory: String) throws {
+  init(keys: Int, live: String, directory: String) throws {
     self.keys = keys
-    livePath = "/dev/shm/limitd-bench-\(getpid()).live"
+    livePath = "\(live)/limitd-bench-\(getpid()).live"
     self.directory = SnapshotDirectory("\(directory)/limitd-bench-\(getpid())")
     guard mkdir(self.directory.path, 0o700) == 0 else { throw SystemError(number: errno) }
   }
