@@ -192,6 +192,8 @@ class SystemdTests(unittest.TestCase):
         self.container.run("systemctl", "reload", "limitd")
 
     def test_06_the_status_line_says_how_it_does(self):
+        # A bucket that lasts: those of the example's limits are over in a moment.
+        ask(connect(self.socket), policy="few")
         def status():
             text = self.container.show("limitd.service", "StatusText")
             return text if re.fullmatch(
