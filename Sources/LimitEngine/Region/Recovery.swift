@@ -37,7 +37,8 @@ extension EngineStorage {
       throw .clockWentBack
     }
     directory.beginRecovery()
-    var pass = RecoveryPass(sweep: Sweep(at: now, horizon: seen), registry: registry)
+    var pass = RecoveryPass(
+      sweep: Sweep(at: now, horizon: seen), parityLeftBehind: parityLeftBehind, registry: registry)
     for scope in Scope.allCases { tables[Int(scope.rawValue)].recover(&pass) }
     directory.endRecovery()
     registry.keep(pass.usedLimits)
@@ -50,6 +51,8 @@ extension EngineStorage {
 /// What a pass over the tables needs and gathers.
 struct RecoveryPass {
   let sweep: Sweep
+  /// Of words that are to be converted first, and so live on.
+  let parityLeftBehind: UInt8?
   let registry: LimitRegistry
   var recovery = Recovery()
   var usedLimits = [Bool](repeating: false, count: LimitRegistry.places)
@@ -96,7 +99,9 @@ extension BucketTable {
       pass.recovery.halfFilled += 1
     } else if word.isConcurrency {
       pass.recovery.returned += 1
-    } else if pass.sweep.isDead(word) {
+    } else if pass.sweep.isDead(word),
+      pass.sweep.isAllOutOfView || !word.isOf(parity: pass.parityLeftBehind)
+    {
       pass.recovery.dead += 1
     } else if tag == 0 || !isReachable(slot, BucketID(tag: tag), inBucket: bucket) {
       pass.recovery.damaged += 1
