@@ -254,7 +254,9 @@ let package = Package(
     ),
     .testTarget(
       name: "LimitStoreTests",
-      dependencies: ["LimitStore", "LimitEngine", "LimitPolicy", "LimitSystem", "TestSupport"],
+      dependencies: [
+        "LimitStore", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitSystem", "TestSupport",
+      ],
       swiftSettings: strict
     ),
     // The real daemon over real sockets.
