@@ -77,6 +77,12 @@ bench-fairness: setup ## What one user's flood of connections costs another user
 	@scripts/setup gcc
 	@LIMITD_BINARIES=$(RELEASED) scripts/bench-fairness
 
+.PHONY: bench-admin
+bench-admin: setup ## Time the admin interface with 100,000 tenants, and what it costs clients
+	@$(SWIFT_RELEASE) --product limitd
+	@scripts/setup python3
+	@scripts/bench-admin $(RELEASED)
+
 .PHONY: bench-policy
 bench-policy: setup ## Time and memory of loading a policy of 100,000 tenants
 	@$(SWIFT_RELEASE) --product limitctl

@@ -36,6 +36,9 @@ private struct NobodyThere: Error {}
 
 /// Serves the admin interface. Made and stopped by one thread; serves on threads of its own.
 package final class AdminServer: Sendable {
+  /// Connections at once: a descriptor each.
+  package static var connectionsMax: Int { AdminConnections.most }
+
   private let group: MultiThreadedEventLoopGroup
   private let workers: NIOThreadPool
   private let channels: [any Channel]
@@ -47,7 +50,8 @@ package final class AdminServer: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let workers = NIOThreadPool(numberOfThreads: 1)
     workers.start()
-    let router = Router(runtime: source.runtime, routes: Endpoints(source: source).routes)
+    let router = Router(
+      runtime: source.runtime, routes: Endpoints(source: source).routes, log: log)
     let connections = NIOLoopBoundBox.makeBoxSendingValue(
       AdminConnections(), eventLoop: group.any())
     var channels: [any Channel] = []

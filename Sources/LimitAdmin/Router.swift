@@ -7,6 +7,7 @@ import LimitAdminModel
 import LimitEngine
 import LimitPolicy
 import LimitRuntime
+import Logging
 import NIOCore
 import NIOHTTP1
 
@@ -77,6 +78,7 @@ struct Route: Sendable {
 struct Router: Sendable {
   let runtime: Runtime
   let routes: [Route]
+  let log: Logger
 
   func outcome(_ request: AdminRequest, _ caller: Caller) -> Outcome {
     let matches = routes.compactMap { route in
@@ -92,11 +94,28 @@ struct Router: Sendable {
         return .now(Self.wrongMethod(request.method, matches.map(\.route.method)))
       }
       try allow(match.route.need, access, caller)
+      tell(of: match.route, request, caller)
       return try match.route.handler(
         Call(request: request, names: match.names, access: access, rulebook: rulebook))
     } catch {
+      if error.status == 403, case .peer(let peer) = caller {
+        log.notice("admin request refused", metadata: Self.metadata(request, peer))
+      }
       return .now(AdminResponse(error))
     }
+  }
+
+  /// Says who changes something, before it is changed.
+  private func tell(of route: Route, _ request: AdminRequest, _ caller: Caller) {
+    guard route.need == .administer, case .peer(let peer) = caller else { return }
+    log.notice("admin request", metadata: Self.metadata(request, peer))
+  }
+
+  private static func metadata(_ request: AdminRequest, _ peer: Peer) -> Logger.Metadata {
+    [
+      "request": "\(request.method.rawValue.shown) /\(request.path.joined(separator: "/").shown)",
+      "uid": "\(peer.userID)", "pid": "\(peer.processID)",
+    ]
   }
 
   private static func wrongMethod(_ method: HTTPMethod, _ known: [HTTPMethod]) -> AdminResponse {

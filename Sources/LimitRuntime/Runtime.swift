@@ -164,9 +164,14 @@ package final class Runtime: Sendable {
 
   /// What all workers have counted: the words of each block, by number (`DecisionCounters`).
   /// O(blocks × workers).
-  package var counters: [(block: CounterRegistry.Block, words: [UInt64])] {
+  ///
+  /// - Parameter isWanted: which blocks to read; all unless given.
+  package func counters(
+    where isWanted: (CounterRegistry.Block) -> Bool = { _ in true }
+  ) -> [(block: CounterRegistry.Block, words: [UInt64])] {
     let workers = state.withLock { $0.workers }
-    return counterRegistry.blocks.enumerated().map { number, block in
+    return counterRegistry.blocks.enumerated().filter { isWanted($0.element) }.map {
+      number, block in
       var sums = [UInt64](repeating: 0, count: DecisionCounters.blockWords)
       for worker in workers { worker.counters.add(block: UInt16(number), to: &sums) }
       return (block, sums)

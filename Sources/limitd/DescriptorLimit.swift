@@ -1,14 +1,15 @@
 // How many files and sockets the process may have open, and what that means for connections.
 
 import CLinux
+import LimitAdmin
 import LimitPolicy
 import LimitSystem
 import Logging
 
 enum DescriptorLimit {
   /// Descriptors that are not connections: loops and their wake-ups, standard streams, the files of
-  /// a reload, and connections that are only told that they are too many.
-  private static let countSetAside = 64
+  /// a reload, connections that are only told that they are too many, and those of administrators.
+  private static let countSetAside = 72 + AdminServer.connectionsMax
   private static let countPerWorker = 3
 
   /// Raises the soft limit to the hard one and, where `connections` do not fit even so, lowers them

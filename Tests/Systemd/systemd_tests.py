@@ -22,6 +22,7 @@ from load import Load, ask, connect  # noqa: E402
 sys.dont_write_bytecode = True
 PACKAGE, NEXT_PACKAGE = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
 SOCKET = "/run/limitd/limitd.sock"
+ADMIN_SOCKET = "/run/limitd/admin.sock"
 CONFIG = "/etc/limitd/limitd.yaml"
 # One unit a day: a bucket of N admits exactly N in a test.
 POLICY = """
@@ -159,6 +160,34 @@ class SystemdTests(unittest.TestCase):
         self.assertEqual(refused.returncode, 3, refused.stdout)
         self.assertIn("ermission denied", refused.stdout)
 
+    def test_035_administrators_ask_on_the_admin_socket_that_systemd_holds(self):
+        owner = self.container.run("stat", "-c", "%a %U %G", ADMIN_SOCKET).stdout
+        self.assertEqual(owner, "660 root limitd-admins\n")
+        self.assertIn("passed by systemd", self.container.shell("limitctl status").stdout)
+        as_nobody = "setpriv --reuid=nobody --clear-groups --regid="
+        # In the group: may connect, and has no role yet. Not in it: may not even connect.
+        for group, code in (("limitd-admins", 1), ("nogroup", 3)):
+            done = self.container.shell(f"{as_nobody}{group} limitctl status", check=False)
+            self.assertEqual(done.returncode, code, done.stdout)
+        self.assertIn("daemon.access", self.container.shell(
+            f"{as_nobody}limitd-admins limitctl status", check=False).stdout)
+        self.container.shell("limitctl doctor")
+        self.assertIn("limitd_queries_total", self.container.shell("limitctl metrics").stdout)
+        self.assertIn("buckets", self.container.shell("limitctl snapshot save").stdout)
+
+    def test_036_the_metrics_socket_serves_metrics_and_nothing_else(self):
+        self.assertEqual(self.state("limitd-metrics.socket"), "inactive")
+        self.container.run("systemctl", "stop", "limitd.service")
+        self.container.run("systemctl", "start", "limitd-metrics.socket")
+        self.container.run("systemctl", "start", "limitd.service")
+        answers = self.container.shell(
+            "for path in metrics v1/status v1/tenants; do exec 3<>/dev/tcp/127.0.0.1/9648; "
+            "printf 'GET /%s HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n' $path "
+            ">&3; head -n 1 <&3; done").stdout
+        self.assertEqual(re.findall(r"HTTP/1.1 (\d+)", answers), ["200", "404", "404"])
+        self.container.run("systemctl", "stop", "limitd-metrics.socket")
+        self.container.run("systemctl", "restart", "limitd.service")
+
     def test_04_a_reload_is_in_force_when_systemctl_returns(self):
         for burst in (5, 7, 11, 13, 17):
             self.write_policy(burst)
@@ -178,6 +207,8 @@ class SystemdTests(unittest.TestCase):
         self.container.run("systemctl", "reload", "limitd")
 
     def test_06_the_status_line_says_how_it_does(self):
+        # A bucket that lasts: those of the example's limits are over in a moment.
+        ask(connect(self.socket), policy="few")
         def status():
             text = self.container.show("limitd.service", "StatusText")
             return text if re.fullmatch(

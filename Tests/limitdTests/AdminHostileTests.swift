@@ -149,6 +149,26 @@ extension DaemonTests {
       try expectService(daemon)
     }
 
+    @Test("Administrators' connections take no descriptor from clients")
+    func descriptors() throws {
+      Host.raiseDescriptorLimit()
+      let daemon = try TestDaemon {
+        $0.settings = "  limits: {connections: 4096, connections-per-uid: 4096}"
+        $0.descriptorsSoft = 400
+        $0.descriptorsHard = 400
+      }
+      let administrators = try (0..<100).map { _ in try AdminPeer(daemon) }
+      var clients: [Peer] = []
+      while clients.count < 300, let peer = try? daemon.peer() { clients.append(peer) }
+      #expect((50..<300).contains(clients.count))
+      #expect(!daemon.log.contains("accepting is paused"), "\(daemon.brief)")
+      #expect(try clients[0].decide(Request.query("acme", "many")).isAllowed)
+      for peer in administrators { peer.close() }
+      clients = []
+      try wait(for: "room") { (try? daemon.ask("GET", "/v1/status").status) == 200 }
+      try expectService(daemon)
+    }
+
     @Test("A request that does not come to its end is given up")
     func slowRequest() throws {
       let daemon = try TestDaemon()

@@ -34,6 +34,10 @@ extension DaemonTests {
         let answer = try daemon.ask(method, target, body)
         #expect(answer.status == 200, "\(method) \(target): \(answer.text)")
       }
+      // Who changes something is told, and who only reads is not.
+      let lines = daemon.log.split(separator: "\n").filter { $0.contains("admin request") }
+      #expect(lines.count == 2 && lines.allSatisfy { $0.contains("uid=\(geteuid())") }, "\(lines)")
+      #expect(lines.first?.contains("POST /v1/reload") == true)
     }
 
     @Test("Whoever has no role gets 403 everywhere", .enabled(if: Host.isRoot, "needs root"))
@@ -47,6 +51,7 @@ extension DaemonTests {
           #expect(!answer.text.contains("acme"))
         }
         #expect(daemon.reloadCount == 0)
+        #expect(daemon.log.contains("admin request refused"))
       }
     }
 

@@ -28,7 +28,7 @@ extension Endpoints {
   }
 
   private func summaries(_ entries: [LimitEntry]) -> [LimitSummary] {
-    let decided = CountTotals(source.runtime.counters).byLimit
+    let decided = CountTotals(source.runtime.counters()).byLimit
     return entries.map { entry in
       let counts = decided[entry.name] ?? Counts()
       return LimitSummary(
@@ -93,7 +93,8 @@ extension Endpoints {
         TenantDetail(
           tenant: name, isNamed: tenant.isNamed, standing: tenant.standing.name, plan: entry?.plan,
           line: entry?.line, liveKeys: source.runtime.engine.liveKeys(of: tenant),
-          counts: CountTotals(source.runtime.counters).byTenant[name], limits: limits)))
+          counts: CountTotals(source.runtime.counters { $0.tenant == name }).byTenant[name],
+          limits: limits)))
   }
 
   /// A tenant that the caller may look at.

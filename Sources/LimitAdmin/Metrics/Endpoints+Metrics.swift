@@ -76,7 +76,7 @@ extension Endpoints {
   }
 
   private func addDecisions(to text: inout MetricsText) {
-    let totals = CountTotals(source.runtime.counters)
+    let totals = CountTotals(source.runtime.counters())
     text.begin(
       "limitd_decisions_total", .counter,
       "Decisions, by the limit that decided; without one where the tenant's standing did.")
