@@ -132,13 +132,14 @@ private let header = "time,tenant,policy,key,cost\n"
     )
     #expect(
       result.rows == [
-        #"1.000000000,"a,b",p,"say ""hi""",1,allow,limit,1,0.000000000,1.000000000"#,
-        "1.000000000,plain,p,a b;c,1,allow,limit,1,0.000000000,1.000000000",
+        #"1.000000000,"a,b",p,"say ""hi""",1,allow,limit,1,0.000000000,1.000000000,"#,
+        "1.000000000,plain,p,a b;c,1,allow,limit,1,0.000000000,1.000000000,",
       ]
     )
     #expect(
       result.output.hasPrefix(
-        "time,tenant,policy,key,cost,decision,limit,remaining,retry_after_seconds,reset_after_seconds\n"
+        "time,tenant,policy,key,cost,decision,limit,remaining,retry_after_seconds,reset_after_seconds,"
+          + "would_have_denied\n"
       )
     )
   }
