@@ -43,6 +43,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -85,7 +86,7 @@ let package = Package(
 
     // What is in force: rules, access, and who decides by them.
     .target(
-      name: "LimitRuntime", dependencies: ["LimitEngine", "LimitPolicy", "LimitSystem"],
+      name: "LimitRuntime", dependencies: ["CLinux", "LimitEngine", "LimitPolicy", "LimitSystem"],
       swiftSettings: strict),
 
     // What outlives the daemon, and the memory of its tables.
@@ -116,12 +117,28 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // What the admin interface says, as values: shared by the daemon and limitctl.
+    .target(name: "LimitAdminModel", swiftSettings: strict),
+
+    // HTTP on the admin socket: state, changes, metrics.
+    .target(
+      name: "LimitAdmin",
+      dependencies: [
+        "CLinux", "LimitAdminModel", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitSystem",
+        daemonSide("Logging", "swift-log"),
+        daemonSide("NIOCore", "swift-nio"),
+        daemonSide("NIOHTTP1", "swift-nio"),
+        daemonSide("NIOPosix", "swift-nio"),
+      ],
+      swiftSettings: strict
+    ),
+
     // The daemon: parses flags and wires the parts.
     .executableTarget(
       name: "limitd",
       dependencies: [
-        "CLinux", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer",
-        "LimitStore", "LimitSystem", "LimitSystemd",
+        "CLinux", "LimitAdmin", "LimitAdminModel", "LimitEngine", "LimitPolicy", "LimitProtocol",
+        "LimitRuntime", "LimitServer", "LimitStore", "LimitSystem", "LimitSystemd",
         daemonSide("ArgumentParser", "swift-argument-parser"),
         daemonSide("Logging", "swift-log"),
       ],
@@ -152,8 +169,8 @@ let package = Package(
       name: "limitctl",
       dependencies: [
         "CSpawn",
-        "CLinux", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy", "LimitProtocol",
-        "LimitReplay", "LimitStore",
+        "CLinux", "LimitAdminModel", "LimitClient", "LimitConsole", "LimitEngine", "LimitPolicy",
+        "LimitProtocol", "LimitReplay", "LimitStore", "LimitSystem",
         daemonSide("ArgumentParser", "swift-argument-parser"),
         daemonSide("Histogram", "hdrhistogram-swift"),
       ],
@@ -239,7 +256,7 @@ let package = Package(
     // The real daemon over real sockets.
     .testTarget(
       name: "limitdTests",
-      dependencies: ["limitd", "DaemonSupport", "TestSupport"],
+      dependencies: ["limitd", "DaemonSupport", "TestSupport", daemonSide("Yams", "Yams")],
       swiftSettings: strict
     ),
     .testTarget(

@@ -28,6 +28,11 @@ package struct PeerAccess: Sendable {
   /// Beyond that, for single tenants.
   package var byTenant: [Fingerprint: Roles] = [:]
 
+  /// Nothing.
+  package init() {}
+
+  fileprivate init(everywhere: Roles) { self.everywhere = everywhere }
+
   @inline(__always) package func roles(for tenant: Tenant) -> Roles {
     byTenant.isEmpty
       ? everywhere : everywhere.union(byTenant[tenant.fingerprint] ?? [])

@@ -9,6 +9,8 @@ import Synchronization
 package final class Rulebook: Sendable {
   package let policies: PolicySet
   package let access: Access
+  /// What they were compiled from, for people to look at.
+  package let file: PolicyFile
   /// Counts rulebooks from 1; 0 is never one.
   package let generation: UInt32
 
@@ -32,6 +34,7 @@ package final class Rulebook: Sendable {
 
   private init(_ file: PolicyFile, _ policies: PolicySet) throws(UnknownNameError) {
     self.policies = policies
+    self.file = file
     access = try Access(file.daemon.access, policies: policies, path: file.path)
     generation = Self.generations.wrappingAdd(1, ordering: .relaxed).newValue
   }

@@ -15,6 +15,8 @@ package import Synchronization
 package final class Worker: Sendable {
   /// Queries decided. Written by the worker; publishes nothing, so relaxed.
   package let decisionCount = Atomic<UInt64>(0)
+  /// What it has decided, for whom.
+  package let counters = DecisionCounters()
   /// The generation of the rulebook that the worker decides by. Written by the worker after it let
   /// go of the one before; releasing, for whoever waits for that (acquiring).
   package let generation: Atomic<UInt32>
@@ -44,6 +46,8 @@ package final class Runtime: Sendable {
   }
 
   package let engine: Engine
+  /// What the workers count in.
+  package let counterRegistry = CounterRegistry()
   private let state: Locked<State>
   /// One replacement at a time.
   private let adoption = Locked(())
@@ -143,6 +147,17 @@ package final class Runtime: Sendable {
   /// Queries decided since the start.
   package var decisionCount: UInt64 {
     state.withLock { $0.workers }.reduce(0) { $0 &+ $1.decisionCount.load(ordering: .relaxed) }
+  }
+
+  /// What all workers have counted: the words of each block, by number (`DecisionCounters`).
+  /// O(blocks × workers).
+  package var counters: [(block: CounterRegistry.Block, words: [UInt64])] {
+    let workers = state.withLock { $0.workers }
+    return counterRegistry.blocks.enumerated().map { number, block in
+      var sums = [UInt64](repeating: 0, count: DecisionCounters.blockWords)
+      for worker in workers { worker.counters.add(block: UInt16(number), to: &sums) }
+      return (block, sums)
+    }
   }
 
   // MARK: Upkeep

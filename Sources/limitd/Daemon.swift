@@ -2,10 +2,11 @@
 //
 //     load    the policy file and the flags                      (Limitd)
 //     open    directories, hash key, memory, socket: all that can fail, before there is a thread
-//     start   threads: log, upkeep, loops; then peers may connect
+//     start   threads: log, upkeep, loops; then peers may connect, and after them administrators
 //     serve   signals, time and commands, until one asks for the end
 //     stop    what was received is answered; then the process ends, whatever else goes on
 
+import LimitAdmin
 import LimitEngine
 import LimitPolicy
 import LimitProtocol
@@ -30,6 +31,7 @@ struct OpenedDaemon: ~Copyable {
   private let log: Logger
   private let runtime: Runtime
   private let listener: ListeningSocket
+  private let adminSockets: AdminSockets
   private let dispatcher: Dispatcher
   private let commands: CommandQueue
   private let state: DaemonState
@@ -54,6 +56,7 @@ struct OpenedDaemon: ~Copyable {
     let commands = try CommandQueue()
     let dispatcher = try Dispatcher(commands, tickNanoseconds: LifeSigns.tickNanoseconds())
     let listener = try DecisionSocket.open(settings.socket, &passed)
+    let adminSockets = AdminSockets(settings, &passed, log)
     for name in passed.names {
       log.warning(
         "systemd passes what nobody here knows; it is closed", metadata: ["name": "\(name)"])
@@ -68,6 +71,7 @@ struct OpenedDaemon: ~Copyable {
     self.commands = commands
     self.dispatcher = dispatcher
     self.listener = listener
+    self.adminSockets = adminSockets
     self.configuration = configuration
     self.log = log
   }
@@ -95,7 +99,7 @@ struct OpenedDaemon: ~Copyable {
     let settings = configuration.file.daemon
     var options = ServerOptions(settings, version: Release.version)
     options.isClockSettable = configuration.isClockSettable
-    let path = listener.path ?? "passed by systemd"
+    let socketPath = listener.path
     try LogQueue.standardError.start()
     Reloader.tell(configuration.file.warnings, log)
     Reloader.tell(runtime.shortage, log)
@@ -105,18 +109,24 @@ struct OpenedDaemon: ~Copyable {
     try upkeep.start()
     let snapshots = state.snapshots(of: runtime, every: settings.snapshotInterval, log)
     try snapshots?.start()
+    let admin = AdminInterface.start(
+      adminSockets,
+      AdminInterface.source(
+        runtime, configuration, workers: options.workers, socketPath: socketPath,
+        quota: server.quota, upkeep: upkeep, snapshots: snapshots), log)
     let lifeSigns = LifeSigns()
     lifeSigns.tellReady()
     log.notice(
       "serving",
       metadata: [
-        "version": "\(Release.version)", "socket": "\(path)",
+        "version": "\(Release.version)", "socket": "\(socketPath ?? "passed by systemd")",
         "workers": "\(options.workers)", "policies": "\(configuration.file.policyNames.count)",
         "tenants": "\(configuration.file.tenantNames.count)",
       ])
     return RunningDaemon(
-      server: server, runtime: runtime, upkeep: upkeep, snapshots: snapshots, state: state,
-      dispatcher: dispatcher, lifeSigns: lifeSigns, commands: commands, log: log)
+      server: server, runtime: runtime, upkeep: upkeep, snapshots: snapshots, admin: admin,
+      adminSockets: adminSockets, state: state, dispatcher: dispatcher, lifeSigns: lifeSigns,
+      commands: commands, log: log)
   }
 }
 
@@ -129,6 +139,9 @@ struct RunningDaemon: ~Copyable {
   private let runtime: Runtime
   private let upkeep: Upkeep
   private let snapshots: SnapshotKeeper?
+  private let admin: AdminServer?
+  /// Holds the admin socket's file.
+  private let adminSockets: AdminSockets
   /// Holds the lock of the live state.
   private let state: DaemonState
   private var dispatcher: Dispatcher
@@ -139,13 +152,16 @@ struct RunningDaemon: ~Copyable {
 
   fileprivate init(
     server: consuming Server, runtime: Runtime, upkeep: Upkeep, snapshots: SnapshotKeeper?,
-    state: consuming DaemonState, dispatcher: consuming Dispatcher, lifeSigns: LifeSigns,
+    admin: AdminServer?, adminSockets: consuming AdminSockets, state: consuming DaemonState,
+    dispatcher: consuming Dispatcher, lifeSigns: LifeSigns,
     commands: CommandQueue, log: Logger
   ) {
     self.server = server
     self.runtime = runtime
     self.upkeep = upkeep
     self.snapshots = snapshots
+    self.admin = admin
+    self.adminSockets = adminSockets
     self.state = state
     self.dispatcher = dispatcher
     self.lifeSigns = lifeSigns
@@ -183,6 +199,7 @@ struct RunningDaemon: ~Copyable {
     log.notice("stopping")
     let deadline = Clock.bootNanoseconds() + Self.endNanoseconds
     upkeep.abandon()
+    admin?.stop()
     let (log, runtime, snapshots) = (log, runtime, snapshots)
     server.stop()
     snapshots?.writeLast(until: deadline)

@@ -43,7 +43,7 @@ struct SeveralSockets: Error, CustomStringConvertible {
 
 extension String {
   /// What a path leads through; `nil` for one that names a file of the working directory.
-  fileprivate var directoryOfPath: String? {
+  var directoryOfPath: String? {
     guard let slash = lastIndex(of: "/") else { return nil }
     return slash == startIndex ? "/" : String(self[..<slash])
   }

@@ -32,8 +32,8 @@ import Logging
 
   @Option(
     help: ArgumentHelp(
-      "The socket of the admin interface, which this release does not serve yet. Default: "
-        + "daemon.admin-socket, else /run/limitd/admin.sock.",
+      "The socket of the admin interface. Default: daemon.admin-socket, else admin.sock beside the "
+        + "socket of clients.",
       valueName: "path"))
   var adminSocket: String?
 

@@ -21,9 +21,31 @@ final class SnapshotKeeper: Sendable {
   /// When the next one is due, by CLOCK_BOOTTIME, in ns. Only for the first thread.
   private let nextTime: Atomic<UInt64>
   private let isDue = Condition()
+  private let progress = Locked(Progress())
   /// Relaxed, both: they publish nothing but themselves.
   private let isEnding = Atomic<Bool>(false)
   private let isDone = Atomic<Bool>(false)
+
+  /// What has become of the snapshots so far.
+  struct Figures: Sendable {
+    /// The last one that was finished: when, by CLOCK_BOOTTIME in ns, and what it took.
+    var last: (finishedAt: UInt64, buckets: Int, bytes: Int, nanoseconds: UInt64)?
+    var failures = 0
+    /// Why the last attempt failed; `nil` where it did not.
+    var trouble: String?
+  }
+
+  private struct Progress {
+    var figures = Figures()
+    /// Who waits for the next one.
+    var waiting: [@Sendable (Figures) -> Void] = []
+  }
+
+  /// Any thread.
+  var figures: Figures { progress.withLock { $0.figures } }
+
+  /// Where snapshots are written.
+  var path: String { directory.path }
 
   init(
     _ directory: SnapshotDirectory, _ runtime: Runtime, hashKey: HashKey, clockOffset: UInt64,
@@ -49,6 +71,14 @@ final class SnapshotKeeper: Sendable {
     isDue.signal()
   }
 
+  /// Writes one now.
+  ///
+  /// - Parameter tell: told what came of it, once, unless the daemon ends before. Any thread.
+  func save(_ tell: @escaping @Sendable (Figures) -> Void) {
+    progress.withLock { $0.waiting.append(tell) }
+    isDue.signal()
+  }
+
   /// Writes the last one, when nobody decides any more. Returns at the deadline at the latest: what
   /// is not done then ends with the process, and the generations before are whole.
   ///
@@ -70,7 +100,12 @@ final class SnapshotKeeper: Sendable {
     while true {
       isDue.wait()
       let isLast = isEnding.load(ordering: .relaxed)
+      let waiting = progress.withLock { progress in
+        defer { progress.waiting = [] }
+        return progress.waiting
+      }
       write(isLast: isLast, &trouble)
+      for tell in waiting { tell(figures) }
       guard !isLast else { break }
     }
     isDone.store(true, ordering: .relaxed)
@@ -84,15 +119,24 @@ final class SnapshotKeeper: Sendable {
         limits: runtime.rulebook.policies.limitIdentities
       ) { !isLast && isEnding.load(ordering: .relaxed) }
       guard let written else { return }
+      let took = Clock.bootNanoseconds() - start
+      progress.withLock {
+        $0.figures.last = (start + took, written.buckets, written.bytes, took)
+        $0.figures.trouble = nil
+      }
       if trouble != nil { log.notice("snapshots are written again") }
       trouble = nil
       log.log(
         level: isLast ? .notice : .debug, "snapshot",
         metadata: [
           "buckets": "\(written.buckets)", "bytes": "\(written.bytes)",
-          "ms": "\((Clock.bootNanoseconds() - start) / 1_000_000)",
+          "ms": "\(took / 1_000_000)",
         ])
     } catch {
+      progress.withLock {
+        $0.figures.failures += 1
+        $0.figures.trouble = "\(error)"
+      }
       // Each interval fails alike: only what is new is told.
       if trouble != error || isLast {
         log.error(

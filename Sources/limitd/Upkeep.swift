@@ -18,6 +18,27 @@ enum ReloadOutcome: Sendable {
   case refused([String])
 }
 
+/// What became of reloads since the start.
+struct ReloadFigures: Sendable {
+  private(set) var successes = 0
+  private(set) var failures = 0
+  private(set) var isLastGood = true
+  /// When the rules in force were loaded, by CLOCK_BOOTTIME, in ns.
+  private(set) var loadedAt = Clock.bootNanoseconds()
+
+  fileprivate mutating func add(_ outcome: ReloadOutcome) {
+    switch outcome {
+    case .reloaded:
+      successes += 1
+      isLastGood = true
+      loadedAt = Clock.bootNanoseconds()
+    case .refused:
+      failures += 1
+      isLastGood = false
+    }
+  }
+}
+
 /// Does the daemon's long work, one job after the other. Any thread may ask.
 final class Upkeep: Sendable {
   private struct Jobs {
@@ -30,6 +51,7 @@ final class Upkeep: Sendable {
   private let reloader: Reloader
   private let jobs = Locked(Jobs())
   private let hasJobs = Condition()
+  private let reloads = Locked(ReloadFigures())
   /// The daemon ends: what is begun need not be finished. Relaxed: publishes nothing.
   private let isAbandoned = Atomic<Bool>(false)
 
@@ -46,6 +68,9 @@ final class Upkeep: Sendable {
     jobs.withLock { $0.reloads.append(tell) }
     hasJobs.signal()
   }
+
+  /// What became of reloads so far. Any thread.
+  var reloadFigures: ReloadFigures { reloads.withLock { $0 } }
 
   /// Asks for a sweep.
   func sweep() {
@@ -68,6 +93,7 @@ final class Upkeep: Sendable {
           .reloading(monotonicMicroseconds: Clock.monotonicNanoseconds() / 1000))
         let outcome = reloader.reload(runtime) { isAbandoned.load(ordering: .relaxed) }
         ServiceManager.tell(.ready)
+        reloads.withLock { $0.add(outcome) }
         for tell in due.reloads { tell(outcome) }
       }
       if due.isSweepDue {

@@ -61,7 +61,8 @@ let daemonExample =
   @Test func theDefaultsAreThoseOfTheDescription() {
     let settings = DaemonSettings()
     #expect(settings.socket == .init(path: "/run/limitd/limitd.sock", mode: 0o660, group: nil))
-    #expect(settings.adminSocket == .init(path: "/run/limitd/admin.sock", mode: 0o600, group: nil))
+    #expect(settings.adminSocket == .init(path: "", mode: 0o600, group: nil))
+    #expect(settings.adminSocketPath == "/run/limitd/admin.sock")
     #expect(settings.stateDirectory == "/var/lib/limitd")
     #expect(settings.liveState == .besideSocket)
     #expect(settings.liveStatePath == "/run/limitd/limitd.live")

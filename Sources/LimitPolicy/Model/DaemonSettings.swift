@@ -49,6 +49,13 @@ public struct DaemonSettings: Equatable, Sendable {
     }
   }
 
+  /// The admin socket's path: `admin.sock` in the directory of `socket` where nothing else is said.
+  public var adminSocketPath: String {
+    guard adminSocket.path.isEmpty else { return adminSocket.path }
+    let directory = socket.path.lastIndex(of: "/").map { socket.path[...$0] } ?? ""
+    return directory + "admin.sock"
+  }
+
   /// Sizes of the engine's tables, all of which is taken at start (`Engine.Configuration`).
   public struct Table: Equatable, Sendable {
     /// Slots for buckets per key: 1024 to 2^32; default 2^20.
@@ -161,8 +168,9 @@ public struct DaemonSettings: Equatable, Sendable {
 
   /// Where queries come in.
   public var socket = Socket(path: "/run/limitd/limitd.sock", mode: 0o660, group: nil)
-  /// Where commands of administrators come in. Its path differs from that of `socket`.
-  public var adminSocket = Socket(path: "/run/limitd/admin.sock", mode: 0o600, group: nil)
+  /// Where administrators come in. An empty path, the default, stands for one beside `socket`: see
+  /// `adminSocketPath`, which differs from that of `socket`.
+  public var adminSocket = Socket(path: "", mode: 0o600, group: nil)
   /// The directory of what outlives the daemon. 1 to 4095 bytes without NUL.
   public var stateDirectory = "/var/lib/limitd"
   /// Where the buckets lie while the daemon runs.

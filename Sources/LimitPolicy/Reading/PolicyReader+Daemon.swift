@@ -74,7 +74,7 @@ extension PolicyReader {
       case .access: readAccess(entry.value)
       }
     }
-    if let given, daemon.socket.path == daemon.adminSocket.path {
+    if let given, daemon.socket.path == daemon.adminSocketPath {
       error(
         given,
         "daemon: socket and admin-socket have the same path \(quoted(daemon.socket.path)); give "

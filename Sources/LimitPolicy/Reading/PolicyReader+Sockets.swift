@@ -11,7 +11,8 @@ extension PolicyReader {
     _ entry: Entry,
     _ socket: WritableKeyPath<DaemonSettings, DaemonSettings.Socket>
   ) -> Position? {
-    let example = daemon[keyPath: socket].path
+    let usual = daemon[keyPath: socket].path
+    let example = usual.isEmpty ? daemon.adminSocketPath : usual
     // What `sockaddr_un` holds, less the NUL at its end.
     let bytesMax = 107
     switch entry.value.kind {

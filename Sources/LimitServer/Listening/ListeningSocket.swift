@@ -18,7 +18,7 @@ package struct ListeningSocket: ~Copyable {
   /// Connections that wait to be accepted.
   static let backlog: Int32 = 1024
 
-  var descriptor: Int32 { socket.number }
+  package var descriptor: Int32 { socket.number }
 
   /// Where it was made; `nil` for one that was handed in.
   package let path: String?
@@ -64,7 +64,7 @@ package struct ListeningSocket: ~Copyable {
   }
 
   /// Lets peers connect. Once somebody answers.
-  func listen() throws(ServerError) {
+  package func listen() throws(ServerError) {
     // One that was handed in listens already, with a queue as long as its owner wants it.
     guard isOwn else { return }
     guard Glibc.listen(socket.number, Self.backlog) == 0 else {

@@ -67,7 +67,7 @@ struct EventLoop: ~Copyable {
     self.worker = worker
     turn = Turn(
       runtime.engine, rulebook, settings.session, daemonVersion: settings.daemonVersion,
-      output: WireWriter(output))
+      output: WireWriter(output), counters: worker.counters, registry: runtime.counterRegistry)
   }
 
   deinit {

@@ -73,6 +73,8 @@ package final class PeerQuota: Sendable {
     var byUser: [UInt32: (count: Int, account: UserAccount)] = [:]
     /// Connections closed since `takeClosedCount`.
     var closed = 0
+    /// Connections that were not let in.
+    var refused: UInt64 = 0
   }
 
   /// Why a connection is not let in.
@@ -103,6 +105,8 @@ package final class PeerQuota: Sendable {
     let bounds = self.bounds
     let max = isPrivileged ? bounds.connections : bounds.connections - bounds.connectionsSetAside
     return try counts.withLock { counts throws(Refusal) in
+      var isLetIn = false
+      defer { if !isLetIn { counts.refused += 1 } }
       let own = counts.byUser[userID]
       guard isPrivileged || (own?.count ?? 0) < bounds.connectionsPerUser else {
         throw .user(bounds.connectionsPerUser)
@@ -113,6 +117,7 @@ package final class PeerQuota: Sendable {
       guard account.reserve(Connection.byteCount) else { throw .memory }
       counts.total += 1
       counts.byUser[userID] = ((own?.count ?? 0) + 1, account)
+      isLetIn = true
       return account
     }
   }
@@ -128,6 +133,12 @@ package final class PeerQuota: Sendable {
   }
 
   package var connectionCount: Int { counts.withLock { $0.total } }
+
+  /// Connections that all peers together may have.
+  package var connectionsMax: Int { bounds.connections }
+
+  /// Connections that were not let in since the start.
+  package var refusedCount: UInt64 { counts.withLock { $0.refused } }
 
   /// Bytes that connections hold now.
   package var memoryHeld: Int { memory.load(ordering: .relaxed) }

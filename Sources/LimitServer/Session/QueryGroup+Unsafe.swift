@@ -17,8 +17,12 @@ struct PendingQuery: BitwiseCopyable {
   var kind: Kind
   /// The number of the reply.
   var reply: UInt8
+  /// Where the decision is counted; where there is no query, the number of the reason. A field of its
+  /// own would take the value beyond a cache line.
+  var counters: UInt16
+
   /// Why there is no query.
-  var error: ErrorCode = .malformed
+  var error: ErrorCode { ErrorCode(rawValue: counters) ?? .malformed }
 }
 
 /// Room for a group.

@@ -30,7 +30,7 @@ extension Session {
     turn.engine.prefetch(query, under: turn.policies)
     turn.unitsLeft &-= Int(target.limitCount)
     turn.group.append(
-      PendingQuery(query: query, id: id, kind: kind, reply: reply))
+      PendingQuery(query: query, id: id, kind: kind, reply: reply, counters: target.counters))
   }
 
   /// Sees to a place for one more permit than the connection holds and has asked for.
@@ -62,7 +62,9 @@ extension Session {
       }
       let decision: Decision
       switch pending.pointee.kind {
-      case .check, .batchItem: decision = turn.engine.check(query, under: turn.policies, at: now)
+      case .check, .batchItem:
+        decision = turn.engine.check(query, under: turn.policies, at: now)
+        turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
       case .peek: decision = turn.engine.peek(query, under: turn.policies, at: now)
       case .acquire:
         acquire(query, pending, at: now, &turn)
@@ -85,6 +87,8 @@ extension Session {
     _ query: Query, _ pending: UnsafePointer<PendingQuery>, at now: Instant, _ turn: inout Turn
   ) {
     var acquisition = turn.engine.acquire(query, under: turn.policies, at: now)
+    turn.counters.count(
+      acquisition.decision, cost: query.cost, in: pending.pointee.counters)
     var number: UInt64 = 0
     // One that holds nothing takes no place.
     if let permit = acquisition.takePermit(), permit.count > 0 { number = permits.insert(permit) }
@@ -141,7 +145,7 @@ extension Session {
 extension PendingQuery {
   /// An item of a batch that keeps its place without being decided.
   fileprivate static func notDecided(_ error: ErrorCode) -> PendingQuery {
-    PendingQuery(query: nil, id: 0, kind: .batchItem, reply: 0, error: error)
+    PendingQuery(query: nil, id: 0, kind: .batchItem, reply: 0, counters: error.rawValue)
   }
 }
 

@@ -93,7 +93,7 @@ extension Session {
     guard let policy = policies.policy(named: request.policy) else { throw .unknownPolicy }
     let binding = try bindings.bind(request, account)
     turn.unitsLeft &-= Turn.slowRequestUnits
-    fill(binding, tenant, policy, under: turn.rulebook)
+    fill(binding, tenant, policy, name: request.tenant, &turn)
     let limits = policies.limits(of: policy).map { index in
       let limit = policies.limits[Int(index.rawValue)]
       return LimitDescription(
@@ -106,11 +106,11 @@ extension Session {
 
   private mutating func fill(
     _ binding: UnsafeMutablePointer<Binding>, _ tenant: Tenant, _ policy: PolicyIndex,
-    under rulebook: Rulebook
+    name: UnsafeRawBufferPointer, _ turn: inout Turn
   ) {
-    binding.pointee.target = Target(tenant, policy, in: rulebook.policies)
+    binding.pointee.target = Target(tenant, policy, name: name, &turn)
     binding.pointee.roles = access.roles(for: tenant)
-    binding.pointee.generation = rulebook.generation
+    binding.pointee.generation = turn.rulebook.generation
   }
 
   /// What a request is about, if this peer has `role` there.
@@ -139,7 +139,7 @@ extension Session {
     let tenant = try policies.tenant(called: tenantName)
     guard access.roles(for: tenant).contains(role) else { throw .notPermitted }
     guard let policy = policies.policy(named: policyName) else { throw .unknownPolicy }
-    return Target(tenant, policy, in: policies)
+    return Target(tenant, policy, name: tenantName, &turn)
   }
 
   /// Looks a handle's names up in the rulebook in force.
@@ -149,7 +149,7 @@ extension Session {
     guard let names = bindings.names(binding) else { throw .unknownHandle(handle) }
     let policies = turn.rulebook.policies
     guard let policy = policies.policy(named: names.policy) else { throw .unknownPolicy }
-    fill(binding, policies.tenant(named: names.tenant), policy, under: turn.rulebook)
+    fill(binding, policies.tenant(named: names.tenant), policy, name: names.tenant, &turn)
   }
 
   // MARK: Settle
@@ -176,11 +176,17 @@ struct Target: BitwiseCopyable {
   var policy: PolicyIndex
   /// How many limits the policy has, 1 ... 16.
   var limitCount: UInt16
+  /// Where its decisions are counted.
+  var counters: UInt16
 
-  init(_ tenant: Tenant, _ policy: PolicyIndex, in policies: PolicySet) {
+  /// - Parameter name: the tenant's.
+  init(
+    _ tenant: Tenant, _ policy: PolicyIndex, name: UnsafeRawBufferPointer, _ turn: inout Turn
+  ) {
     self.tenant = tenant
     self.policy = policy
-    limitCount = UInt16(policies.limitCount(of: policy))
+    limitCount = UInt16(turn.policies.limitCount(of: policy))
+    counters = turn.counterIndex.number(for: tenant, policy, in: turn.policies, name: name)
   }
 }
 

@@ -16,6 +16,10 @@ struct Turn: ~Copyable {
   let limits: SessionLimits
   /// Shown in the reply to hello.
   let daemonVersion: String
+  /// Where decisions are counted, and in which block each.
+  let counters: CounterWriter
+  private let counterMemory: DecisionCounters
+  var counterIndex: CounterIndex
   /// Queries that wait to be decided together.
   var group = QueryGroup()
   /// Where replies go. Each turn begins with all of it.
@@ -30,9 +34,13 @@ struct Turn: ~Copyable {
 
   init(
     _ engine: Engine, _ rulebook: Rulebook, _ limits: SessionLimits, daemonVersion: String,
-    output: WireWriter
+    output: WireWriter, counters: DecisionCounters = DecisionCounters(),
+    registry: CounterRegistry = CounterRegistry()
   ) {
     self.engine = engine
+    counterMemory = counters
+    self.counters = counters.writer
+    counterIndex = CounterIndex(registry, rulebook)
     self.rulebook = rulebook
     policies = rulebook.policies
     self.limits = limits
@@ -41,7 +49,9 @@ struct Turn: ~Copyable {
   }
 
   mutating func adopt(_ rulebook: Rulebook) {
+    guard rulebook !== self.rulebook else { return }
     self.rulebook = rulebook
     policies = rulebook.policies
+    counterIndex.adopt(rulebook)
   }
 }

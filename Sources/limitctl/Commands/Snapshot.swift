@@ -1,4 +1,4 @@
-// `limitctl snapshot`: what can be said about snapshots without a daemon.
+// `limitctl snapshot`: looking at snapshots, without a daemon, and having one written.
 
 import ArgumentParser
 import LimitConsole
@@ -6,8 +6,10 @@ import LimitStore
 
 struct Snapshot: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Looks at the snapshots that a daemon restores from.",
-    subcommands: [SnapshotList.self, SnapshotInfoCommand.self, SnapshotVerify.self]
+    abstract: "Looks at the snapshots that a daemon restores from, or has one written.",
+    subcommands: [
+      SnapshotList.self, SnapshotInfoCommand.self, SnapshotVerify.self, SnapshotSave.self,
+    ]
   )
 
   /// When a snapshot was begun, by the wall clock.

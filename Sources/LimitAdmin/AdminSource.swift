@@ -1,0 +1,79 @@
+// What the admin interface knows of the daemon around it: figures to show, and what it can be asked to
+// do. Closures, so that this part needs nothing of the data plane.
+
+package import LimitAdminModel
+package import LimitPolicy
+package import LimitRuntime
+
+/// Figures of the parts that the runtime knows nothing of, at one moment.
+package struct DaemonFigures: Sendable {
+  package var connections = 0
+  package var connectionsMax = 0
+  package var connectionsRefused: UInt64 = 0
+  package var connectionBytes = 0
+  /// `nil`: none are written.
+  package var snapshots: DaemonStatus.Snapshots?
+  package var reloads = DaemonStatus.Reloads(
+    successes: 0, failures: 0, ageSeconds: 0, isLastGood: true)
+
+  package init() {}
+}
+
+/// What does not change while the daemon runs.
+package struct DaemonFacts: Sendable {
+  package var version: String
+  /// CLOCK_BOOTTIME at the start, in ns.
+  package var startedAt: UInt64
+  package var configPath: String
+  /// `nil`: passed by systemd.
+  package var socketPath: String?
+  package var stateDirectory: String
+  package var workers: Int
+
+  package init(
+    version: String, startedAt: UInt64, configPath: String, socketPath: String?,
+    stateDirectory: String, workers: Int
+  ) {
+    self.version = version
+    self.startedAt = startedAt
+    self.configPath = configPath
+    self.socketPath = socketPath
+    self.stateDirectory = stateDirectory
+    self.workers = workers
+  }
+}
+
+/// What came of a reload.
+package enum ReloadResult: Sendable {
+  case inForce
+  /// The rules before are still in force. Why, a line each.
+  case refused([String])
+}
+
+/// Everything that requests are answered from. Its closures may be called on any thread; those that
+/// are told what came of something tell it on any thread, once.
+package struct AdminSource: Sendable {
+  package typealias Tell<Value> = @Sendable (Value) -> Void
+
+  package var runtime: Runtime
+  package var facts: DaemonFacts
+  package var figures: @Sendable () -> DaemonFigures
+  /// Reads the policy file anew.
+  package var read: @Sendable () throws(PolicyFileError) -> PolicyFile
+  package var reload: @Sendable (@escaping Tell<ReloadResult>) -> Void
+  package var saveSnapshot: @Sendable (@escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
+
+  package init(
+    runtime: Runtime, facts: DaemonFacts, figures: @escaping @Sendable () -> DaemonFigures,
+    read: @escaping @Sendable () throws(PolicyFileError) -> PolicyFile,
+    reload: @escaping @Sendable (@escaping Tell<ReloadResult>) -> Void,
+    saveSnapshot: @escaping @Sendable (@escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
+  ) {
+    self.runtime = runtime
+    self.facts = facts
+    self.figures = figures
+    self.read = read
+    self.reload = reload
+    self.saveSnapshot = saveSnapshot
+  }
+}

@@ -1,0 +1,62 @@
+// `limitctl reload`: what differs in the policy file, and then puts it in force.
+
+import ArgumentParser
+import LimitAdminModel
+import LimitConsole
+
+struct Reload: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Puts the policy file in force, and shows what that changes.",
+    discussion: """
+      The daemon reads its own file. Where the file has an error, the rules before stay in force. \
+      Buckets keep what was used of them. Settings under `daemon` need a restart, and are not shown.
+
+      Exit codes: 0 done; 1 refused, and nothing has changed; 3 the daemon cannot be reached; 64 \
+      usage.
+      """
+  )
+
+  @Flag(help: "Only show what would change.")
+  var dryRun = false
+
+  @OptionGroup var admin: AdminOptions
+
+  func run() throws {
+    try admin.run { client, terminal throws(AdminError) in
+      let answer = try client.post(
+        ReloadAnswer.self, "/v1/reload", ReloadRequest(dryRun: dryRun))
+      return admin.result(answer) { Self.lines($0, terminal) }
+    }
+  }
+
+  static func lines(_ answer: ReloadAnswer, _ terminal: Terminal) -> [String] {
+    var lines: [String] = []
+    for difference in answer.differences {
+      let name = "\(difference.kind) \(visible(difference.name))"
+      if difference.before == nil {
+        lines.append(terminal.styled("+ \(name)", .admitted))
+      } else if difference.after == nil {
+        lines.append(terminal.styled("- \(name)", .refused))
+      } else {
+        lines.append("~ \(name)")
+      }
+      if let before = difference.before, !before.isEmpty {
+        lines.append(terminal.styled("    - \(visible(before))", .refused))
+      }
+      if let after = difference.after, !after.isEmpty {
+        lines.append(terminal.styled("    + \(visible(after))", .admitted))
+      }
+    }
+    let hidden = answer.differenceCount - answer.differences.count
+    if hidden > 0 { lines.append("and \(counted(hidden, "further difference"))") }
+    lines += answer.warnings.map { "warning: \(visible($0))" }
+    let count =
+      answer.differenceCount == 0
+      ? "no difference" : counted(answer.differenceCount, "difference")
+    lines.append(
+      answer.isInForce
+        ? "\(answer.configPath) is in force: \(count) to the rules before"
+        : "\(answer.configPath): \(count) to the rules in force; nothing is changed")
+    return lines
+  }
+}

@@ -1,0 +1,66 @@
+// Where the admin interface's sockets come from: systemd, where it passes them, else the policy file's
+// path. They are no condition of a start: without them the daemon decides as ever, and says that it
+// cannot be asked.
+
+import Glibc
+import LimitAdmin
+import LimitPolicy
+import LimitServer
+import LimitStore
+import LimitSystem
+import LimitSystemd
+import Logging
+
+/// The sockets, open. The one that was made here goes with this value.
+struct AdminSockets: ~Copyable {
+  /// What systemd calls them: the names in our units, and those of units without a name.
+  private static let adminNames = ["admin", "limitd-admin.socket"]
+  private static let metricsNames = ["metrics", "limitd-metrics.socket"]
+
+  private let admin: ListeningSocket?
+  private let metrics: [Int32]
+
+  /// Takes what systemd passes, and makes an admin socket where it passes none.
+  init(_ settings: DaemonSettings, _ passed: inout PassedDescriptors, _ log: Logger) {
+    metrics = Self.metricsNames.flatMap { passed.take(named: $0) }
+    let descriptors = Self.adminNames.flatMap { passed.take(named: $0) }
+    do {
+      admin = try Self.open(settings, descriptors)
+    } catch {
+      admin = nil
+      log.error(
+        "no admin socket; decisions are served without it", metadata: ["error": "\(error)"])
+    }
+  }
+
+  private static func open(
+    _ settings: DaemonSettings, _ descriptors: [Int32]
+  ) throws -> ListeningSocket {
+    if let first = descriptors.first {
+      for further in descriptors.dropFirst() { close(further) }
+      return try ListeningSocket(adopting: first)
+    }
+    var socket = settings.adminSocket
+    socket.path = settings.adminSocketPath
+    if let directory = socket.path.directoryOfPath {
+      try Directory.make(
+        directory, mode: 0o755, purpose: "the admin socket's directory",
+        remedy: "run: install -d -o limitd \(directory), or give another --admin-socket")
+    }
+    return try ListeningSocket(socket)
+  }
+
+  /// Lets peers connect: the listeners, with descriptors of their own.
+  func listeners() throws -> [AdminListener] {
+    var listeners: [AdminListener] = []
+    switch admin {
+    case .some(let admin):
+      try admin.listen()
+      let copy = fcntl(admin.descriptor, F_DUPFD_CLOEXEC, 0)
+      guard copy >= 0 else { throw SystemError.last() }
+      listeners.append(AdminListener(.admin, descriptor: copy))
+    case .none: break
+    }
+    return listeners + metrics.map { AdminListener(.metrics, descriptor: $0) }
+  }
+}

@@ -1,0 +1,178 @@
+// Commands that ask the admin interface of the real daemon: what they show, and how they end.
+
+import DaemonSupport
+import Foundation
+import Glibc
+import LimitConsole
+import Testing
+
+@Suite struct AdminCommandTests {
+  private func limitctl(_ daemon: TestDaemon, _ arguments: [String]) throws -> ProgramResult {
+    try Program.run(arguments + ["--socket", daemon.socketPath])
+  }
+
+  private func json(_ daemon: TestDaemon, _ arguments: [String]) throws -> [String: Any] {
+    let result = try limitctl(daemon, arguments + ["--json"])
+    let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+    return try #require(object as? [String: Any], "\(result.output)\(result.errors)")
+  }
+
+  @Test func statusShowsHowTheDaemonDoes() throws {
+    let daemon = try TestDaemon()
+    _ = try daemon.peer().decide(Request.query("acme", "many"))
+    let result = try limitctl(daemon, ["status"])
+    #expect(result.exitCode == 0, "\(result.errors)")
+    for line in ["decisions    1", "3 named tenants", "administer", daemon.configPath] {
+      #expect(result.output.contains(line), "\(line) in \(result.output)")
+    }
+    #expect(try json(daemon, ["status"])["format"] as? String == "limitd-status/1")
+  }
+
+  @Test func tenantsAreListedAndShown() throws {
+    let daemon = try TestDaemon {
+      $0.policy += "\n" + (0..<1500).map { "  school-\($0): {}\n" }.joined()
+    }
+    let list = try limitctl(daemon, ["tenant", "list", "--limit", "5"])
+    #expect(list.output.contains("5 of 1,503 tenants") && list.output.contains("banned"))
+    // More than the daemon has on a page.
+    let all = try json(daemon, ["tenant", "list", "--search", "school", "--limit", "2000"])
+    #expect((all["tenants"] as? [Any])?.count == 1500)
+    _ = try daemon.peer().decide(Request.query("acme", "budget", cost: 400))
+    let show = try limitctl(daemon, ["tenant", "show", "acme"])
+    #expect(show.output.contains("600 of 1,000") && show.output.contains("1 allowed"))
+    #expect(try limitctl(daemon, ["tenant", "show", "banned"]).output.contains("blocked"))
+    #expect(try limitctl(daemon, ["tenant", "show", "someone"]).output.contains("not named"))
+    #expect(try limitctl(daemon, ["tenant", "show", "no name"]).exitCode == 1)
+  }
+
+  @Test func limitsAreListedAndShown() throws {
+    let daemon = try TestDaemon()
+    _ = try daemon.peer().decide(Request.query("acme", "few", cost: 6))
+    let list = try limitctl(daemon, ["limit", "list"])
+    #expect(list.output.split(separator: "\n").count == 5)
+    #expect(try json(daemon, ["limit", "show", "few"])["never"] as? Int == 1)
+    let unknown = try limitctl(daemon, ["limit", "show", "fwe"])
+    #expect(unknown.exitCode == 1 && unknown.errors.contains("did you mean 'few'?"))
+  }
+
+  @Test func explainShowsWhatIsLeftOfEachLimitAndTakesNothing() throws {
+    let daemon = try TestDaemon()
+    let client = try daemon.peer()
+    for _ in 1...5 { _ = try client.decide(Request.query("acme", "all", key: "k")) }
+    for _ in 1...2 {
+      let result = try limitctl(daemon, ["explain", "acme", "all", "--key", "k"])
+      #expect(result.exitCode == 2 && result.output.hasPrefix("deny: few"), "\(result.errors)")
+      #expect(result.output.contains("0 of 5") && result.output.contains("1/d, burst 5"))
+    }
+    #expect(try limitctl(daemon, ["explain", "acme", "all", "--key", "other"]).exitCode == 0)
+    #expect(try limitctl(daemon, ["explain", "banned", "all"]).exitCode == 2)
+    #expect(try limitctl(daemon, ["explain", "acme", "al"]).errors.contains("did you mean 'all'?"))
+  }
+
+  @Test func reloadShowsTheDifferenceAndPutsItInForce() throws {
+    let daemon = try TestDaemon()
+    try daemon.write(
+      policy: DaemonOptions.defaultPolicy.replacing("burst: 5", with: "burst: 50")
+        + "\n  late: {blocked: true}")
+    let dry = try limitctl(daemon, ["reload", "--dry-run"])
+    #expect(dry.exitCode == 0 && dry.output.contains("~ limit few"), "\(dry.errors)")
+    #expect(dry.output.contains("+ tenant late") && dry.output.contains("nothing is changed"))
+    #expect(try daemon.peer().decide(Request.query("acme", "few", .peek)).capacity == 5)
+    let done = try limitctl(daemon, ["reload"])
+    #expect(done.exitCode == 0 && done.output.contains("in force: 2 differences"))
+    #expect(try daemon.peer().decide(Request.query("acme", "few", .peek)).capacity == 50)
+    try daemon.write(policy: "limits: 3")
+    let bad = try limitctl(daemon, ["reload"])
+    #expect(bad.exitCode == 1 && bad.errors.contains("not valid"), "\(bad.errors)")
+  }
+
+  @Test func metricsAndSnapshotsCanBeHad() throws {
+    let daemon = try TestDaemon()
+    #expect(try limitctl(daemon, ["metrics"]).output.contains("\nlimitd_queries_total 0\n"))
+    let saved = try limitctl(daemon, ["snapshot", "save"])
+    #expect(saved.exitCode == 0 && saved.output.contains(daemon.statePath), "\(saved.errors)")
+    let listed = try Program.run(["snapshot", "list", "--state-dir", daemon.statePath])
+    #expect(listed.exitCode == 0)
+  }
+
+  @Test func doctorFindsNothingWhereNothingIsWrongAndElseSaysWhatHelps() throws {
+    let daemon = try TestDaemon()
+    let well = try limitctl(daemon, ["doctor"])
+    #expect(well.exitCode == 0 && !well.output.contains("BAD"), "\(well.output)")
+    try daemon.write(policy: "limits: 3")
+    _ = try limitctl(daemon, ["reload"])
+    let ill = try limitctl(daemon, ["doctor"])
+    #expect(ill.exitCode == 1, "\(ill.output)")
+    for text in ["the last reload failed", "a restart would fail", "limitctl config check"] {
+      #expect(ill.output.contains(text), "\(text) in \(ill.output)")
+    }
+    #expect(try json(daemon, ["doctor"])["format"] as? String == "limitctl-doctor/1")
+    daemon.kill()
+    let gone = try limitctl(daemon, ["doctor"])
+    #expect(gone.exitCode == 1 && gone.output.contains("systemctl start limitd"))
+  }
+
+  @Test func whereNobodyAnswersTheNextStepIsSaid() throws {
+    for arguments in [
+      ["status"], ["tenant", "list"], ["limit", "list"], ["metrics"], ["reload"],
+      ["snapshot", "save"], ["explain", "acme", "few"],
+    ] {
+      let result = try Program.run(arguments + ["--admin-socket", "/nonexistent/admin.sock"])
+      #expect(result.exitCode == 3 && result.output == "", "\(arguments)")
+      #expect(result.errors.contains("--admin-socket or LIMITD_ADMIN_SOCKET"), "\(result.errors)")
+    }
+  }
+
+  @Test func theAdminSocketIsFoundBesideTheOtherAndByItsVariable() throws {
+    let daemon = try TestDaemon()
+    for environment in [
+      ["LIMITD_SOCKET": daemon.socketPath], ["LIMITD_ADMIN_SOCKET": daemon.adminPath],
+    ] {
+      #expect(try Program.run(["status"], environment: environment).exitCode == 0)
+    }
+  }
+
+  // MARK: Screens
+
+  /// What differs from one run to the next.
+  private func settled(_ text: String, _ daemon: TestDaemon) -> String {
+    text.replacing(daemon.folder, with: "/tmp/limitd-test")
+      .replacing(/up [0-9a-zµ ]+, process \d+/, with: "up 3h 12m, process 1234")
+      .replacing(/loaded [0-9a-zµ ]+ ago/, with: "loaded 3h 12m ago")
+      .replacing(/snapshots    .*/, with: "snapshots    4s ago, 12 buckets, 1.2 kB in 12ms")
+      .replacing(/workers      \d+/, with: "workers      2")
+      .replacing(/of [0-9,]+, [0-9.]+ k?B; 0 refused/, with: "of 4,096, 0 B; 0 refused")
+  }
+
+  @Test(arguments: [80, 120])
+  func screensAreAsTheyWereAndFit(columns: Int) throws {
+    // The example, so slow that nothing comes back in a test.
+    let policy = try String(contentsOfFile: "\(Program.root)/examples/policy.yaml", encoding: .utf8)
+      .replacing(/(\d+)\/[sm]\b/, with: { "\($0.1)/d" }).replacing(
+        "window: 1m", with: "window: 31d")
+    let daemon = try TestDaemon { $0.policy = policy }
+    let client = try daemon.peer()
+    for _ in 1...3 { _ = try client.decide(Request.query("acme", "chat", cost: 4000, key: "bob")) }
+    let screens: [(String, [String])] = [
+      ("status", ["status"]), ("tenant-list", ["tenant", "list"]),
+      ("tenant-show", ["tenant", "show", "acme"]), ("limit-list", ["limit", "list"]),
+      ("limit-show", ["limit", "show", "llm-tpm"]),
+      ("explain-live", ["explain", "acme", "chat", "--key", "bob", "--cost", "3000000"]),
+    ]
+    for (name, arguments) in screens {
+      let screen = try Program.onTerminal(
+        columns: columns, arguments + ["--socket", daemon.socketPath],
+        environment: ["NO_COLOR": "1"])
+      let text = settled(screen.output, daemon)
+      for line in text.split(separator: "\n") {
+        #expect(displayWidth(String(line)) <= columns, "\(name): \(line)")
+      }
+      let file = "\(Program.root)/Tests/Snapshots/screen-\(name)-\(columns).txt"
+      if ProcessInfo.processInfo.environment["LIMITD_UPDATE_SNAPSHOTS"] == "1" {
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+      }
+      #expect(
+        text == (try String(contentsOfFile: file, encoding: .utf8)), "screen-\(name)-\(columns)")
+    }
+  }
+}

@@ -1,0 +1,184 @@
+// Those who keep no rule on the admin socket: each gets a clear answer or an end, changes nothing, and
+// holds up no decision.
+
+import DaemonSupport
+import Foundation
+import Glibc
+import Testing
+
+extension DaemonTests {
+  @Suite struct AdminHostileTests {
+    /// That decisions and the interface are there, and that nothing has changed.
+    private func expectService(_ daemon: TestDaemon) throws {
+      #expect(try daemon.peer().decide(Request.query("acme", "many")).isAllowed)
+      #expect(try daemon.ask("GET", "/v1/status").status == 200)
+      #expect(daemon.reloadCount == 0)
+    }
+
+    @Test("Whatever is wrong with a request is told as a problem")
+    func badRequests() throws {
+      let daemon = try TestDaemon()
+      let bad: [(method: String, target: String, body: String?, status: Int)] = [
+        ("GET", "/", nil, 404), ("GET", "/v1", nil, 404), ("GET", "/v1/status/", nil, 404),
+        ("GET", "/v1/limits/none", nil, 404), ("GET", "/v1/tenants/", nil, 404),
+        ("GET", "/v1/tenants/a%20b", nil, 400), ("GET", "/v1/tenants/a%2", nil, 400),
+        ("GET", "/v1/tenants/%ff", nil, 400), ("GET", "/v1/tenants/%00", nil, 400),
+        ("GET", "/v1/tenants?limit=0", nil, 400), ("GET", "/v1/tenants?limit=1001", nil, 400),
+        ("GET", "/v1/tenants?offset=-1", nil, 400), ("GET", "/v1/tenants?offset=x", nil, 400),
+        ("GET", "/v1/tenants?page=1", nil, 400), ("GET", "/v1/tenants?limit=1&limit=2", nil, 400),
+        ("GET", "/v1/status?x", nil, 400), ("GET", "/metrics?x=1", nil, 400),
+        ("POST", "/v1/status", nil, 405), ("DELETE", "/v1/tenants/acme", nil, 405),
+        ("PUT", "/v1/reload", "{}", 405), ("HEAD", "/metrics", nil, 405),
+        ("PATCH", "/v1/snapshot", nil, 405), ("OPTIONS", "/v1/peek", nil, 405),
+        ("POST", "/v1/peek", nil, 400), ("POST", "/v1/peek", "[]", 400),
+        ("POST", "/v1/peek", "{", 400), ("POST", "/v1/peek", "null", 400),
+        ("POST", "/v1/peek", #"{"tenant": "acme"}"#, 400),
+        ("POST", "/v1/peek", #"{"tenant": 1, "policy": "few"}"#, 400),
+        ("POST", "/v1/peek", #"{"tenant": "acme", "policy": "few", "cost": -1}"#, 400),
+        ("POST", "/v1/peek", #"{"tenant": "acme", "policy": "few", "cost": 1e99}"#, 400),
+        ("POST", "/v1/peek", #"{"tenant": "acme", "policy": "few", "cots": 1}"#, 400),
+        ("POST", "/v1/peek", #"{"tenant": "", "policy": "few"}"#, 400),
+        ("POST", "/v1/peek", #"{"tenant": "acme", "policy": "feww"}"#, 404),
+        ("POST", "/v1/reload", "1", 400), ("POST", "/v1/reload", #"{"dry_run": 1}"#, 400),
+        ("POST", "/v1/reload", #"{"dryrun": true}"#, 400), ("POST", "/v1/snapshot", "{}", 400),
+        ("POST", "/v1/peek", String(repeating: "[", count: 60_000), 400),
+      ]
+      for (method, target, body, status) in bad {
+        let answer = try daemon.ask(method, target, body)
+        #expect(
+          answer.status == status, "\(method) \(target) \(body?.prefix(60) ?? ""): \(answer.text)")
+        #expect(answer.headers["content-type"] == "application/problem+json")
+        if method != "HEAD" {
+          #expect(answer.json["status"] as? Int == status && answer.json["detail"] is String)
+        }
+        #expect((answer.headers["allow"] != nil) == (status == 405))
+      }
+      try expectService(daemon)
+    }
+
+    @Test("What is no HTTP is told so, and the connection ends")
+    func noHTTP() throws {
+      let daemon = try TestDaemon()
+      let lines = [
+        "\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET /v1/status HTTP/9.9\r\n\r\n",
+        "GET /v1/status HTTP/1.1\r\nno colon\r\n\r\n",
+        "POST /v1/peek HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+        "POST /v1/peek HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nxyz",
+        "GET nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+      ]
+      for line in lines {
+        let peer = try AdminPeer(daemon)
+        try peer.send(line)
+        let answer = try peer.receive()
+        #expect(answer?.status == 400, "\(line): \(answer?.text ?? "closed")")
+        #expect(try peer.receive() == nil)
+      }
+      try expectService(daemon)
+    }
+
+    @Test("Bodies and heads have a largest size, said in one way or another")
+    func sizes() throws {
+      let daemon = try TestDaemon()
+      let before = daemon.residentBytes
+      for encoding in ["content-length: 1000000000", "transfer-encoding: chunked"] {
+        let peer = try AdminPeer(daemon)
+        try peer.send("POST /v1/peek HTTP/1.1\r\nhost: x\r\n\(encoding)\r\n\r\n")
+        let part = String(repeating: "x", count: 32_768)
+        let chunk = encoding.hasPrefix("t") ? "8000\r\n\(part)\r\n" : part
+        for _ in 1...3 { try? peer.send(chunk) }
+        #expect(try peer.receive()?.status == 413)
+        #expect(try peer.receive() == nil)
+      }
+      let peer = try AdminPeer(daemon)
+      try peer.send("GET /v1/status HTTP/1.1\r\n")
+      for number in 0..<20_000 {
+        guard (try? peer.send("x-\(number): \(String(repeating: "y", count: 1000))\r\n")) != nil
+        else { break }
+      }
+      let answer = try? peer.receive()
+      #expect(answer == nil || answer?.status == 431 || answer?.status == 400)
+      #expect(daemon.residentBytes - before < 30_000_000, "memory that a request took stays")
+      try expectService(daemon)
+    }
+
+    @Test("Answers that nobody reads do not pile up, and decisions go on")
+    func unreadAnswers() throws {
+      let names = (0..<900).map { "  tenant-with-a-long-name-\($0): {}\n" }.joined()
+      let daemon = try TestDaemon { $0.policy += "\n" + names }
+      let before = daemon.residentBytes
+      let request = "GET /v1/tenants?limit=1000 HTTP/1.1\r\nhost: x\r\n\r\n"
+      let peers = try (0..<20).map { _ in try AdminPeer(daemon) }
+      for peer in peers {
+        for _ in 1...2000 where try peer.sendSome(request) == 0 { break }
+      }
+      let client = try daemon.peer()
+      for _ in 1...500 {
+        #expect(try client.decide(Request.query("acme", "many")).isAllowed)
+      }
+      // 20 connections, an answer of some 80 kB each that waits, and what their kernels hold.
+      #expect(daemon.residentBytes - before < 40_000_000)
+      for peer in peers { peer.close() }
+      try expectService(daemon)
+    }
+
+    @Test("Connections are bounded, in all and of one user; the rest is told so")
+    func connections() throws {
+      let daemon = try TestDaemon {
+        $0.settings =
+          "  admin-socket: {mode: 666}\n  access:\n    - {user: 65534, roles: [observe]}"
+      }
+      let request = "GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n"
+      if Host.isRoot {
+        let others = try (0..<40).map { _ in try AdminPeer(daemon, user: Host.otherUser) }
+        let served = try others.filter { peer in
+          _ = try? peer.send(request)
+          return try peer.receive()?.status == 200
+        }
+        #expect(served.count == 16)
+        #expect(try daemon.ask("GET", "/v1/status").status == 200)
+      }
+      let own = try (0..<80).map { _ in try AdminPeer(daemon) }
+      let served = try own.filter { peer in
+        _ = try? peer.send(request)
+        return try peer.receive()?.status == 200
+      }
+      #expect(served.count < 80 && served.count >= 16)
+      #expect(try daemon.peer().decide(Request.query("acme", "many")).isAllowed)
+      for peer in own { peer.close() }
+      try wait(for: "room") { (try? daemon.ask("GET", "/v1/status").status) == 200 }
+      try expectService(daemon)
+    }
+
+    @Test("A request that does not come to its end is given up")
+    func slowRequest() throws {
+      let daemon = try TestDaemon()
+      let body = try AdminPeer(daemon)
+      try body.send("POST /v1/peek HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+      let head = try AdminPeer(daemon)
+      try head.send("GET /v1/sta")
+      let silent = try AdminPeer(daemon)
+      #expect(try body.receive()?.status == 408)
+      for peer in [head, silent] { #expect(try peer.receive() == nil) }
+      try expectService(daemon)
+    }
+
+    @Test("Anything at all on the socket ends no daemon")
+    func noise() throws {
+      let daemon = try TestDaemon()
+      var generator = SystemRandomNumberGenerator()
+      let starts = [
+        "GET /v1/status HTTP/1.1\r\n", "POST /v1/peek HTTP/1.1\r\ncontent-length: 10\r\n\r\n", "",
+      ]
+      for round in 0..<200 {
+        guard let peer = try? AdminPeer(daemon) else { continue }
+        let bytes = (0..<Int.random(in: 1...300, using: &generator)).map { _ in
+          Character(UnicodeScalar(UInt8.random(in: 0...127, using: &generator)))
+        }
+        try? peer.send(starts[round % 3] + String(bytes))
+        peer.close()
+      }
+      try wait(for: "room") { (try? daemon.ask("GET", "/v1/status").status) == 200 }
+      try expectService(daemon)
+    }
+  }
+}
