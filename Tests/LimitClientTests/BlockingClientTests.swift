@@ -200,6 +200,19 @@ extension DaemonTests {
         let decision = try client.check(tenant: "acme", policy: "few")
         #expect(decision.isAllowed && decision.reason == .daemonAway)
       }
+      // Why is told, also where the daemon has closed before the hello could be sent.
+      for _ in 0..<200 {
+        let error = failure { () throws(LimitClientError) in
+          try self.client(daemon).ping()
+        }
+        #expect(
+          error?.isAway == true && error?.daemonError == .limitReached,
+          "\(String(describing: error))")
+        let pipelined = failure { () throws(LimitClientError) in
+          try PipelinedConnection.open(.test(daemon.socketPath))
+        }
+        #expect(pipelined?.daemonError == .limitReached, "\(String(describing: pipelined))")
+      }
       withExtendedLifetime(holder) {}
     }
 

@@ -40,7 +40,8 @@ extension DaemonTests {
       }
       #expect(early?.code == .invalidArgument)
       try connection.flush(timeout: .seconds(20))
-      guard case .decision(1, let record, _) = try connection.nextReply(timeout: .seconds(20)) else {
+      guard case .decision(1, let record, _) = try connection.nextReply(timeout: .seconds(20))
+      else {
         Issue.record("no decision")
         return
       }

@@ -61,7 +61,8 @@ private let policy = "examples/policy.yaml"
   }
 
   @Test(arguments: [
-    ["\u{1B}[31mx"], ["check", "a", "b", "--\u{1B}[31mx"], ["ping", "--socket", "/tmp/\u{1B}[31mx"],
+    ["\u{1B}[31mx"], ["check", "a", "b", "--\u{1B}[31mx"],
+    ["ping", "--socket", "/tmp/\u{1B}[31mx"],
     ["config", "check", "/tmp/\u{1B}[31mx"], ["config", "explain", policy, "acme", "\u{1B}[31mx"],
     ["config", "explain", policy, "\u{1B}[31mx", "chat", "--key", "\u{1B}[31mx"],
     ["replay", "--config", policy, "/tmp/\u{1B}[31mx"],

@@ -17,9 +17,10 @@ final class PolicyNames: Sendable {
     Int(place) < limits.count ? limits[Int(place)] : nil
   }
 
-  /// The names of the limits at the places whose bits are set.
+  /// The names of the limits at the places whose bits are set. Allocates only where there are any.
   func limits(in places: UInt16) -> [String] {
-    limits.indices.filter { places >> UInt16($0) & 1 == 1 }.map { limits[$0].name }
+    guard places != 0 else { return [] }
+    return limits.indices.filter { places >> UInt16($0) & 1 == 1 }.map { limits[$0].name }
   }
 }
 

@@ -126,7 +126,7 @@ extension LimitDecision {
       reason: Reason(wire: record.reason.rawValue), flags: Flags(rawValue: record.flags.rawValue),
       limit: limit?.name,
       limitUnit: limit?.unit,
-      wouldHaveDenied: record.receipt.shadow == 0 ? [] : names?.limits(in: record.receipt.shadow) ?? [],
+      wouldHaveDenied: names?.limits(in: record.receipt.shadow) ?? [],
       capacity: record.capacity, remaining: record.remaining,
       retryAfterNanoseconds: record.retryAfter == DecisionRecord.noWait ? nil : record.retryAfter,
       resetAfterNanoseconds: record.resetAfter,

@@ -82,7 +82,8 @@ struct Hold: ParsableCommand {
     func look(_ outlook: String) {
       guard let permit, !isTold, !permit.isHeld else { return }
       isTold = true
-      StandardStream.tell("limitd has ended, and with it the permit: others may have it; \(outlook)")
+      StandardStream.tell(
+        "limitd has ended, and with it the permit: others may have it; \(outlook)")
     }
     let code = ChildProcess.run(command) { look("the command goes on") }
     look("the command has ended since")

@@ -1,13 +1,14 @@
-// Usage as ArgumentParser has it is one line, however long. Pure functions.
+// Usage, and the help of one argument, are one line of ArgumentParser's, however long. Pure functions.
 
 import LimitConsole
 
-/// Breaks the usage in a message into lines of the terminal's width.
+/// Breaks them into lines of the terminal's width.
 enum UsageText {
-  /// The message, its line `USAGE: …` or `Usage: …` broken between options, what follows indented.
+  /// The message, its lines `USAGE: …`, `Usage: …` and `Help: …` broken between words or options, what
+  /// follows indented.
   static func wrapped(_ message: String, width: Int = Terminal.standardOutput().width) -> String {
     message.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-      guard line.lowercased().hasPrefix("usage: "), displayWidth(String(line)) > width else {
+      guard isWrapped(line), displayWidth(String(line)) > width else {
         return String(line)
       }
       var lines = [""]
@@ -18,6 +19,11 @@ enum UsageText {
       }
       return lines.joined(separator: "\n")
     }.joined(separator: "\n")
+  }
+
+  private static func isWrapped(_ line: Substring) -> Bool {
+    let start = line.prefix(6).lowercased()
+    return start == "usage:" || start == "help: "
   }
 
   /// Words, where what stands in brackets is one.
