@@ -56,7 +56,13 @@ bench: setup ## Print nanoseconds per decision, pinned to one processor
 	@$(SWIFT_RELEASE) --product EngineBenchmark
 	@taskset -c 0 $(RELEASED)/EngineBenchmark one
 	@$(RELEASED)/EngineBenchmark two
+	@$(MAKE) --no-print-directory bench-state
 	@$(MAKE) --no-print-directory bench-client
+
+.PHONY: bench-state
+bench-state: setup ## What the live state and snapshots cost
+	@$(SWIFT_RELEASE) --product StateBenchmark
+	@$(RELEASED)/StateBenchmark
 
 .PHONY: bench-client
 bench-client: setup ## Calls per second and allocations per call through the client
@@ -92,9 +98,9 @@ test-threads: setup ## Run the tests with real threads under ThreadSanitizer
 	  --filter RealThreads
 
 .PHONY: test-memory
-test-memory: setup ## Run the engine's, the policy loader's and the protocol's tests under AddressSanitizer
+test-memory: setup ## Run the tests of what reads memory or bytes under AddressSanitizer
 	swift test --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED \
-	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests'
+	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests'
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz what reads bytes of others, a minute each

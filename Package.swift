@@ -185,6 +185,14 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // `make bench`: what keeping state costs.
+    .executableTarget(
+      name: "StateBenchmark",
+      dependencies: ["LimitEngine", "LimitStore", "LimitSystem"],
+      path: "Benchmarks/StateBenchmark",
+      swiftSettings: strict
+    ),
+
     // `make bench`: calls per second through the client.
     .executableTarget(
       name: "ClientBenchmark",
@@ -250,7 +258,9 @@ let package = Package(
     ),
     .testTarget(
       name: "LimitStoreTests",
-      dependencies: ["LimitStore", "LimitEngine", "LimitPolicy", "LimitSystem", "TestSupport"],
+      dependencies: [
+        "LimitStore", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitSystem", "TestSupport",
+      ],
       swiftSettings: strict
     ),
     // The real daemon over real sockets.

@@ -7,6 +7,7 @@
 import Glibc
 import LimitEngine
 import LimitPolicy
+import LimitRuntime
 import LimitStore
 import LimitSystem
 
@@ -32,7 +33,7 @@ private final class StateFixture {
 
   private let folder: String
   private let hashKey = HashKey(low: 3, high: 4)
-  private let policies: PolicySet
+  private let file: PolicyFile
   private var sizes = Engine.Configuration()
   private var clocks = HostClocks(
     boot: 86_400_000_000_000, wall: 1_700_000_000_000_000_000, bootID: BootID(low: 1, high: 2))
@@ -55,7 +56,7 @@ private final class StateFixture {
       tenants: {"*": {}, acme: {}}
       """
     // The file is right.
-    policies = try! PolicyFile.parse(text, path: "p.yaml").compile(hashKey: hashKey)
+    file = try! PolicyFile.parse(text, path: "p.yaml")
     openAndDecide(isLive: true)
     live = Self.read("\(folder)/limitd.live")
   }
@@ -126,6 +127,10 @@ private final class StateFixture {
     let engine = state.engine
     let now = Instant(nanoseconds: clocks.boot &+ state.clockOffset)
     precondition(engine.invariantViolation(at: now) == nil, "the state is sound at the start")
+    // Whatever rules it says that it was written by.
+    let policies = try! engine.goOn(
+      under: file, hashKey: hashKey, at: now, kept: { _ in nil }, keep: {}
+    ).0.policies
     for name in ["acme", "guest"] {
       for number in 0..<20 {
         let tenant = policies.tenant(named: name)

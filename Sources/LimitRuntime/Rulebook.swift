@@ -32,7 +32,8 @@ package final class Rulebook: Sendable {
     try self.init(file, file.compile(after: previous.policies))
   }
 
-  private init(_ file: PolicyFile, _ policies: PolicySet) throws(UnknownNameError) {
+  /// - Parameter policies: the file's.
+  init(_ file: PolicyFile, _ policies: PolicySet) throws(UnknownNameError) {
     self.policies = policies
     self.file = file
     access = try Access(file.daemon.access, policies: policies, path: file.path)

@@ -1,6 +1,6 @@
 // What is in force: the engine, the rules that it decides by, and who decides by them.
 //
-//     file ─▶ Runtime.compile ─▶ Rulebook ─▶ Runtime.adopt ─▶ every Worker, between two turns
+//     file ─▶ Runtime.adopt ─▶ Rulebook ─▶ every Worker, between two turns
 //
 // The data plane's loops register as workers; the control plane (reload, upkeep, status) reads and
 // replaces what is in force without knowing of sockets.
@@ -49,14 +49,25 @@ package final class Runtime: Sendable {
   /// What the workers count in.
   package let counterRegistry = CounterRegistry()
   private let state: Locked<State>
-  /// One replacement at a time.
+  /// One replacement at a time, from compiling a file after the rules in force to converting what
+  /// was written by them.
   private let adoption = Locked(())
+  /// Keeps a file for the next start, before it is put in force.
+  private let keep: @Sendable (PolicyFile) -> Void
 
   /// What the tables are short of for the tenants that the first rules name.
   package let shortage: Engine.Shortage
 
-  package init(_ engine: Engine, _ rulebook: Rulebook) {
+  /// - Parameters:
+  ///   - rulebook: in force (`Engine.goOn`).
+  ///   - keep: gets each file that is put in force, before it is: the next start reads by it what was
+  ///     written under it.
+  package init(
+    _ engine: Engine, _ rulebook: Rulebook,
+    keep: @escaping @Sendable (PolicyFile) -> Void = { _ in }
+  ) {
     self.engine = engine
+    self.keep = keep
     shortage = engine.setAside(for: rulebook.policies)
     state = Locked(State(rulebook: rulebook))
   }
@@ -66,42 +77,44 @@ package final class Runtime: Sendable {
   /// The rules in force.
   package var rulebook: Rulebook { state.withLock { $0.rulebook } }
 
-  /// Makes a file's rules ready to be put in force.
-  package func compile(_ file: PolicyFile) throws(UnknownNameError) -> Rulebook {
-    try Rulebook(file, after: rulebook)
+  /// What a change of the rules did.
+  package struct Adoption: Sendable {
+    /// What the tables are short of for the tenants that the rules name.
+    package var shortage: Engine.Shortage
+    package var count = ConversionCount()
   }
 
-  /// Puts rules in force, at one instant for all workers. When this returns, nothing is decided by the
-  /// ones before any more, and what was written by them is converted.
+  /// Puts a file's rules in force, at one instant for all workers. When this returns, nothing is decided
+  /// by the ones before any more, and what was written by them is converted.
   ///
-  /// No decision waits for any of it. O(slots), some 10 ms per million.
+  /// No decision waits for any of it. O(file + slots), some 10 ms per million of these. Any thread;
+  /// several wait for each other.
   ///
-  /// - Parameters:
-  ///   - rulebook: compiled since the last adoption.
-  ///   - isAbandoned: asked while workers are waited for; the wait ends where it says so, and the rules
-  ///     stay what they were.
-  /// - Returns: what the tables are short of for the tenants that the rules name.
+  /// - Parameter isAbandoned: asked now and then, for a process that ends: what is left to do is left
+  ///   to the next one.
+  /// - Returns: `nil` where it was abandoned.
+  /// - Throws: a user or group that this host does not have; the rules before stay in force.
   @discardableResult package func adopt(
-    _ rulebook: Rulebook, unless isAbandoned: () -> Bool = { false }
-  ) -> Engine.Shortage {
-    adoption.withLock { _ in
-      let shortage = engine.setAside(for: rulebook.policies)
+    _ file: PolicyFile, unless isAbandoned: () -> Bool = { false }
+  ) throws(UnknownNameError) -> Adoption? {
+    try adoption.withLock { _ throws(UnknownNameError) in
+      let rulebook = try Rulebook(file, after: rulebook)
+      if isAbandoned() { return nil }
+      keep(file)
+      var adoption = Adoption(shortage: engine.setAside(for: rulebook.policies))
       let workers = state.withLock { state in
-        precondition(
-          rulebook.policies.generation == state.rulebook.policies.generation &+ 1,
-          "rules are compiled after those in force")
         state.rulebook = rulebook
         return state.workers
       }
       // First all go over to the new set, which decides by the former rules as yet.
-      guard offer(rulebook, to: workers, unless: isAbandoned) else { return shortage }
+      guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
       let changesAt = Instant(
         nanoseconds: EngineClock.now().nanoseconds + Self.changeAheadNanoseconds)
       engine.putInForce(rulebook.policies, at: changesAt)
       // Then every turn that began by the former rules comes to its end.
-      guard offer(rulebook, to: workers, unless: isAbandoned) else { return shortage }
-      engine.convert(under: rulebook.policies, at: EngineClock.now())
-      return shortage
+      guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
+      adoption.count = engine.convert(under: rulebook.policies, at: EngineClock.now())
+      return adoption
     }
   }
 

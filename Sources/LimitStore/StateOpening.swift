@@ -249,6 +249,7 @@ package struct StateOpening {
     let now = Instant(nanoseconds: clocks.boot &+ offset)
     let engine = fresh(in: memory, release, words, at: now)
     if let found, let dating {
+      engine.setRules(found.info.rules)
       let restore = SnapshotRestore(found, dating, into: engine, at: now, progress)
       report.source = .snapshot(path: found.path, restore)
     }

@@ -35,7 +35,7 @@ enum AdminInterface {
       runtime: runtime,
       facts: DaemonFacts(
         version: Release.version, startedAt: Clock.bootNanoseconds(),
-        configPath: configuration.file.path, socketPath: socketPath,
+        configPath: configuration.path, socketPath: socketPath,
         stateDirectory: configuration.file.daemon.stateDirectory, workers: workers),
       figures: {
         var figures = DaemonFigures()

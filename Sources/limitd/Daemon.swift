@@ -19,7 +19,11 @@ import Logging
 
 /// What one run of limitd is given.
 struct DaemonConfiguration: Sendable {
+  /// Of the policy file.
+  var path: String
   var file: PolicyFile
+  /// What is wrong with the policy file, where `file` is the last good one instead.
+  var fallBackReasons: [String] = []
   var isClockSettable: Bool
   /// Reads the policy file anew, for reloads.
   var read: @Sendable () throws(PolicyFileError) -> PolicyFile
@@ -52,7 +56,8 @@ struct OpenedDaemon: ~Copyable {
     let settings = configuration.file.daemon
     try DescriptorLimit.fit(&configuration.file.daemon.limits, log)
     let key = try Self.hashKey(settings, log)
-    let rulebook = try Rulebook(configuration.file, hashKey: key)
+    // Names that this host does not know are found before anything is touched.
+    _ = try Rulebook(configuration.file, hashKey: key)
     let commands = try CommandQueue()
     let dispatcher = try Dispatcher(commands, tickNanoseconds: LifeSigns.tickNanoseconds())
     let listener = try DecisionSocket.open(settings.socket, &passed)
@@ -65,8 +70,8 @@ struct OpenedDaemon: ~Copyable {
     ServiceManager.tell(
       .status("making the tables"), .extendTimeout(microseconds: Self.tablesMicroseconds))
     let state = try DaemonState(
-      settings, hashKey: key, rulebook, isTrace: configuration.isClockSettable, log)
-    runtime = Runtime(state.engine, rulebook)
+      configuration.file, hashKey: key, isTrace: configuration.isClockSettable, log)
+    runtime = state.runtime(log)
     self.state = state
     self.commands = commands
     self.dispatcher = dispatcher
@@ -101,6 +106,14 @@ struct OpenedDaemon: ~Copyable {
     options.isClockSettable = configuration.isClockSettable
     let socketPath = listener.path
     try LogQueue.standardError.start()
+    for reason in configuration.fallBackReasons.prefix(Reloader.warningsMax) {
+      log.error("policy file", metadata: ["error": "\(reason)"])
+    }
+    if !configuration.fallBackReasons.isEmpty {
+      log.error(
+        "the policy file is bad; the last good one is in force, until a reload finds a good file",
+        metadata: ["in-force": "\(configuration.file.path)"])
+    }
     Reloader.tell(configuration.file.warnings, log)
     Reloader.tell(runtime.shortage, log)
     let server = try Server(runtime, listener, options, log: log)

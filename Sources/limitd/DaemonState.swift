@@ -14,18 +14,21 @@ struct DaemonState: ~Copyable {
   let engine: Engine
   private let state: OpenedState
   private let hashKey: HashKey
+  /// The rules that the engine goes on under.
+  let rulebook: Rulebook
   /// `nil`: nothing is kept.
   private let directory: SnapshotDirectory?
+  private let policies: KeptPolicies?
 
-  /// Finds the state, and sets the engine's clock.
+  /// Finds the state, sets the engine's clock, and puts the file's rules in force over it.
   ///
   /// - Parameter isTrace: whether clients set the clock: then nothing is kept, since what a trace
   ///   decided lies in a time of its own.
-  init(
-    _ settings: DaemonSettings, hashKey: HashKey, _ rulebook: Rulebook, isTrace: Bool, _ log: Logger
-  ) throws(StoreError) {
-    directory = isTrace ? nil : SnapshotDirectory(settings.stateDirectory)
-    self.hashKey = hashKey
+  /// - Throws: `StoreError`, `UnknownNameError`.
+  init(_ file: PolicyFile, hashKey: HashKey, isTrace: Bool, _ log: Logger) throws {
+    let settings = file.daemon
+    let directory = isTrace ? nil : SnapshotDirectory(settings.stateDirectory)
+    let policies = isTrace ? nil : KeptPolicies(settings.stateDirectory)
     var opening = StateOpening(
       sizes: Engine.Configuration(settings.table), hashKey: hashKey,
       liveStatePath: isTrace ? nil : Self.livePath(settings), snapshots: directory,
@@ -33,11 +36,41 @@ struct DaemonState: ~Copyable {
     opening.progress = { done, total in
       log.info("restoring", metadata: ["buckets": "\(done)", "of": "\(total)"])
     }
-    state = try opening.open()
-    engine = state.engine
-    EngineClock.setOffset(state.clockOffset)
-    Self.tell(state.report, log)
-    tellOfGoneLimits(rulebook.policies, log)
+    // Before buckets come in: who is named is no guest.
+    opening.prepare = { $0.setAside(for: file.compile(hashKey: hashKey)) }
+    let opened = try opening.open()
+    EngineClock.setOffset(opened.clockOffset)
+    Self.tell(opened.report, log)
+    let (rulebook, goingOn) = try opened.engine.goOn(
+      under: file, hashKey: hashKey, at: EngineClock.now(),
+      kept: { identity in
+        policies?.bytes(of: identity).flatMap {
+          try? PolicyFile.parse($0, path: policies?.path(of: identity) ?? "")
+        }
+      }, keep: { Self.keep(file, in: policies, log) })
+    Self.tell(goingOn, log)
+    engine = opened.engine
+    state = opened
+    self.rulebook = rulebook
+    self.hashKey = hashKey
+    self.directory = directory
+    self.policies = policies
+  }
+
+  /// Keeps a file that is to be put in force. Where the disk does not take it, the rules change all the
+  /// same: what was decided under them is read rightly at the next start if it is given the same file.
+  private static func keep(_ file: PolicyFile, in policies: KeptPolicies?, _ log: Logger) {
+    do throws(StoreError) {
+      try policies?.keep(file.source, identity: file.sourceIdentity)
+    } catch {
+      log.error("the policy file is not kept for the next start", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// What is in force, for those who decide.
+  func runtime(_ log: Logger) -> Runtime {
+    let policies = policies
+    return Runtime(engine, rulebook) { Self.keep($0, in: policies, log) }
   }
 
   /// Where the buckets lie; `nil`: in memory that ends with the process.
@@ -53,10 +86,10 @@ struct DaemonState: ~Copyable {
   /// Who writes snapshots; `nil` where none are to be.
   func snapshots(of runtime: Runtime, every interval: Nanoseconds, _ log: Logger) -> SnapshotKeeper?
   {
-    directory.map {
-      SnapshotKeeper(
-        $0, runtime, hashKey: hashKey, clockOffset: state.clockOffset, every: interval, log)
-    }
+    guard let directory, let policies else { return nil }
+    return SnapshotKeeper(
+      directory, policies, runtime, hashKey: hashKey, clockOffset: state.clockOffset,
+      every: interval, log)
   }
 
   // MARK: The log
@@ -105,20 +138,22 @@ struct DaemonState: ~Copyable {
     ]
   }
 
-  /// Buckets whose limit is not in the file wait for it to come back, as after a reload.
-  private func tellOfGoneLimits(_ policies: PolicySet, _ log: Logger) {
-    if case .nothing = state.report.source { return }
-    let known = Set(policies.limitIdentities.map(\.identity))
-    let now = EngineClock.now()
-    var count = 0
-    for scope in Scope.allCases {
-      engine.forEachBucket(scope, inGroups: 0..<engine.groupCount(scope), at: now) {
-        if !known.contains($0.limit) { count += 1 }
-      }
+  private static func tell(_ goingOn: GoingOn, _ log: Logger) {
+    if goingOn.wasChanging {
+      log.notice("finished a change of the rules that the last end cut off")
     }
-    guard count > 0 else { return }
-    log.notice(
-      "buckets of limits that the file does not have", metadata: ["buckets": "\(count)"])
+    switch goingOn.former {
+    case .none, .same: break
+    case .changed:
+      log.notice(
+        "the rules have changed since the state was left",
+        metadata: ["buckets": "\(goingOn.count.converted)"])
+    case .unknown:
+      log.error(
+        "the rules that the state was left under are not known; buckets keep their times and counts",
+        metadata: ["buckets": "\(goingOn.count.converted)"])
+    }
+    Reloader.tell(goingOn.count, log)
   }
 }
 

@@ -6,6 +6,7 @@ import LimitEngine
 import LimitPolicy
 import LimitProtocol
 import LimitRuntime
+import LimitStore
 import Logging
 
 @main struct Limitd: ParsableCommand {
@@ -63,6 +64,12 @@ import Logging
       valueName: "microseconds"))
   var spin: UInt64?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Where the file is bad at the start, start with the last one that was in force, and say so. It "
+        + "is kept in --state-dir; daemon.state-dir of a bad file is not known."))
+  var fallBack = false
+
   @Flag(help: "Check the file, print what is wrong with it, and end.")
   var checkConfig = false
 
@@ -96,28 +103,56 @@ import Logging
       file = try load()
     } catch {
       StandardError.write("\(error)\n")
+      guard fallBack, !checkConfig else { throw ExitCode(EX_CONFIG) }
+      return try serve(lastGood(), insteadOf: error.diagnostics.map { "\($0)" })
+    }
+    if checkConfig { return try check(file) }
+    if fallBack, let error = unknownName(in: file) {
+      StandardError.write("\(error)\n")
+      return try serve(lastGood(), insteadOf: ["\(error)"])
+    }
+    try serve(file)
+  }
+
+  /// A name that this host does not know, which only the rules that are made of the file show.
+  private func unknownName(in file: PolicyFile) -> UnknownNameError? {
+    do throws(UnknownNameError) {
+      _ = try Rulebook(file, hashKey: HashKey(low: 0, high: 0))
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// The last file that was put in force, with what the flags say instead.
+  private func lastGood() throws -> PolicyFile {
+    let kept = KeptPolicies(stateDir ?? DaemonSettings().stateDirectory)
+    guard let last = kept.last() else {
+      StandardError.write("limitd: \(kept.lastPath) is no policy file to fall back to\n")
       throw ExitCode(EX_CONFIG)
     }
-    if checkConfig {
-      try check(file)
-    } else {
-      try serve(file)
+    do throws(PolicyFileError) {
+      let file = try PolicyFile.parse(last.bytes, path: last.path)
+      StandardError.write("limitd: falls back to the last good policy file, \(last.path)\n")
+      return withFlags(file)
+    } catch {
+      StandardError.write("\(error)\n")
+      throw ExitCode(EX_CONFIG)
     }
   }
 
   private func check(_ file: PolicyFile) throws {
     for warning in file.warnings { StandardError.write("\(warning)\n") }
-    do throws(UnknownNameError) {
-      // A name that this host does not know is found only here, not by `limitctl config check`.
-      _ = try Rulebook(file, hashKey: HashKey(low: 0, high: 0))
-    } catch {
+    // Found only here, not by `limitctl config check`.
+    if let error = unknownName(in: file) {
       StandardError.write("\(error)\n")
       throw ExitCode(EX_CONFIG)
     }
     print("\(file.path): good")
   }
 
-  private func serve(_ file: PolicyFile) throws {
+  /// - Parameter reasons: what is wrong with the policy file, where `file` is not that.
+  private func serve(_ file: PolicyFile, insteadOf reasons: [String] = []) throws {
     let (level, throttle) = (file.daemon.logLevel, LogThrottle())
     let journal = JournalLog(level: level, throttle)
     LoggingSystem.bootstrap { _ in
@@ -126,7 +161,8 @@ import Logging
     }
     let log = Logger(label: "limitd")
     let configuration = DaemonConfiguration(
-      file: file, isClockSettable: traceClock, read: { () throws(PolicyFileError) in try load() })
+      path: config, file: file, fallBackReasons: reasons, isClockSettable: traceClock,
+      read: { () throws(PolicyFileError) in try load() })
     do {
       var daemon = try OpenedDaemon(configuration, log).start()
       daemon.serve()
@@ -143,7 +179,11 @@ import Logging
 
   /// The file, with what the flags say instead.
   private func load() throws(PolicyFileError) -> PolicyFile {
-    var file = try PolicyFile.load(path: config, isRegular: true)
+    withFlags(try PolicyFile.load(path: config, isRegular: true))
+  }
+
+  private func withFlags(_ given: PolicyFile) -> PolicyFile {
+    var file = given
     if let socket { file.daemon.socket.path = socket }
     if let adminSocket { file.daemon.adminSocket.path = adminSocket }
     if let stateDir { file.daemon.stateDirectory = stateDir }

@@ -12,6 +12,7 @@ import Synchronization
 /// The thread that writes snapshots. `start` once; `tick` and `writeLast` by the first thread.
 final class SnapshotKeeper: Sendable {
   private let directory: SnapshotDirectory
+  private let policies: KeptPolicies
   private let runtime: Runtime
   private let hashKey: HashKey
   private let clockOffset: UInt64
@@ -48,10 +49,11 @@ final class SnapshotKeeper: Sendable {
   var path: String { directory.path }
 
   init(
-    _ directory: SnapshotDirectory, _ runtime: Runtime, hashKey: HashKey, clockOffset: UInt64,
-    every interval: Nanoseconds, _ log: Logger
+    _ directory: SnapshotDirectory, _ policies: KeptPolicies, _ runtime: Runtime, hashKey: HashKey,
+    clockOffset: UInt64, every interval: Nanoseconds, _ log: Logger
   ) {
     self.directory = directory
+    self.policies = policies
     self.runtime = runtime
     self.hashKey = hashKey
     self.clockOffset = clockOffset
@@ -126,6 +128,11 @@ final class SnapshotKeeper: Sendable {
       }
       if trouble != nil { log.notice("snapshots are written again") }
       trouble = nil
+      // Files by whose rules nothing is written any more.
+      policies.prune {
+        let rules = runtime.engine.rules
+        return directory.sources.union([rules.source, rules.formerSource ?? 0])
+      }
       log.log(
         level: isLast ? .notice : .debug, "snapshot",
         metadata: [

@@ -123,9 +123,11 @@ struct Reloader: Sendable {
       return refuse(error.diagnostics.map { "\($0)" })
     }
     do throws(UnknownNameError) {
-      let rulebook = try runtime.compile(file)
-      if isAbandoned() { return .refused(["the daemon ends"]) }
-      Self.tell(runtime.adopt(rulebook, unless: isAbandoned), log)
+      guard let adoption = try runtime.adopt(file, unless: isAbandoned) else {
+        return .refused(["the daemon ends"])
+      }
+      Self.tell(adoption.shortage, log)
+      Self.tell(adoption.count, log)
     } catch {
       return refuse([error.description])
     }
@@ -157,6 +159,14 @@ struct Reloader: Sendable {
       metadata: [
         "tenants-missing": "\(shortage.tenants)", "tenant-slots-missing": "\(shortage.tenantSlots)",
       ])
+  }
+
+  /// Logs that limits are gone.
+  static func tell(_ count: ConversionCount, _ log: Logger) {
+    if count.ended == 0 { return }
+    log.notice(
+      "buckets of limits that the file does not have any more have ended",
+      metadata: ["buckets": "\(count.ended)"])
   }
 
   /// Logs what is doubtful about a file.

@@ -167,6 +167,39 @@ import Testing
     #expect(look(1) == 8 && look(2) == 6 && look(4) == 48)
   }
 
+  @Test("Killed between any two steps of a settle, each limit says what it took or what was used")
+  func settle() throws {
+    let survivor = survivor()
+    let fixture = survivor.fixture
+    let (window, bucket) = (fixture.query(policy: 2, cost: 4), fixture.query(policy: 1, cost: 4))
+    for query in [window, bucket] { _ = survivor.check(query, at: Self.start) }
+    let slot = try #require(survivor.slot(bucket))
+    let word = slot.loadCurrent()
+    let lower = TokenBucket.giveBack(
+      word, head: word.head, interval: 100 * second, now: Self.start, cost: 3)
+    let steps: [() -> Void] = [
+      {
+        let charge = SlidingWindow.Charge(
+          at: Instant(nanoseconds: Self.start), window: 10 * second)
+        fixture.engine.giveBack(
+          fixture.policies.rule(for: LimitIndex(1), of: window.tenant), window, cost: 3, level: 0,
+          from: charge, now: Instant(nanoseconds: Self.start))
+      },
+      { slot.noteLowering(of: word, at: Instant(nanoseconds: Self.start)) },
+      { slot.current.pointee.store(lower.rawValue, ordering: .relaxed) },
+    ]
+    for (number, left) in [(0, (6, 6)), (1, (9, 6)), (2, (9, 6)), (3, (9, 9))]
+      as [(Int, (UInt64, UInt64))]
+    {
+      if number > 0 { steps[number - 1]() }
+      let next = try recovered(survivor, at: Self.start)
+      let look = { (policy: Int) in
+        next.check(next.fixture.query(policy: policy, cost: 0), at: Self.start).remaining
+      }
+      #expect(look(2) == left.0 && look(1) == left.1, "after step \(number)")
+    }
+  }
+
   @Test("Permits are back, whose holders are gone") func permits() throws {
     let survivor = survivor()
     for _ in 0..<3 {

@@ -186,6 +186,22 @@ private final class Changing {
     #expect(window.check(0, at: Self.start).remaining == 90)
   }
 
+  @Test("The place of a bucket is free again when the new rules say so, or its limit is gone")
+  func placesComeBack() {
+    let fixture = Changing(tokenBucket(every: day, burst: 1_000))
+    fixture.check(1_000, at: Self.start)
+    fixture.change(to: tokenBucket(every: 1_000_000, burst: 1_000), at: Self.start, converts: true)
+    fixture.engine.sweep(at: Instant(nanoseconds: Self.start + 2 * second))
+    #expect(fixture.engine.occupancy(.key).live == 0)
+    let gone = Changing(tokenBucket(every: day, burst: 1_000))
+    gone.check(1_000, at: Self.start)
+    let tag = Engine.identity(
+      gone.policies.rule(for: LimitIndex(0), of: gone.query().tenant), gone.query(), level: 0)
+    let slot = gone.engine.table(0).pointee.find(tag)?.slot
+    gone.change(to: tokenBucket(every: day, burst: 5), at: Self.start, name: "b", converts: true)
+    #expect(slot?.isFree(.empty, at: Instant(nanoseconds: Self.start)) == true)
+  }
+
   @Test("Another name or scope is another bucket, and a limit that was gone begins anew")
   func otherIdentity() {
     let fixture = Changing(tokenBucket(every: day, burst: 5))
@@ -246,7 +262,7 @@ private final class Changing {
     #expect(check(after, 4).outcome == .deny)
     engine.putInForce(after, at: Instant(nanoseconds: Self.start))
     #expect(check(after, 4).remaining == 988)
-    #expect(engine.rulesGeneration == 1)
+    #expect(engine.rules.generation == 1)
   }
 
   @Test("After a restart with the last file, and with a changed one, units are what they were")
@@ -262,7 +278,7 @@ private final class Changing {
     builder.addPolicy(named: "policy-0", limits: [limit])
     builder.anyTenant = PolicySetBuilder.Treatment()
     let resumed = builder.build(
-      hashKey: HashKey(low: 1, high: 2), generation: fixture.engine.rulesGeneration)
+      hashKey: HashKey(low: 1, high: 2), generation: fixture.engine.rules.generation)
     let next = Changing.plan(tokenBucket(every: 2 * second, burst: 60), .key)
       .compile(after: resumed)
     fixture.engine.putInForce(next, at: Instant(nanoseconds: Self.start))

@@ -26,12 +26,14 @@ class Load:
     """Threads that connect, ask a few times, and connect again.
 
     A connection that ends is no failure, since the daemon that it led to has ended: a client connects
-    again. One that is refused is: `refused` lists what the system said.
+    again. One that is refused is: `refused` lists what the system said. `allowed` units were taken for
+    sure; of `unsure` ones nobody was told.
     """
 
-    def __init__(self, path, threads=4, asks=20):
-        self.path, self.asks = path, asks
+    def __init__(self, path, policy, threads=4, asks=20):
+        self.path, self.policy, self.asks = path, policy, asks
         self.refused, self.answered, self.slowest = [], 0, 0.0
+        self.allowed, self.unsure = 0, 0
         self.lock = threading.Lock()
         self.is_over = threading.Event()
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
@@ -40,7 +42,7 @@ class Load:
 
     def run(self):
         while not self.is_over.is_set():
-            began, answered = time.monotonic(), 0
+            began, answered, allowed, asked = time.monotonic(), 0, 0, 0
             try:
                 client = Client(self.path, 20)
             except OSError as error:
@@ -50,10 +52,12 @@ class Load:
             try:
                 if client.ask("hello", HELLO) is not None:
                     for _ in range(self.asks):
-                        reply = ask(client)
+                        asked += 1
+                        reply = ask(client, policy=self.policy)
                         if reply is None or reply["operation"] == 0xFF:
                             break
                         answered += 1
+                        allowed += reply["outcome"] == 0
             except Exception as error:
                 # The end of a daemon may cut a reply short; a time-out may not happen at all.
                 if isinstance(error, TimeoutError):
@@ -62,6 +66,8 @@ class Load:
             client.socket.close()
             with self.lock:
                 self.answered += answered
+                self.allowed += allowed
+                self.unsure += asked - answered
                 if answered:
                     self.slowest = max(self.slowest, time.monotonic() - began)
 

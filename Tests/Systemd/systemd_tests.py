@@ -28,9 +28,12 @@ POLICY = """
 limits:
   few: {algorithm: token-bucket, rate: 1/1d, burst: BURST, scope: key}
   many: {algorithm: token-bucket, rate: 1M/s, burst: 1M, scope: key}
+  kept: {algorithm: token-bucket, rate: 1/1d, burst: 1G, scope: tenant}
+  window: {algorithm: sliding-window, limit: 1G, window: 31d, scope: key}
 policies:
   default: [many]
   few: [few]
+  kept: [kept, window]
 tenants:
   "*": {}
 """
@@ -105,6 +108,18 @@ class SystemdTests(unittest.TestCase):
         """What the limit `few` holds now, by the daemon's word."""
         return ask(connect(self.socket), policy="few", operation="peek_by_name")["capacity"]
 
+    def used(self):
+        """What the tenant has of the limits that give nothing back: all of them alike."""
+        decision = ask(connect(self.socket), policy="kept", operation="peek_by_name")
+        return decision["capacity"] - decision["remaining"]
+
+    def assert_kept(self, before, load):
+        """Nothing that was answered is forgotten, and nothing was taken that nobody asked for."""
+        taken = self.used() - before
+        self.assertLessEqual(load.allowed, taken)
+        self.assertLessEqual(taken, load.allowed + load.unsure)
+        self.assertGreater(load.allowed, 0)
+
     def journal(self, *arguments):
         return self.container.run("journalctl", "--no-pager", "--output=cat", *arguments).stdout
 
@@ -176,8 +191,9 @@ class SystemdTests(unittest.TestCase):
         self.assertIn('"POLICIES":"', said)
         self.assertNotEqual(self.journal("SOCKET=passed by systemd"), "")
 
-    def test_08_after_kill_another_serves_and_nobody_is_refused(self):
-        load = Load(self.socket)
+    def test_08_after_kill_another_serves_and_nobody_is_refused_or_forgotten(self):
+        used = self.used()
+        load = Load(self.socket, "kept")
         for _ in range(5):
             before = self.pid()
             self.container.run("kill", "-KILL", before)
@@ -185,12 +201,13 @@ class SystemdTests(unittest.TestCase):
             wait_until(self.serves, "it serves")
         load.end()
         self.assertEqual(load.refused, [])
-        self.assertGreater(load.answered, 0)
+        self.assert_kept(used, load)
 
     def test_09_a_stuck_loop_gets_the_daemon_restarted(self):
         self.drop_in("[Service]\nWatchdogSec=2s\n")
         wait_until(self.serves, "it serves")
-        before = self.pid()
+        before, used = self.pid(), self.used()
+        self.assertGreater(used, 0)
         # A healthy one is left alone for longer than the watchdog's time.
         time.sleep(5)
         self.assertEqual(self.pid(), before)
@@ -204,12 +221,14 @@ class SystemdTests(unittest.TestCase):
             held.release()
         wait_until(self.serves, "it serves")
         self.assertIn("watchdog", self.journal("--unit=limitd", "--lines=30").lower())
+        self.assertEqual(self.used(), used)
         self.container.run("rm", "/etc/systemd/system/limitd.service.d/test.conf")
         self.container.run("systemctl", "daemon-reload")
         self.container.run("systemctl", "restart", "limitd")
 
-    def test_10_restarts_under_load_refuse_nobody(self):
-        load = Load(self.socket)
+    def test_10_restarts_under_load_refuse_nobody_and_forget_nothing(self):
+        used = self.used()
+        load = Load(self.socket, "kept")
         for _ in range(RESTARTS):
             self.container.run("systemctl", "restart", "limitd")
         answered = load.answered
@@ -217,26 +236,32 @@ class SystemdTests(unittest.TestCase):
         load.end()
         self.assertEqual(load.refused, [])
         self.assertGreater(load.answered, RESTARTS)
+        self.assert_kept(used, load)
         print(f"\n{RESTARTS} restarts: {load.answered} answers, the slowest connection "
               f"{load.slowest:.2f} s", file=sys.stderr)
 
-    def test_11_stopping_and_starting_keeps_the_installations_secret(self):
-        key = self.container.path("/var/lib/limitd/hash.key").read_bytes()
-        self.container.run("systemctl", "stop", "limitd.socket", "limitd.service")
-        self.assertFalse(pathlib.Path(self.socket).exists())
-        self.container.run("systemctl", "start", "limitd")
-        self.assertTrue(self.serves())
+    def test_11_stopping_and_starting_keeps_everything_by_the_snapshot_alone_too(self):
+        key, used = self.container.path("/var/lib/limitd/hash.key").read_bytes(), self.used()
+        for forgets in ("", "rm -r /run/limitd-state"):
+            self.container.run("systemctl", "stop", "limitd.socket", "limitd.service")
+            self.assertFalse(pathlib.Path(self.socket).exists())
+            if forgets:
+                self.container.shell(forgets)
+            self.container.run("systemctl", "start", "limitd")
+            self.assertTrue(self.serves())
+            self.assertEqual(self.used(), used)
         self.assertEqual(self.container.path("/var/lib/limitd/hash.key").read_bytes(), key)
 
-    def test_12_an_upgrade_refuses_nobody_and_keeps_the_policy(self):
-        before, burst = self.pid(), self.burst()
-        load = Load(self.socket)
+    def test_12_an_upgrade_refuses_nobody_and_keeps_policy_and_state(self):
+        before, burst, used = self.pid(), self.burst(), self.used()
+        load = Load(self.socket, "kept")
         self.container.run("dpkg", "--install", f"/shared/{NEXT_PACKAGE.name}")
         wait_until(self.serves, "it serves")
         load.end()
         self.assertEqual(load.refused, [])
         self.assertNotIn(self.pid(), (0, before))
         self.assertEqual(self.burst(), burst)
+        self.assert_kept(used, load)
         version = self.container.run("dpkg-query", "-W", "-f=${Version}", "limitd").stdout
         self.assertEqual(version, NEXT_PACKAGE.name.split("_")[1])
 
@@ -253,11 +278,12 @@ class SystemdTests(unittest.TestCase):
 
     def test_14_removing_leaves_the_state_and_purging_removes_it(self):
         self.container.run("dpkg", "--remove", "limitd")
-        self.assertTrue(self.container.path("/var/lib/limitd/hash.key").exists())
+        for kept in ("hash.key", "snapshot.1", "snapshot.2"):
+            self.assertTrue(self.container.path(f"/var/lib/limitd/{kept}").exists(), kept)
         self.assertTrue(self.container.path(CONFIG).exists())
         self.assertFalse(pathlib.Path(self.socket).exists())
         self.container.run("dpkg", "--purge", "limitd")
-        for gone in ("/var/lib/limitd", "/etc/limitd", "/run/limitd"):
+        for gone in ("/var/lib/limitd", "/etc/limitd", "/run/limitd", "/run/limitd-state"):
             self.assertFalse(self.container.path(gone).exists(), gone)
         failed = self.container.run("systemctl", "list-units", "--failed", "--plain", "--no-legend")
         self.assertNotIn("limitd", failed.stdout)

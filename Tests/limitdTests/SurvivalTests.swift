@@ -13,9 +13,14 @@ extension DaemonTests {
       ProcessInfo.processInfo.environment["LIMITD_CRASH_KILLS"].flatMap { Int($0) } ?? 12
 
     /// So slow that nothing comes back in a test.
-    private static let policy = """
+    private static let policy = policy(rate: "1/1d")
+    /// The same units at another rate: what a reload changes between two kills.
+    private static let otherPolicy = policy(rate: "1/2d")
+
+    private static func policy(rate: String) -> String {
+      """
       limits:
-        bucket: {algorithm: token-bucket, rate: 1/1d, burst: 300, scope: key}
+        bucket: {algorithm: token-bucket, rate: \(rate), burst: 300, scope: key}
         window: {algorithm: sliding-window, limit: 300, window: 31d, scope: key}
         held: {algorithm: concurrency, limit: 3, scope: key}
       policies:
@@ -25,31 +30,31 @@ extension DaemonTests {
         held: [held]
       tenants: {"*": {}, acme: {}}
       """
-
-    /// What a client knows of one key's units: used for sure, and asked for without an answer.
-    private struct Known {
-      var used: UInt64 = 0
-      var unsure: UInt64 = 0
     }
 
-    /// What the clients of all rounds know, by key.
+    /// What a client knows of one key's units: charged at least and at most, and admitted.
+    private struct Known {
+      var low: UInt64 = 0
+      var high: UInt64 = 0
+      var admitted: UInt64 = 0
+      var booked: UInt64 = 0
+    }
+
+    /// What the clients of all rounds know, by key. What may happen is added before it is asked for,
+    /// and what happened when it was answered: so the bounds hold at every moment.
     private final class Ledger: @unchecked Sendable {
       private let lock = NSLock()
       private var known: [String: Known] = [:]
 
-      func add(_ key: String, used: UInt64 = 0, unsure: UInt64 = 0) {
-        lock.withLock {
-          known[key, default: Known()].used += used
-          known[key, default: Known()].unsure += unsure
-        }
+      func change(_ key: String, _ body: (inout Known) -> Void) {
+        lock.withLock { body(&known[key, default: Known()]) }
       }
 
-      var entries: [(String, UInt64, UInt64)] {
-        lock.withLock { known.map { ($0.key, $0.value.used, $0.value.unsure) } }
-      }
+      var entries: [(String, Known)] { lock.withLock { known.map { ($0.key, $0.value) } } }
     }
 
-    /// Asks for units of both limits, 50 at a time, until the daemon is gone.
+    /// Asks for units of both limits, 50 at a time, and corrects every fourth decision, up or down,
+    /// until the daemon is gone.
     ///
     /// - Parameter group: whose 40 keys; a key is used up after a few rounds.
     private static func ask(
@@ -64,19 +69,43 @@ extension DaemonTests {
             cost: UInt64.random(in: 1...9, using: &random)
           )
         }
+        for query in queries { ledger.change(query.key) { $0.high += query.cost } }
         let frames = queries.enumerated().flatMap { place, query in
           Request.query("acme", "both", cost: query.cost, key: query.key, id: UInt32(place))
         }
-        var answered = 0
-        if (try? peer.send(frames)) != nil {
-          for query in queries {
-            guard let decision = (try? peer.receive())?.decision else { break }
-            answered += 1
-            if decision.isAllowed { ledger.add(query.key, used: query.cost) }
+        guard (try? peer.send(frames)) != nil else { return }
+        var settling: [(key: String, cost: UInt64, receipt: [UInt8])] = []
+        for query in queries {
+          guard let decision = (try? peer.receive())?.decision else { return }
+          ledger.change(query.key) {
+            if decision.isAllowed {
+              $0.low += query.cost
+              $0.admitted += query.cost
+            } else {
+              $0.high -= query.cost
+            }
+          }
+          if decision.isAllowed, random.chance(1, in: 4) {
+            settling.append((query.key, query.cost, decision.receipt))
           }
         }
-        for query in queries[answered...] { ledger.add(query.key, unsure: query.cost) }
-        if answered < queries.count { return }
+        for (key, cost, receipt) in settling {
+          let actual = UInt64.random(in: 0...(cost + 2), using: &random)
+          let request = Request.settle(
+            "acme", "both", cost: cost, actual: actual, receipt: receipt, key: key)
+          let (more, less) = (actual - min(actual, cost), cost - min(actual, cost))
+          ledger.change(key) {
+            $0.high += more
+            $0.booked += more
+            $0.low -= less
+          }
+          guard let reply = try? peer.ask(request), reply.errorCode == nil else { return }
+          ledger.change(key) {
+            $0.low += more
+            $0.high -= less
+            $0.admitted -= less
+          }
+        }
         background.didRound()
       }
     }
@@ -91,13 +120,18 @@ extension DaemonTests {
     /// That each limit has at least what clients know of, and at most what they may have used.
     private func audit(_ daemon: TestDaemon, _ ledger: Ledger, _ round: String) throws {
       let peer = try daemon.peer()
-      for (key, used, unsure) in ledger.entries {
+      for (key, known) in ledger.entries {
         for policy in ["bucket", "window"] {
           let decision = try peer.decide(Request.query("acme", policy, .peek, key: key))
+          // Beyond full is full. Changed rules round against the caller, by less than a unit.
           let counted = decision.capacity - decision.remaining
+          let most = known.high + 1
           #expect(
-            used <= counted && counted <= used + unsure && used <= decision.capacity,
-            "\(round): \(policy) of \(key) has \(counted), answered \(used), unsure \(unsure)")
+            min(known.low, decision.capacity) <= counted && counted <= most,
+            "\(round): \(policy) of \(key) has \(counted), known \(known)")
+          #expect(
+            known.admitted <= decision.capacity + known.booked,
+            "\(round): \(policy) of \(key) admitted \(known)")
         }
       }
       // All three permits are there: their holders' connections are gone.
@@ -140,7 +174,10 @@ extension DaemonTests {
             door, ledger, background, group: number % 10, seed: seed &+ UInt64(client))
       } during: { background in
         try wait(for: "load") { background.roundCount > 0 }
-        if reloads { daemon.signal(SIGHUP) }
+        if reloads {
+          try daemon.write(policy: number.isMultiple(of: 2) ? Self.policy : Self.otherPolicy)
+          daemon.signal(SIGHUP)
+        }
         usleep(delay)
         daemon.kill()
       }

@@ -3,15 +3,12 @@
 import Synchronization
 
 extension Engine {
-  /// The generation of the rules in force last, and when they came into force, in ns: what the set
-  /// that an engine goes on with is built by after a restart.
-  public var rulesGeneration: UInt32 {
-    UInt32(truncatingIfNeeded: storages.rulesGenerationWord.pointee.load(ordering: .acquiring))
-  }
-
   /// When the rules last changed, in ns. Relaxed: whoever needs it has seen the new rules, or a word
   /// that was written by them, with an acquire.
-  var rulesChangedAt: UInt64 { storages.rulesChangedAtWord.pointee.load(ordering: .relaxed) }
+  var rulesChangedAt: UInt64 {
+    // A damaged region may say anything.
+    min(storages.rulesChangedAtWord.pointee.load(ordering: .relaxed), Instant.max.nanoseconds)
+  }
 
   /// Changes the rules: from now on `policies` decides by its own and no longer by those of the set
   /// before. All threads see it at once, whichever of their decisions it falls into.
@@ -21,8 +18,20 @@ extension Engine {
   ///
   /// - Parameter now: not before any reading of the clock that a decision was made by.
   public func putInForce(_ policies: PolicySet, at now: Instant) {
-    storages.rulesChangedAtWord.pointee.store(now.nanoseconds, ordering: .releasing)
-    storages.rulesGenerationWord.pointee.store(UInt64(policies.generation), ordering: .releasing)
+    // One word switches them: a process that is killed here leaves the rules before, or these.
+    storages.noteRules(
+      RulesInForce(
+        generation: policies.generation, isChanging: true, changedAt: now.nanoseconds,
+        source: policies.source, formerSource: nil))
+    policies.putInForce()
+  }
+
+  /// Says by which rules the words of a region are written that has none as yet.
+  public func begin(under policies: PolicySet) {
+    storages.noteRules(
+      RulesInForce(
+        generation: policies.generation, isChanging: false, changedAt: 0, source: policies.source,
+        formerSource: nil))
     policies.putInForce()
   }
 
@@ -79,12 +88,18 @@ extension Engine {
   ///
   /// A window's `previous` goes first: beside a `current` of former rules it counts the same, whichever
   /// rules it was written by.
-  func adopt(_ slot: Slot, _ current: StateWord, to rule: UnsafePointer<Rule>, at now: Instant) {
+  ///
+  /// - Parameter notesLowering: whether the slot is to be left alone until all words of former rules
+  ///   that it had lie in the past (`Owner.tallest`): where decisions by those may be under way.
+  func adopt(
+    _ slot: Slot, _ current: StateWord, to rule: UnsafePointer<Rule>, at now: Instant,
+    notesLowering: Bool = true
+  ) {
     guard let words = converted(slot, current, to: rule) else { return }
     if current.isWindow {
       let isCarried = words.previous.isWindow && words.previous != words.seen
       if isCarried && !slot.exchangePrevious(words.seen, with: words.previous) { return }
-    } else {
+    } else if notesLowering {
       slot.noteLowering(of: current, at: now)
     }
     _ = slot.exchangeCurrent(current, with: words.current)
@@ -97,19 +112,21 @@ extension Engine {
   ///
   /// Buckets of limits that `policies` does not have end. O(slots), some 10 ms per million; one thread.
   /// - Precondition: `policies` is in force, and every decision that began before it was is made.
-  /// - Returns: how many buckets were converted or ended.
-  @discardableResult public func convert(under policies: PolicySet, at now: Instant) -> Int {
+  @discardableResult public func convert(under policies: PolicySet, at now: Instant)
+    -> ConversionCount
+  {
     let pass = ConversionPass(policies, registry: registry, directory: directory)
-    var count = 0
+    var count = ConversionCount()
     for scope in Scope.allCases {
       let table = table(scope.rawValue).pointee
       for bucket in 0..<table.bucketCount {
         for lane in 0..<Slot.perBucket {
           let slot = table.slot(lane, inBucket: bucket)
-          if convert(slot, inBucket: bucket, of: table, scope, pass, at: now) { count += 1 }
+          convert(slot, inBucket: bucket, of: table, scope, pass, at: now, &count)
         }
       }
     }
+    storages.noteConversion(to: policies.generation)
     return count
   }
 
@@ -117,27 +134,32 @@ extension Engine {
   /// rules in force.
   private func convert(
     _ slot: Slot, inBucket bucket: UInt64, of table: BucketTable, _ scope: Scope,
-    _ pass: borrowing ConversionPass, at now: Instant
-  ) -> Bool {
-    var isDone = false
+    _ pass: borrowing ConversionPass, at now: Instant, _ count: inout ConversionCount
+  ) {
+    var isConverted = false
+    defer { if isConverted { count.converted += 1 } }
     while true {
       let word = slot.loadCurrent()
-      guard word.isLive, word.isTokenBucket || word.isWindow else { return isDone }
+      guard word.isLive, word.isTokenBucket || word.isWindow else { return }
       switch pass.fate(of: slot.loadOwner(), word, in: scope) {
-      case .unknown: return isDone
+      case .unknown: return
       case .ended:
-        if table.end(slot, word, inBucket: bucket, at: now) { return true }
+        if table.end(slot, word, inBucket: bucket, at: now) {
+          if !word.isDead(at: now) { count.ended += 1 }
+          return
+        }
       case .shared(let head):
-        if word.head == head { return isDone }
+        if word.head == head { return }
         _ = slot.exchangeCurrent(word, with: word.with(head: head))
-        isDone = true
+        isConverted = true
       case .rule(let rule):
         if word.head == rule.pointee.head {
           renewPrevious(of: slot, word)
-          return isDone
+          return
         }
-        adopt(slot, word, to: rule, at: now)
-        isDone = true
+        // No decision that could store a word of former rules is left, so none can come again.
+        adopt(slot, word, to: rule, at: now, notesLowering: false)
+        isConverted = true
       }
     }
   }
@@ -149,6 +171,24 @@ extension Engine {
       previous.isWindow, !previous.isSameWindow(as: word)
     else { return }
     _ = slot.exchangePrevious(previous, with: .window(word.head, expiry: word.tick, count: 0))
+  }
+}
+
+/// What a pass over all buckets did.
+public struct ConversionCount: Hashable, Sendable {
+  /// Buckets that say the same in the words of the rules in force.
+  public var converted = 0
+  /// Buckets that mattered and whose limit there is no more.
+  public var ended = 0
+
+  public init(converted: Int = 0, ended: Int = 0) {
+    self.converted = converted
+    self.ended = ended
+  }
+
+  public static func += (sum: inout ConversionCount, count: ConversionCount) {
+    sum.converted += count.converted
+    sum.ended += count.ended
   }
 }
 
@@ -184,8 +224,7 @@ struct ConversionPass: ~Copyable {
     let own = policies.limits[Int(limit.rawValue)].scope
     // A limit that has another scope now has other buckets; a wider table also has its overflow.
     guard scope.rawValue >= own.rawValue else { return .ended }
-    let tenant = directory.fingerprint(of: owner.tenant)
-    guard let row = tenant.map({ policies.row(of: $0) }) ?? 0 else { return .unknown }
+    let row = policies.lastingRow(of: directory.fingerprint(of: owner.tenant))
     let rule = policies.newestRule(for: limit, ofRow: row)
     guard (rule.pointee.algorithm == .tokenBucket) == word.isTokenBucket else { return .ended }
     if scope == .global && own != .global { return .shared(head: rule.pointee.head) }
@@ -194,17 +233,15 @@ struct ConversionPass: ~Copyable {
 }
 
 extension BucketTable {
-  /// Ends a live bucket, whatever it says. Whether this thread did it.
+  /// Ends a live bucket of a limit that is gone, whatever it says. Whether this thread did it.
+  ///
+  /// Its slot is free at once: nobody is left who could store, or expects, a word of that limit.
   func end(_ slot: Slot, _ word: StateWord, inBucket bucket: UInt64, at now: Instant) -> Bool {
     guard slot.exchangeCurrent(word, with: .claimed(nonce: shards.nextNonce(inBucket: bucket)))
     else { return false }
     let owner = slot.loadOwner()
     countDeparture(of: owner, inBucket: bucket)
-    let last =
-      word.isTokenBucket
-      ? word.tat(near: now.nanoseconds)
-      : word.tick.start(near: now.nanoseconds) + (1 << Tick.shift)
-    slot.abandon(floor: max(now.nanoseconds, last + 1, owner.tallest + 1))
+    slot.abandon(floor: now.nanoseconds)
     return true
   }
 }

@@ -13,8 +13,9 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   /// own that nobody has decided in. Relaxed: a sweep that relies on it reads it after a state word
   /// (`Sweep.isOver`).
   let horizonWord: UnsafeMutablePointer<Word>
-  let rulesGenerationWord: UnsafeMutablePointer<Word>
+  let rulesWord: UnsafeMutablePointer<Word>
   let rulesChangedAtWord: UnsafeMutablePointer<Word>
+  let rulesSourceWords: UnsafeMutablePointer<Word>
   private let tableCounters: UnsafeMutablePointer<TableCounters>
   /// What the rules in force allow: guests' places, then a table's shares each. This process's own.
   private let bounds: UnsafeMutablePointer<Word>
@@ -48,8 +49,9 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
           counters: tableCounters + place))
     }
     self.horizonWord = horizonWord
-    rulesGenerationWord = region.header.rulesGenerationWord
+    rulesWord = region.header.rulesWord
     rulesChangedAtWord = region.header.rulesChangedAtWord
+    rulesSourceWords = region.header.rulesSourceWords
     self.directory = directory
     registry = region.registry
     self.region = region

@@ -6,9 +6,9 @@ extension PolicySetBuilder {
   /// - Parameters:
   ///   - hashKey: the installation's secret; the same key finds the same buckets.
   ///   - generation: of the rules that the buckets were written by, where they outlived a process
-  ///     (`Engine.rulesGeneration`).
+  ///     (`Engine.rules`).
   public consuming func build(hashKey: HashKey, generation: UInt32 = 0) -> PolicySet {
-    PolicySet(self, hashKey: hashKey, after: nil, generation: generation)
+    PolicySet(self, hashKey: hashKey, after: .none, generation: generation)
   }
 
   /// Compiles what was collected to follow `previous`, whose rules it decides by until it is put in
@@ -18,8 +18,28 @@ extension PolicySetBuilder {
   ///   (`Engine.convert`).
   public consuming func build(after previous: PolicySet) -> PolicySet {
     PolicySet(
-      self, hashKey: previous.hashKey, after: previous, generation: previous.generation &+ 1)
+      self, hashKey: previous.hashKey, after: .set(previous), generation: previous.generation &+ 1)
   }
+
+  /// Compiles what was collected to follow rules of which only the generation is known.
+  ///
+  /// What was written by them keeps its time or its count, so far as the new rules hold it: nobody
+  /// waits for longer than a new bucket takes to fill, or than two new windows.
+  /// - Precondition: nobody decides by the set before it is put in force.
+  public consuming func build(hashKey: HashKey, afterUnknown generation: UInt32) -> PolicySet {
+    PolicySet(self, hashKey: hashKey, after: .unknown, generation: generation &+ 1)
+  }
+}
+
+/// The rules that a set follows.
+enum Predecessor {
+  /// There are none.
+  case none
+  /// The set in force so far, of the same hash key.
+  case set(PolicySet)
+  case unknown
+
+  var set: PolicySet? { if case .set(let set) = self { set } else { nil } }
 }
 
 /// Lays out rules, each distinct one once, and rows of rule numbers.
@@ -54,6 +74,7 @@ struct RuleCompiler {
   private let limits: [LimitDefinition]
   private let seeds: [Fingerprint]
   private let previous: PolicySet?
+  private let predecessor: Predecessor
   /// Per limit, its place in the set before, where it is the same limit.
   private let previousLimits: [LimitIndex?]
   private let parity: UInt8
@@ -65,9 +86,11 @@ struct RuleCompiler {
   private var pairNumbers: [RowPair: UInt32] = [:]
 
   init(
-    _ builder: borrowing PolicySetBuilder, hashKey: HashKey, after previous: PolicySet?,
+    _ builder: borrowing PolicySetBuilder, hashKey: HashKey, after predecessor: Predecessor,
     generation: UInt32
   ) {
+    let previous = predecessor.set
+    self.predecessor = predecessor
     let limits = builder.limits
     let seeds = limits.map { limit in
       hashKey.fingerprint(of: "\(limit.settings.parameters.algorithm.rawValue)\(limit.name)")
@@ -125,7 +148,7 @@ struct RuleCompiler {
     for pair in pairs {
       for place in limits.indices {
         let draft = draftRows[pair.row * limits.count + place]
-        let identity = Identity(draft: draft, former: former(place, pair.previous))
+        let identity = Identity(draft: draft, former: former(place, draft, pair.previous))
         if let known = numbers[identity] {
           rows.append(known)
         } else {
@@ -137,7 +160,8 @@ struct RuleCompiler {
     }
     let rules = PolicySet.copy(identities.map { rule(drafts[$0.draft]) })
     var formers: UnsafeMutablePointer<Rule>?
-    if previous != nil {
+    if case .none = predecessor {
+    } else {
       let memory = PolicySet.copy(identities.map { rule(drafts[$0.draft], before: $0.former) })
       for number in identities.indices {
         rules[number].counterpart = UnsafePointer(memory + number)
@@ -148,13 +172,24 @@ struct RuleCompiler {
     return (rules, formers, PolicySet.copy(rows))
   }
 
-  private func former(_ place: Int, _ row: UInt32?) -> Former? {
+  private func former(_ place: Int, _ draft: Int, _ row: UInt32?) -> Former? {
+    if case .unknown = predecessor { return unknownFormer(rule(drafts[draft])) }
     guard let previous, let row, let limit = previousLimits[place] else { return nil }
     let rule = previous.newestRule(for: limit, ofRow: row)
     return Former(
       capacity: rule.pointee.capacity, period: rule.pointee.period,
       softRemaining: rule.pointee.softRemaining, hasSoftThreshold: rule.pointee.hasSoftThreshold,
       mode: rule.pointee.mode)
+  }
+
+  /// A rule from which conversion keeps what a word says by itself: a debt as time, and all of it as
+  /// taken by queries; a window's count until its expiry.
+  private func unknownFormer(_ rule: Rule) -> Former {
+    let isWindow = rule.algorithm == .slidingWindow
+    return Former(
+      capacity: isWindow ? StateWord.countMax : StateWord.debtMax / rule.period + 1,
+      period: isWindow ? 1 : rule.period, softRemaining: rule.softRemaining,
+      hasSoftThreshold: rule.hasSoftThreshold, mode: rule.mode)
   }
 
   private func rule(_ draft: Draft) -> Rule {

@@ -34,6 +34,8 @@ public final class PolicySet: @unchecked Sendable {
 
   /// Counts the sets that followed each other; its parity is in every state word.
   public let generation: UInt32
+  /// `PolicySetBuilder.source`.
+  public let source: UInt64
   let hashKey: HashKey
 
   let rules: UnsafeMutablePointer<Rule>
@@ -61,17 +63,18 @@ public final class PolicySet: @unchecked Sendable {
   private let receiptKeys: UnsafeMutablePointer<limitd_aes_keys>?
   private let receiptKey: ReceiptKey
 
-  /// - Parameter previous: the set in force so far, of the same `hashKey`.
   init(
-    _ builder: consuming PolicySetBuilder, hashKey: HashKey, after previous: PolicySet?,
+    _ builder: consuming PolicySetBuilder, hashKey: HashKey, after predecessor: Predecessor,
     generation: UInt32
   ) {
+    let previous = predecessor.set
     limits = builder.limits
     width = builder.limits.count
     let edition = Self.editions.wrappingAdd(1, ordering: .relaxed).newValue
     self.edition = edition
     self.generation = generation
     self.hashKey = hashKey
+    source = builder.source
     policyNames = builder.policies.map(\.name)
     policyCount = UInt16(builder.policies.count)
     namedTenantCount = builder.tenants.count
@@ -81,18 +84,19 @@ public final class PolicySet: @unchecked Sendable {
     receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
     receiptKey = ReceiptKey(receiptKeys)
     var compiler = RuleCompiler(
-      builder, hashKey: hashKey.derived(for: "limit"), after: previous, generation: generation)
+      builder, hashKey: hashKey.derived(for: "limit"), after: predecessor, generation: generation)
     let tenantKey = tenantHashKey
     let named = builder.tenants.map { name, treatment in
       let fingerprint = tenantKey.fingerprint(of: name)
       return Tenant(
         fingerprint: fingerprint, standing: treatment.standing, isNamed: true, edition: edition,
-        row: compiler.row(treatment.row, after: previous?.row(of: fingerprint)))
+        row: compiler.row(treatment.row, after: previous?.lastingRow(of: fingerprint)))
     }
     tenants = FingerprintTable(named, count: named.count)
-    anyRow = builder.anyTenant.map { compiler.row($0.row, after: previous?.anyRow) }
+    anyRow = builder.anyTenant.map { compiler.row($0.row, after: previous?.lastingRow(of: nil)) }
     var left: [Tenant] = []
-    if let previous, let any = builder.anyTenant {
+    if let previous {
+      let any = builder.anyTenant ?? PolicySetBuilder.Treatment(standing: .unknown)
       let names = Set(named.map(\.fingerprint))
       previous.tenants.forEach { tenant in
         guard !names.contains(tenant.fingerprint) else { return }
@@ -152,9 +156,10 @@ public final class PolicySet: @unchecked Sendable {
       edition: edition, row: anyRow)
   }
 
-  /// The row of settings of the tenant with this fingerprint; `nil` where it is unknown.
-  func row(of fingerprint: Fingerprint) -> UInt32? {
-    tenants.find(fingerprint)?.row ?? leavers.find(fingerprint)?.row ?? anyRow
+  /// The row of settings by which a tenant's buckets are kept: of one that is unknown, or of whom
+  /// nobody knows the name, that of tenants without a name, else that of the limits as defined.
+  func lastingRow(of fingerprint: Fingerprint?) -> UInt32 {
+    fingerprint.flatMap { tenants.find($0)?.row ?? leavers.find($0)?.row } ?? anyRow ?? 0
   }
 
   /// The tenant of that name, named in the set or not.

@@ -42,6 +42,10 @@ public struct PolicySetBuilder: Sendable {
   /// What becomes of tenants that are not named. `nil`: they are denied as unknown.
   public var anyTenant: Treatment?
 
+  /// Stands for what the set is made from, as a checksum of a file; 0: not known. Rules that outlive
+  /// the process are found again by it.
+  public var source: UInt64 = 0
+
   var limits: [LimitDefinition] = []
   var policies: [(name: String, limits: [LimitIndex])] = []
   /// Per row beyond the base, what differs from the row it is based on.

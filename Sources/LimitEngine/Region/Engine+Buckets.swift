@@ -55,7 +55,7 @@ extension Engine {
     for group in groups {
       for lane in 0..<Slot.perBucket {
         let slot = table.slot(lane, inBucket: UInt64(group))
-        guard let image = slot.image(), !image.current.isDead(at: now) else { continue }
+        guard let image = slot.image(), !storages.isOver(image.current, at: now) else { continue }
         body(
           BucketRecord(
             scope: scope, isGuest: image.owner.isGuest, tag: image.tag,
@@ -81,6 +81,11 @@ extension Engine {
     case damaged
   }
 
+  /// Asks the processor to fetch where a bucket may stand, so that its `restore` does not wait.
+  public func prefetch(_ record: BucketRecord) {
+    table(record.scope.rawValue).pointee.prefetch(BucketID(tag: record.tag))
+  }
+
   /// Puts a bucket into its table, whatever the shares are. Only before any thread decides, and
   /// after `setAside`, which says who is a guest. Expected O(1).
   public func restore(_ record: BucketRecord, at now: Instant) -> Restoration {
@@ -89,7 +94,7 @@ extension Engine {
     guard record.tag & ~Slot.mark == record.tag, record.tag != 0, current.isLive,
       !current.isConcurrency, previous == .empty || (previous.isWindow && current.isWindow)
     else { return .damaged }
-    if current.isDead(at: now) { return .dead }
+    if storages.isOver(current, at: now) { return .dead }
     let limit = record.limit == 0 ? .none : registry.number(ofIdentity: record.limit)
     let table = table(record.scope.rawValue).pointee
     let isGuest = record.tenant.map { !directory.isNamed($0) } ?? record.isGuest
@@ -116,6 +121,7 @@ extension Engine {
     throws(RegionError) -> (found: Recovery, dropped: Int)
   {
     let old = try Engine(region, Configuration(), recoveringAt: now)
+    setRules(old.rules)
     var dropped = 0
     for scope in Scope.allCases {
       old.forEachBucket(scope, inGroups: 0..<old.groupCount(scope), at: now) { record in
@@ -161,7 +167,8 @@ extension Slot {
       let owner = loadOwner()
       let previous = StateWord(rawValue: previous.pointee.load(ordering: .acquiring))
       let again = loadCurrent()
-      guard again.isLive, again.isWindow == current.isWindow, !again.isConcurrency,
+      // Of other rules, `previous` may be either's.
+      guard again.isLive, again.head == current.head,
         !again.isWindow || again.tick == current.tick,
         self.tag.pointee.load(ordering: .relaxed) & ~Slot.mark == tag
       else { continue }

@@ -37,7 +37,8 @@ extension EngineStorage {
       throw .clockWentBack
     }
     directory.beginRecovery()
-    var pass = RecoveryPass(sweep: Sweep(at: now, horizon: seen), registry: registry)
+    var pass = RecoveryPass(
+      sweep: Sweep(at: now, horizon: seen), parityLeftBehind: parityLeftBehind, registry: registry)
     for scope in Scope.allCases { tables[Int(scope.rawValue)].recover(&pass) }
     directory.endRecovery()
     registry.keep(pass.usedLimits)
@@ -50,6 +51,8 @@ extension EngineStorage {
 /// What a pass over the tables needs and gathers.
 struct RecoveryPass {
   let sweep: Sweep
+  /// Of words that are to be converted first, and so live on.
+  let parityLeftBehind: UInt8?
   let registry: LimitRegistry
   var recovery = Recovery()
   var usedLimits = [Bool](repeating: false, count: LimitRegistry.places)
@@ -62,6 +65,7 @@ extension BucketTable {
     shares?.reset()
     counters.pointee.rest.pointee.store(0, ordering: .relaxed)
     for bucket in 0..<bucketCount {
+      prefetchHomes(ofBucket: bucket + Self.recoveredAhead)
       for lane in 0..<Slot.perBucket {
         let slot = slot(lane, inBucket: bucket)
         let word = slot.loadCurrent()
@@ -71,6 +75,17 @@ extension BucketTable {
           slot.wipe()
         }
       }
+    }
+  }
+
+  /// How many buckets before its turn comes memory is asked for what a bucket's slots refer to.
+  private static let recoveredAhead: UInt64 = 8
+
+  private func prefetchHomes(ofBucket bucket: UInt64) {
+    guard bucket < bucketCount else { return }
+    for lane in 0..<Slot.perBucket {
+      let tag = slot(lane, inBucket: bucket).tag.pointee.load(ordering: .relaxed) & ~Slot.mark
+      if tag != 0 { prefetch(BucketID(tag: tag)) }
     }
   }
 
@@ -84,7 +99,9 @@ extension BucketTable {
       pass.recovery.halfFilled += 1
     } else if word.isConcurrency {
       pass.recovery.returned += 1
-    } else if pass.sweep.isDead(word) {
+    } else if pass.sweep.isDead(word),
+      pass.sweep.isAllOutOfView || !word.isOf(parity: pass.parityLeftBehind)
+    {
       pass.recovery.dead += 1
     } else if tag == 0 || !isReachable(slot, BucketID(tag: tag), inBucket: bucket) {
       pass.recovery.damaged += 1
@@ -97,13 +114,13 @@ extension BucketTable {
 
   /// Whether `id` may stand in this bucket, and is found in this slot and in none before it.
   private func isReachable(_ slot: Slot, _ id: BucketID, inBucket bucket: UInt64) -> Bool {
-    let homes = (0..<Self.homes).map { self.bucket(of: id, candidate: $0) }
-    if !homes.contains(bucket) {
+    let (first, second) = (self.bucket(of: id, candidate: 0), self.bucket(of: id, candidate: 1))
+    if bucket != first && bucket != second {
       let others = Self.homes..<Self.candidates
       guard others.contains(where: { self.bucket(of: id, candidate: $0) == bucket }) else {
         return false
       }
-      for home in homes {
+      for home in [first, second] {
         _ = self.slot(0, inBucket: home).tag.pointee.bitwiseOr(Slot.mark, ordering: .relaxed)
       }
     }

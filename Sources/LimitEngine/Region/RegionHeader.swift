@@ -1,9 +1,10 @@
 // The first page of a region: what it is, and the few words that belong to all of it.
 //
 //     word   0 magic          4 tenant buckets      8 hash-key check    16 horizon
-//            1 version        5 global buckets      9 checksum          17 rules generation
+//            1 version        5 global buckets      9 checksum          17 rules
 //            2 byte count     6 directory places                        18 rules changed at
-//            3 key buckets    7 registry places                         24 … 31 the store's
+//            3 key buckets    7 registry places                         19, 20 rules' sources
+//                                                                       24 … 31 the store's
 //
 // Words 0 to 9 are written once, before the region is in use, the magic last; the checksum is over
 // 1 to 8. The others change one by one, so each must make sense by itself.
@@ -16,8 +17,9 @@ import Synchronization
 /// |---|---|---|---|
 /// | 0–9 | as the drawing says; never change | whoever formats | magic: that the others are there |
 /// | horizon | `Horizon`: 26 days after some sweep; only grows | whoever sweeps, after it has swept | nothing: there are days to spare |
-/// | rules generation | any; 0 at first | whoever puts rules in force, after the next | the rules changed at |
+/// | rules | generation of those in force; bit 32: words of the one before may be left | whoever puts rules in force, after the next three; `convert` clears the bit | those three |
 /// | rules changed at | an instant in ns; 0 at first | whoever puts rules in force | nothing |
+/// | rules' sources | `PolicySet.source` of the generations of even and of odd number; 0: not known | whoever puts rules in force, that of the other parity than the words' | nothing |
 /// | the store's | any; 0 at first | the store | nothing here: the engine never reads them |
 struct RegionHeader: @unchecked Sendable {
   let words: UnsafeMutablePointer<Word>
@@ -81,8 +83,10 @@ struct RegionHeader: @unchecked Sendable {
   // MARK: What changes
 
   var horizonWord: UnsafeMutablePointer<Word> { words + 16 }
-  var rulesGenerationWord: UnsafeMutablePointer<Word> { words + 17 }
+  var rulesWord: UnsafeMutablePointer<Word> { words + 17 }
   var rulesChangedAtWord: UnsafeMutablePointer<Word> { words + 18 }
+  /// Two: of generations of even, and of odd number.
+  var rulesSourceWords: UnsafeMutablePointer<Word> { words + 19 }
 
   func storeWord(_ number: Int) -> UnsafeMutablePointer<Word> {
     precondition((0..<Self.storeWords.count).contains(number), "the store has eight words")

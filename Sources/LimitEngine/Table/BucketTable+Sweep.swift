@@ -20,7 +20,7 @@ struct Sweep {
   let now: Instant
   private let horizon: UInt64
   /// Whether all that was stored before the horizon that this sweep found has left view.
-  private let isAllOutOfView: Bool
+  let isAllOutOfView: Bool
 
   /// Since a sweep: 26 days of decisions, two of the longest windows, and a day for rounding.
   private static let viewMax = Horizon.distance + 63 * Nanoseconds.day.count

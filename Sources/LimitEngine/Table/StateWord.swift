@@ -24,7 +24,8 @@
 // lowered (`Owner.tallest`), lies strictly before the reuser's `now`, and every word that the new
 // owner ever stores lies at or after it. A
 // thread that stalled with the old owner's word can therefore never swap it for its own again (no
-// ABA).
+// ABA). Words of former rules need not lie before: nobody stores one once all are converted
+// (`Engine.convert`).
 
 /// A count of ticks of 2^29 ns, modulo 2^25.
 struct Tick: Equatable {

@@ -6,13 +6,26 @@ extension PolicyFile {
   /// The engine's form of the file. O(limits × plans and tenants with overrides).
   ///
   /// - Parameter hashKey: the installation's secret; the same key finds the same buckets.
-  public func compile(hashKey: HashKey) -> PolicySet { builder().build(hashKey: hashKey) }
+  public func compile(hashKey: HashKey) -> PolicySet { compile(hashKey: hashKey, generation: 0) }
+
+  /// The engine's form of the file, whose rules the buckets were written by
+  /// (`PolicySetBuilder.build(hashKey:generation:)`).
+  package func compile(hashKey: HashKey, generation: UInt32) -> PolicySet {
+    builder().build(hashKey: hashKey, generation: generation)
+  }
+
+  /// The engine's form of the file, to follow rules that are not known
+  /// (`PolicySetBuilder.build(hashKey:afterUnknown:)`).
+  package func compile(hashKey: HashKey, afterUnknown generation: UInt32) -> PolicySet {
+    builder().build(hashKey: hashKey, afterUnknown: generation)
+  }
 
   /// The engine's form of the file, to follow `previous` (`PolicySetBuilder.build(after:)`).
   public func compile(after previous: PolicySet) -> PolicySet { builder().build(after: previous) }
 
   private func builder() -> PolicySetBuilder {
     var builder = PolicySetBuilder()
+    builder.source = sourceIdentity
     let indices = limits.map { limit in
       builder.addLimit(
         LimitDefinition(

@@ -59,6 +59,10 @@ public struct PolicyFile: Sendable {
 
   /// The file, as its path was given.
   public let path: String
+  /// The bytes that it was read from.
+  package let source: [UInt8]
+  /// Stands for these bytes, as a checksum. Never 0.
+  package let sourceIdentity: UInt64
   /// What may not be meant, in the order of the file.
   public let warnings: [Diagnostic]
   let limits: [Limit]
@@ -71,6 +75,7 @@ public struct PolicyFile: Sendable {
 
   init(
     path: String,
+    source: [UInt8],
     warnings: [Diagnostic],
     limits: [Limit],
     policies: [Policy],
@@ -80,6 +85,8 @@ public struct PolicyFile: Sendable {
     daemon: DaemonSettings
   ) {
     self.path = path
+    self.source = source
+    sourceIdentity = source.withUnsafeBytes { max(1, Checksum.of($0)) }
     self.warnings = warnings
     self.limits = limits
     self.policies = policies

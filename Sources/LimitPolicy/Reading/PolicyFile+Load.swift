@@ -39,7 +39,7 @@ extension PolicyFile {
       ($0.line, $0.column) < ($1.line, $1.column)
     }
     guard !reader.hasErrors else { throw PolicyFileError(diagnostics: diagnostics) }
-    return PolicyFile(reader, warnings: diagnostics)
+    return PolicyFile(reader, bytes, warnings: diagnostics)
   }
 
   private static func compose(
@@ -68,9 +68,10 @@ extension PolicyFile {
 
 extension PolicyFile {
   /// - Precondition: the reader found no error.
-  fileprivate init(_ reader: PolicyReader, warnings: [Diagnostic]) {
+  fileprivate init(_ reader: PolicyReader, _ source: [UInt8], warnings: [Diagnostic]) {
     self.init(
       path: reader.path,
+      source: source,
       warnings: warnings,
       limits: reader.limits.map { draft in
         guard let algorithm = draft.algorithm, let scope = draft.scope else {

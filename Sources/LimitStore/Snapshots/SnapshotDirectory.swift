@@ -63,6 +63,12 @@ package struct SnapshotDirectory: Sendable {
     return (found.sorted { $0.info.sequence > $1.info.sequence }, unsound)
   }
 
+  /// `PolicyFile.sourceIdentity` of the rules that the generations' buckets are written by.
+  package var sources: Set<UInt64> {
+    let rules = sound().byAge.map(\.info.rules)
+    return Set(rules.flatMap { [$0.source, $0.formerSource ?? 0] })
+  }
+
   // MARK: Writing
 
   /// Writes a snapshot in place of the older generation.
@@ -78,17 +84,22 @@ package struct SnapshotDirectory: Sendable {
     limits: [(identity: UInt64, name: String)], unless isAbandoned: () -> Bool
   ) throws(SnapshotWriteError) -> (buckets: Int, bytes: Int)? {
     let newest = sound().byAge.first
-    let info = SnapshotInfo(
+    var info = SnapshotInfo(
       sequence: (newest?.info.sequence ?? 0) &+ 1, clocks: clocks, clockOffset: clockOffset,
-      hashKeyCheck: hashKey.check)
+      hashKeyCheck: hashKey.check, rules: engine.rules)
     // Never the newest: the other one, whether it is older, damaged or not there.
     let target = generations.first { $0 != newest?.path } ?? generations[0]
     unlink(newPath)
     do throws(SnapshotWriteError) {
       var writer = try SnapshotWriter(newPath, info)
-      guard try writer.write(engine, limits, unless: isAbandoned) else {
+      // Ends because each further turn means that rules were put in force twice meanwhile.
+      while true {
+        let result = try writer.write(engine, limits, unless: isAbandoned)
+        if result == .written { break }
         unlink(newPath)
-        return nil
+        if result == .abandoned { return nil }
+        info.rules = engine.rules
+        writer = try SnapshotWriter(newPath, info)
       }
       try writer.makeDurable()
       guard rename(newPath, target) == 0 else { throw .init("put in place", .last()) }

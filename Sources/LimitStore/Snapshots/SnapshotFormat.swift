@@ -4,7 +4,7 @@
 // Every part begins with a checksum over what follows it in that part, and names the snapshot that
 // it belongs to: neither damage nor parts of another file pass for a snapshot.
 
-import LimitEngine
+package import LimitEngine
 package import LimitSystem
 
 /// What a snapshot's header says.
@@ -17,10 +17,14 @@ package struct SnapshotInfo: Hashable, Sendable {
   package var clockOffset: UInt64
   /// `HashKey.check` of the installation.
   package var hashKeyCheck: UInt64
+  /// The rules that the buckets' words are written by.
+  package var rules: RulesInForce
 
   package init(
-    sequence: UInt64, clocks: HostClocks, clockOffset: UInt64, hashKeyCheck: UInt64
+    sequence: UInt64, clocks: HostClocks, clockOffset: UInt64, hashKeyCheck: UInt64,
+    rules: RulesInForce
   ) {
+    self.rules = rules
     self.sequence = sequence
     self.clocks = clocks
     self.clockOffset = clockOffset
@@ -54,10 +58,10 @@ package enum SnapshotError: Error, Hashable, Sendable, CustomStringConvertible {
 
 package enum SnapshotFormat {
   /// Of this layout, above that of the words in it (`RegionLayout.version`).
-  package static let version: UInt64 = 1 << 32 | RegionLayout.version
+  package static let version: UInt64 = 2 << 32 | RegionLayout.version
   /// "LMTDSNPT" in the order of bytes that everything here has: the machine's own.
   package static let magic: UInt64 = 0x5450_4e53_4454_4d4c
-  package static let headerWords = 12
+  package static let headerWords = 14
   package static let blockHeaderWords = 5
   /// A block is far smaller.
   static let payloadWordsMax = 1 << 17
@@ -79,7 +83,9 @@ package enum SnapshotFormat {
   static func header(_ info: SnapshotInfo) -> [UInt64] {
     var words: [UInt64] = [
       0, magic, version, info.sequence, info.hashKeyCheck, info.clocks.bootID.low,
-      info.clocks.bootID.high, info.clocks.boot, info.clocks.wall, info.clockOffset, 0, 0,
+      info.clocks.bootID.high, info.clocks.boot, info.clocks.wall, info.clockOffset,
+      UInt64(info.rules.generation) | (info.rules.isChanging ? changingBit : 0),
+      info.rules.changedAt, info.rules.source, info.rules.formerSource ?? 0,
     ]
     seal(&words)
     return words
@@ -95,7 +101,18 @@ package enum SnapshotFormat {
       sequence: words[3],
       clocks: HostClocks(
         boot: words[7], wall: words[8], bootID: BootID(low: words[5], high: words[6])),
-      clockOffset: words[9], hashKeyCheck: words[4])
+      clockOffset: words[9], hashKeyCheck: words[4], rules: rules(words[10..<14]))
+  }
+
+  private static let changingBit: UInt64 = 1 << 32
+
+  private static func rules(_ words: ArraySlice<UInt64>) -> RulesInForce {
+    let (word, first) = (words[words.startIndex], words.startIndex)
+    let isChanging = word & changingBit != 0
+    return RulesInForce(
+      generation: UInt32(truncatingIfNeeded: word), isChanging: isChanging,
+      changedAt: min(words[first + 1], Instant.max.nanoseconds), source: words[first + 2],
+      formerSource: isChanging ? words[first + 3] : nil)
   }
 
   // MARK: Blocks

@@ -135,6 +135,8 @@ package struct SnapshotRestore: Sendable {
   package let elapsed: UInt64
 
   private static let bucketsPerTelling = 1_000_000
+  /// How many records before its turn comes memory is asked for a record's places.
+  private static let ahead = 16
 
   /// Restores every bucket. O(buckets). Only before anybody decides.
   init(
@@ -148,24 +150,34 @@ package struct SnapshotRestore: Sendable {
     guard var reader = try? SnapshotReader(snapshot.path), reader.info == snapshot.info else {
       return
     }
+    var records: [BucketRecord] = []
     while let (block, words) = try? reader.next() {
       guard block.kind == .buckets else { continue }
-      _ = SnapshotFormat.forEachRecord(words, block) { record in
-        if dating.isOver(record) {
-          dead += 1
-          return
-        }
-        switch engine.restore(record, at: now) {
-        case .restored: restored += 1
-        case .dead: dead += 1
-        case .noRoom, .exists: dropped += 1
-        case .damaged: damaged += 1
-        }
+      records.removeAll(keepingCapacity: true)
+      _ = SnapshotFormat.forEachRecord(words, block) { records.append($0) }
+      for (place, record) in records.enumerated() {
+        if place + Self.ahead < records.count { engine.prefetch(records[place + Self.ahead]) }
+        restore(record, dating, into: engine, at: now)
       }
       let done = restored + dead + dropped + damaged
       guard done - told >= Self.bucketsPerTelling else { continue }
       told = done
       progress(done, total)
+    }
+  }
+
+  private mutating func restore(
+    _ record: BucketRecord, _ dating: SnapshotDating, into engine: Engine, at now: Instant
+  ) {
+    if dating.isOver(record) {
+      dead += 1
+      return
+    }
+    switch engine.restore(record, at: now) {
+    case .restored: restored += 1
+    case .dead: dead += 1
+    case .noRoom, .exists: dropped += 1
+    case .damaged: damaged += 1
     }
   }
 }

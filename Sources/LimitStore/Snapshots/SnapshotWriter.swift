@@ -29,12 +29,18 @@ struct SnapshotWriter: ~Copyable {
     }
   }
 
+  /// What became of a snapshot.
+  enum Result {
+    case written
+    case abandoned
+    /// The rules changed twice while it was written: nobody could tell what its words mean.
+    case overtaken
+  }
+
   /// Writes everything.
-  ///
-  /// - Returns: `false` where it was abandoned.
   mutating func write(
     _ engine: Engine, _ limits: [(identity: UInt64, name: String)], unless isAbandoned: () -> Bool
-  ) throws(SnapshotWriteError) -> Bool {
+  ) throws(SnapshotWriteError) -> Result {
     try write(SnapshotFormat.header(info))
     try writeBlock(SnapshotFormat.names(limits, sequence: info.sequence))
     // What was dead when the snapshot was begun does not matter.
@@ -45,7 +51,7 @@ struct SnapshotWriter: ~Copyable {
     for scope in Scope.allCases {
       let groups = engine.groupCount(scope)
       for start in stride(from: 0, to: groups, by: step) {
-        if isAbandoned() { return false }
+        if isAbandoned() { return .abandoned }
         engine.forEachBucket(scope, inGroups: start..<min(start + step, groups), at: now) {
           builder.add($0)
         }
@@ -58,7 +64,24 @@ struct SnapshotWriter: ~Copyable {
     SnapshotFormat.finish(
       &end, as: SnapshotFormat.Block(kind: .end, number: number), sequence: info.sequence)
     try writeBlock(end)
-    return true
+    // Acquire, as all of the words were: rules of words that were read are seen here.
+    guard let rules = info.rules.spanning(engine.rules) else { return .overtaken }
+    if rules != info.rules {
+      var info = info
+      info.rules = rules
+      try rewrite(SnapshotFormat.header(info))
+    }
+    return .written
+  }
+
+  /// Replaces the header.
+  private borrowing func rewrite(_ words: [UInt64]) throws(SnapshotWriteError) {
+    let count = words.withUnsafeBytes { memory in
+      retrying { pwrite(file.number, memory.baseAddress, memory.count, 0) }
+    }
+    guard count == 8 * words.count else {
+      throw .init("write a snapshot", count < 0 ? .last() : SystemError(number: ENOSPC))
+    }
   }
 
   /// Makes what was written outlast the power. Once: a second try would say nothing.

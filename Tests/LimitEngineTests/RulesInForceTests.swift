@@ -1,0 +1,110 @@
+// By which rules the words of a region are written: what a process that is killed leaves of that, and
+// what is made of words whose rules nobody knows.
+
+import Synchronization
+import Testing
+
+@testable import LimitEngine
+
+@Suite struct RulesInForceTests {
+  private func set(_ settings: LimitSettings, source: UInt64) -> PolicySetBuilder {
+    var builder = PolicySetBuilder()
+    let limit = builder.addLimit(
+      LimitDefinition(name: "limit-0", scope: .key, settings: settings))
+    builder.addPolicy(named: "policy-0", limits: [limit])
+    builder.anyTenant = PolicySetBuilder.Treatment()
+    builder.source = source
+    return builder
+  }
+
+  private func query(_ policies: PolicySet, cost: UInt64 = 1) -> Query {
+    let tenant = policies.tenant(named: "acme")
+    return Query(
+      tenant: tenant, policy: PolicyIndex(0), key: tenant.fingerprint(ofKey: "user"), cost: cost)
+  }
+
+  @Test(
+    "Killed between any two steps of putting rules in force, the region says which words it has")
+  func everyStep() throws {
+    let survivor = Survivor([(.key, tokenBucket(every: second, burst: 10))], at: day)
+    let engine = survivor.fixture.engine
+    let before = set(tokenBucket(every: second, burst: 10), source: 7).build(hashKey: testHashKey)
+    engine.begin(under: before)
+    let former = RulesInForce(generation: 0, source: 7)
+    let halfway = RulesInForce(generation: 0, changedAt: day + 5, source: 7)
+    let later = RulesInForce(
+      generation: 1, isChanging: true, changedAt: day + 5, source: 8, formerSource: 7)
+    let storages = { (word: UnsafeMutablePointer<Word>, value: UInt64) in
+      word.pointee.store(value, ordering: .relaxed)
+    }
+    let steps: [() -> Void] = [
+      { storages(engine.storages.rulesSourceWords + 1, 8) },
+      { storages(engine.storages.rulesChangedAtWord, day + 5) },
+      { storages(engine.storages.rulesWord, 1 << 32 | 1) },
+    ]
+    for number in 0...steps.count {
+      if number > 0 { steps[number - 1]() }
+      let next = try survivor.recovered(at: day + 10)
+      #expect(
+        next.fixture.engine.rules == ([former, former, halfway, later][number]),
+        "after step \(number)")
+    }
+    // Which is what `putInForce` does.
+    let after = set(tokenBucket(every: second, burst: 20), source: 9).build(after: before)
+    engine.begin(under: before)
+    engine.putInForce(after, at: Instant(nanoseconds: day + 6))
+    #expect(
+      engine.rules
+        == RulesInForce(
+          generation: 1, isChanging: true, changedAt: day + 6, source: 9, formerSource: 7))
+    engine.convert(under: after, at: Instant(nanoseconds: day + 7))
+    #expect(engine.rules == RulesInForce(generation: 1, changedAt: day + 6, source: 9))
+  }
+
+  @Test("What is read while rules change once is told apart; twice, and nobody can")
+  func spanning() {
+    let first = RulesInForce(generation: 4, source: 7)
+    let changing = RulesInForce(
+      generation: 5, isChanging: true, changedAt: 9, source: 8, formerSource: 7)
+    let second = RulesInForce(generation: 5, changedAt: 9, source: 8)
+    #expect(first.spanning(first) == first)
+    #expect(first.spanning(changing) == changing)
+    #expect(first.spanning(second) == changing)
+    // What was converted meanwhile may have been read before.
+    #expect(changing.spanning(second) == changing)
+    #expect(changing.spanning(RulesInForce(generation: 6, source: 9)) == nil)
+    #expect(first.spanning(RulesInForce(generation: 6, source: 9)) == nil)
+  }
+
+  @Test(
+    "Under rules that follow unknown ones, waits are cut to a full period, counts to two windows")
+  func afterUnknown() {
+    let settings: [(LimitSettings, LimitSettings, UInt64)] = [
+      // Two days are owed, and ten seconds fill the new bucket.
+      (tokenBucket(every: day, burst: 2), tokenBucket(every: second, burst: 10), 10 * second),
+      (
+        slidingWindow(limit: 10, window: 31 * day), slidingWindow(limit: 2, window: 60 * second),
+        120 * second
+      ),
+    ]
+    for (old, new, most) in settings {
+      for generation in [0, 1] as [UInt32] {
+        let engine = Engine()
+        let before = set(old, source: 0).build(hashKey: testHashKey, generation: generation)
+        engine.begin(under: before)
+        let now = Instant(nanoseconds: 40 * day)
+        let used = engine.check(query(before, cost: 2), under: before, at: now)
+        #expect(used.outcome == .allow)
+        let after = set(new, source: 5).build(hashKey: testHashKey, afterUnknown: generation)
+        engine.putInForce(after, at: now)
+        #expect(engine.convert(under: after, at: now) == ConversionCount(converted: 1))
+        let denied = engine.check(query(after), under: after, at: now)
+        #expect(denied.outcome == .deny)
+        #expect(denied.retryAfter.count <= most)
+        #expect(denied.resetAfter.count <= most)
+        let later = Instant(nanoseconds: now.nanoseconds + most)
+        #expect(engine.check(query(after), under: after, at: later).outcome == .allow)
+      }
+    }
+  }
+}
