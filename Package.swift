@@ -244,6 +244,10 @@ let package = Package(
       dependencies: [
         "LimitClient", "LimitProtocol", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitServer",
         "limitd", "ClientExample", "CAllocationCounter", "DaemonSupport", "TestSupport",
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["SwiftLog"])),
+        .product(
+          name: "ServiceLifecycle", package: "swift-service-lifecycle",
+          condition: .when(traits: ["ServiceLifecycle"])),
       ],
       swiftSettings: strict
     ),

@@ -54,11 +54,12 @@ package func padded(_ text: String, to width: Int) -> String {
   text + String(repeating: " ", count: max(0, width - displayWidth(text)))
 }
 
-/// All rows' cells but the last of each padded to the width of their column, two blanks apart.
+/// All rows' cells but the last of each padded to the width of their column, two blanks apart. A last
+/// cell makes no column wider.
 package func aligned(_ rows: [[String]]) -> [String] {
   let columns = rows.map(\.count).max() ?? 0
   let widths = (0..<columns).map { column in
-    rows.map { $0.count > column ? displayWidth($0[column]) : 0 }.max() ?? 0
+    rows.map { $0.count > column + 1 ? displayWidth($0[column]) : 0 }.max() ?? 0
   }
   return rows.map { row in
     row.enumerated().map { column, cell in

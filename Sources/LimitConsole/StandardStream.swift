@@ -37,9 +37,11 @@ package enum StandardStream: Int32 {
     guard number == 0 else { throw OutputError(number: number) }
   }
 
-  /// A line for the person at the terminal, with the program's name before it. Where it cannot be
-  /// written there is nobody to tell.
-  package static func tell(_ line: String) { try? error.write("limitctl: \(line)\n") }
+  /// A line for the person at the terminal, with the program's name before it. What it quotes cannot
+  /// steer the terminal. Where it cannot be written there is nobody to tell.
+  package static func tell(_ line: String) {
+    try? error.write("limitctl: \(visibleLines(line))\n")
+  }
 }
 
 /// What the system calls an error number.

@@ -50,7 +50,7 @@ import LimitProtocol
 
   /// Prints what an error has to say, help and versions included, and ends the process.
   private static func end(with error: any Error) -> Never {
-    let text = fullMessage(for: error)
+    let text = UsageText.wrapped(visibleLines(fullMessage(for: error)))
     let code = exitCode(for: error)
     guard !text.isEmpty else { exit(withError: error) }
     do throws(OutputError) {

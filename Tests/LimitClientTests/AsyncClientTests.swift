@@ -192,6 +192,33 @@ extension DaemonTests {
       }
     }
 
+    @Test func manyTasksAreAllAnsweredThroughReloadsAndPauses() async throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon.socketPath)
+      let (allowed, isOver) = (Count(), Count())
+      try await withThrowingTaskGroup { group in
+        for _ in 0..<200 {
+          group.addTask {
+            while isOver.value == 0 {
+              if try await client.check(tenant: "acme", policy: "many").isAllowed { allowed.add() }
+            }
+          }
+        }
+        for _ in 0..<5 {
+          let enough = allowed.value + 1000
+          try daemon.reload(policy: DaemonOptions.defaultPolicy)
+          daemon.pause()
+          try await Task.sleep(for: .milliseconds(20))
+          daemon.signal(SIGCONT)
+          try await wait(for: "calls") { allowed.value > enough }
+        }
+        isOver.add()
+        try await group.waitForAll()
+      }
+      let remaining = try await client.peek(tenant: "acme", policy: "many").remaining
+      #expect(remaining == 10_000_000_000 - UInt64(allowed.value))
+    }
+
     @Test func aBatchOfTasksIsDecidedWhole() async throws {
       let daemon = try TestDaemon { $0.settings = "  limits: {handles: 8}" }
       let client = client(daemon.socketPath)

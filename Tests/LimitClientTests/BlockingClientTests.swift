@@ -32,6 +32,28 @@ extension DaemonTests {
       #expect(try client.peek(tenant: "acme", policy: "few", key: "eve").remaining == 5)
     }
 
+    @Test func limitsThatWouldHaveDeniedAreNamed() throws {
+      let daemon = try TestDaemon { options in
+        options.policy = """
+          limits:
+            one: {algorithm: token-bucket, rate: 1/1d, burst: 1, scope: tenant, mode: shadow}
+            two: {algorithm: token-bucket, rate: 1/1d, burst: 2, scope: tenant}
+            any: {algorithm: token-bucket, rate: 1/1d, burst: 1, scope: tenant, mode: shadow}
+          policies: {all: [one, two, any]}
+          tenants: {acme: {}, free: {unlimited: true}}
+          """
+      }
+      let client = client(daemon)
+      let asked = try (0..<3).map { _ in try client.check(tenant: "acme", policy: "all") }
+      #expect(asked.map(\.outcome) == [.allow, .allow, .deny])
+      #expect(asked.map(\.wouldHaveDenied) == [[], ["one", "any"], ["one", "any"]])
+      let free = try client.check(tenant: "free", policy: "all", cost: 2)
+      #expect(free.isAllowed && free.reason == .unlimited)
+      #expect(free.wouldHaveDenied == ["one", "any"])
+      let batch = client.batch([LimitQuery(tenant: "free", policy: "all", cost: 2)])
+      #expect(try batch[0].get().wouldHaveDenied == ["one", "two", "any"])
+    }
+
     /// Names come and go between two handles while a stranger asks: nothing of a stranger is ever
     /// admitted, and each tenant is charged what it asked for.
     @Test func handlesThatAreReusedNeverChargeAnotherTenant() throws {
@@ -177,6 +199,19 @@ extension DaemonTests {
       for _ in 0..<50 {
         let decision = try client.check(tenant: "acme", policy: "few")
         #expect(decision.isAllowed && decision.reason == .daemonAway)
+      }
+      // Why is told, also where the daemon has closed before the hello could be sent.
+      for _ in 0..<200 {
+        let error = failure { () throws(LimitClientError) in
+          try self.client(daemon).ping()
+        }
+        #expect(
+          error?.isAway == true && error?.daemonError == .limitReached,
+          "\(String(describing: error))")
+        let pipelined = failure { () throws(LimitClientError) in
+          try PipelinedConnection.open(.test(daemon.socketPath))
+        }
+        #expect(pipelined?.daemonError == .limitReached, "\(String(describing: pipelined))")
       }
       withExtendedLifetime(holder) {}
     }

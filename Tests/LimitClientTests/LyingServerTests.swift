@@ -28,7 +28,10 @@ extension DaemonTests {
       #expect(server.count(.bind) == 1)
     }
 
-    @Test(arguments: ["wrong id", "wrong operation", "wrong outcome", "half a frame, then the end"])
+    @Test(arguments: [
+      "wrong id", "wrong operation", "wrong outcome", "garbage", "a frame too long",
+      "half a frame, then the end",
+    ])
     func aReplyThatIsNoneIsNeverFollowedByTheSameRequestAgain(_ lie: String) throws {
       let server = try LyingServer { conversation in
         try conversation.greet()
@@ -51,6 +54,8 @@ extension DaemonTests {
             var bytes = Conversation.reply(to: request)
             bytes[8] = 9
             conversation.send(bytes)
+          case "garbage": conversation.send((0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 167) })
+          case "a frame too long": conversation.send([0xFF, 0xFF, 0xFF] + [0xC4, 0, 0, 0, 0])
           default:
             conversation.send(Array(Conversation.reply(to: request).prefix(40)))
             return
@@ -64,6 +69,32 @@ extension DaemonTests {
       #expect(
         error?.code == (lie.hasPrefix("half") ? .connectionLost : .protocolViolation), "\(lie)")
       #expect(server.count(.checkByName) == 1)
+    }
+
+    @Test func repliesInAnotherOrderAreNobodysAnswer() throws {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        var held: [Conversation.Request] = []
+        while true {
+          let request = try conversation.next()
+          // The second by its handle, where the bind was answered by then.
+          guard [.check, .checkByName].contains(request.operation) else {
+            conversation.answer(request)
+            continue
+          }
+          held.append(request)
+          guard held.count == 2 else { continue }
+          for request in held.reversed() { conversation.answer(request) }
+        }
+      }
+      let client = client(server)
+      onThreads(2) { _ in
+        let error = failure { () throws(LimitClientError) in
+          try client.check(tenant: "acme", policy: "p")
+        }
+        #expect(error?.isAway == true && error?.mayHaveBeenDecided == true)
+      }
+      #expect(server.count(.checkByName) + server.count(.check) == 2)
     }
 
     @Test func aDecisionThatArrivedIsAnsweredThoughTheNamesOfItsLimitsNeverCome() throws {

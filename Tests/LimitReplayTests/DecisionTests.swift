@@ -30,17 +30,17 @@ private let header = "time,tenant,policy,key,cost\n"
     #expect(
       result.rows == [
         // debt 1 s: two left.
-        "100.000000000,t,p,,1,allow,limit,2,0.000000000,1.000000000",
-        "100.000000000,t,p,,2,allow,limit,0,0.000000000,3.000000000",
+        "100.000000000,t,p,,1,allow,limit,2,0.000000000,1.000000000,",
+        "100.000000000,t,p,,2,allow,limit,0,0.000000000,3.000000000,",
         // debt 2.5 s, one more makes 3.5 s: 0.5 s too much.
-        "100.500000000,t,p,,1,deny,limit,0,0.500000000,2.500000000",
-        "101.000000000,t,p,,1,allow,limit,0,0.000000000,3.000000000",
-        "101.000000000,t,p,,4,never,limit,0,,3.000000000",
-        "101.000000000,t,p,,0,allow,limit,0,0.000000000,3.000000000",
+        "100.500000000,t,p,,1,deny,limit,0,0.500000000,2.500000000,",
+        "101.000000000,t,p,,1,allow,limit,0,0.000000000,3.000000000,",
+        "101.000000000,t,p,,4,never,limit,0,,3.000000000,",
+        "101.000000000,t,p,,0,allow,limit,0,0.000000000,3.000000000,",
         // Another tenant has a bucket of its own.
-        "103.250000000,u,p,,3,allow,limit,0,0.000000000,3.000000000",
+        "103.250000000,u,p,,3,allow,limit,0,0.000000000,3.000000000,",
         // Full since 104.
-        "107.000000000,t,p,,0,allow,limit,3,0.000000000,0.000000000",
+        "107.000000000,t,p,,0,allow,limit,3,0.000000000,0.000000000,",
       ]
     )
   }
@@ -64,14 +64,14 @@ private let header = "time,tenant,policy,key,cost\n"
     #expect(
       result.rows == [
         // In view until the end of the next window, at 1020.
-        "1000.000000000,t,p,,6,allow,limit,4,0.000000000,20.000000000",
-        "1005.000000000,t,p,,4,allow,limit,0,0.000000000,15.000000000",
+        "1000.000000000,t,p,,6,allow,limit,4,0.000000000,20.000000000,",
+        "1005.000000000,t,p,,4,allow,limit,0,0.000000000,15.000000000,",
         // Fits at 1011: 10 × 9/10 + 1 = 10.
-        "1009.000000000,t,p,,1,deny,limit,0,2.000000000,11.000000000",
-        "1011.000000000,t,p,,1,allow,limit,0,0.000000000,19.000000000",
+        "1009.000000000,t,p,,1,deny,limit,0,2.000000000,11.000000000,",
+        "1011.000000000,t,p,,1,allow,limit,0,0.000000000,19.000000000,",
         // 10 × 5/10 + 1 = 6 in view. Five more fit at 1016: 10 × 4/10 + 6 = 10.
-        "1015.000000000,t,p,,5,deny,limit,4,1.000000000,15.000000000",
-        "1015.000000000,t,p,,11,never,limit,4,,15.000000000",
+        "1015.000000000,t,p,,5,deny,limit,4,1.000000000,15.000000000,",
+        "1015.000000000,t,p,,11,never,limit,4,,15.000000000,",
       ]
     )
   }
@@ -84,10 +84,10 @@ private let header = "time,tenant,policy,key,cost\n"
     )
     #expect(
       result.rows == [
-        "1.000000000,t,p,,1,allow,limit,2,0.000000000,0.000000000",
-        "1.000000000,t,p,,1,allow,limit,2,0.000000000,0.000000000",
-        "1.000000000,t,p,,2,allow,limit,2,0.000000000,0.000000000",
-        "1.000000000,t,p,,3,never,limit,2,,0.000000000",
+        "1.000000000,t,p,,1,allow,limit,2,0.000000000,0.000000000,",
+        "1.000000000,t,p,,1,allow,limit,2,0.000000000,0.000000000,",
+        "1.000000000,t,p,,2,allow,limit,2,0.000000000,0.000000000,",
+        "1.000000000,t,p,,3,never,limit,2,,0.000000000,",
       ]
     )
     let report = try replay([header + "1,t,p,,1\n"], under: policies) { $0.format = .report }
@@ -114,8 +114,8 @@ private let header = "time,tenant,policy,key,cost\n"
     )
     #expect(
       result.rows[0...1] == [
-        "1.000000000,blocked,p,,1,deny,(blocked),0,,0.000000000",
-        "1.000000000,stranger,p,,1,deny,(unknown-tenant),0,,0.000000000",
+        "1.000000000,blocked,p,,1,deny,(blocked),0,,0.000000000,",
+        "1.000000000,stranger,p,,1,deny,(unknown-tenant),0,,0.000000000,",
       ]
     )
     #expect(
@@ -132,13 +132,14 @@ private let header = "time,tenant,policy,key,cost\n"
     )
     #expect(
       result.rows == [
-        #"1.000000000,"a,b",p,"say ""hi""",1,allow,limit,1,0.000000000,1.000000000"#,
-        "1.000000000,plain,p,a b;c,1,allow,limit,1,0.000000000,1.000000000",
+        #"1.000000000,"a,b",p,"say ""hi""",1,allow,limit,1,0.000000000,1.000000000,"#,
+        "1.000000000,plain,p,a b;c,1,allow,limit,1,0.000000000,1.000000000,",
       ]
     )
     #expect(
       result.output.hasPrefix(
-        "time,tenant,policy,key,cost,decision,limit,remaining,retry_after_seconds,reset_after_seconds\n"
+        "time,tenant,policy,key,cost,decision,limit,remaining,retry_after_seconds,reset_after_seconds,"
+          + "would_have_denied\n"
       )
     )
   }

@@ -1,5 +1,6 @@
 // Runs as a whole: order, several files, malformed rows, comparison.
 
+import Foundation
 import LimitConsole
 import LimitEngine
 import TestSupport
@@ -211,6 +212,38 @@ private let header = "time,tenant,policy,key,cost\n"
     }
     #expect(shadowed.output.contains("\"admitted\": 2"))
     #expect(shadowed.output.contains("\"shadow_denied\": 1"))
+  }
+
+  /// Two limits in the shadow and one that denies; `free` is not limited.
+  @Test func limitsThatWouldHaveDeniedAreCountedEachForItself() throws {
+    var builder = PolicySetBuilder()
+    let limits = [("small", 1, LimitMode.shadow), ("large", 9, .enforce), ("medium", 2, .shadow)]
+      .map { name, burst, mode in
+        builder.addLimit(
+          LimitDefinition(
+            name: name, scope: .tenant,
+            settings: LimitSettings(
+              parameters: tokenBucket(1, per: .day, burst: UInt64(burst)), mode: mode)))
+      }
+    builder.addPolicy(named: "p", limits: limits)
+    builder.anyTenant = .init()
+    builder.addTenant(named: "free", .init(standing: .unlimited))
+    let policies = builder.build(hashKey: ReplaySide.hashKey)
+    let trace = header + String(repeating: "1,t,p,,1\n", count: 3) + "1,free,p,,9\n1,free,p,,9\n"
+    let csv = try replay([trace], under: policies)
+    #expect(
+      csv.rows.map { $0.split(separator: ",", omittingEmptySubsequences: false).last }
+        == ["", "small", "small medium", "small medium", "small large medium"])
+    let json = try replay([trace], under: policies) { $0.format = .json }
+    let document = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
+    let counts = try #require((document as? [String: Any])?["limits"] as? [[String: Any]])
+    #expect(counts.map { $0["limit"] as? String } == ["small", "large", "medium"])
+    #expect(counts.map { $0["shadow_denied"] as? Int } == [2, 0, 1])
+    #expect(counts.map { $0["beyond_limits"] as? Int } == [2, 1, 2])
+    let report = try replay([trace], under: policies) { $0.format = .report }
+    #expect(report.output.contains(/tightest +shadow +beyond\n/))
+    #expect(report.output.contains(/small .* 2 +2\n/))
+    #expect(report.output.contains(/large .* 0 +1\n/))
   }
 
   @Test func bothSidesOfAComparisonSeeTheSameRows() throws {

@@ -49,7 +49,7 @@ private func seconds(_ nanoseconds: Int128) -> String {
       let wait = fits ? 0 : interval - content
       expected.append(
         "\(time).000000000,\(host),p,\(host),1,\(fits ? "allow" : "deny"),limit,"
-          + "\(content / interval),\(seconds(wait)),\(seconds(full - content))")
+          + "\(content / interval),\(seconds(wait)),\(seconds(full - content)),")
     }
     #expect(result.rows.count == 10_000)
     #expect(expected.contains { $0.contains(",deny,") })
@@ -99,7 +99,7 @@ private func seconds(_ nanoseconds: Int128) -> String {
       let left = max(0, limit * window - inView(now)) / window
       expected.append(
         "\(seconds(now)),acme,p,,\(cost),\(isAdmitted ? "allow" : "deny"),limit,\(left),"
-          + "\(seconds(wait)),\(seconds(reset))")
+          + "\(seconds(wait)),\(seconds(reset)),")
     }
     #expect(result.rows.count == 19_366)
     #expect(expected.contains { $0.contains(",deny,") })

@@ -60,6 +60,21 @@ private let policy = "examples/policy.yaml"
     #expect(result.errors == "limitctl: the output cannot be written: No space left on device\n")
   }
 
+  @Test(arguments: [
+    ["\u{1B}[31mx"], ["check", "a", "b", "--\u{1B}[31mx"],
+    ["ping", "--socket", "/tmp/\u{1B}[31mx"],
+    ["config", "check", "/tmp/\u{1B}[31mx"], ["config", "explain", policy, "acme", "\u{1B}[31mx"],
+    ["config", "explain", policy, "\u{1B}[31mx", "chat", "--key", "\u{1B}[31mx"],
+    ["replay", "--config", policy, "/tmp/\u{1B}[31mx"],
+    ["replay", "--config", policy, "--input", "\u{1B}[31mx", "-"],
+    ["snapshot", "info", "/tmp/\u{1B}[31mx"],
+  ])
+  func whatIsQuotedCannotSteerTheTerminal(arguments: [String]) throws {
+    let result = try Program.run(arguments)
+    #expect(!(result.output + result.errors).contains("\u{1B}"))
+    #expect((result.output + result.errors).contains("·[31mx"), "\(result.errors)")
+  }
+
   @Test func standardInputIsADash() throws {
     let text = try String(contentsOfFile: "\(Program.root)/\(policy)", encoding: .utf8)
     let check = try Program.run(["config", "check", "-"], input: text)

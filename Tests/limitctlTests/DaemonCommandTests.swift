@@ -31,6 +31,27 @@ import Testing
     }
   }
 
+  @Test func limitsThatMayNotDenyAreSaidToBeSo() throws {
+    let daemon = try TestDaemon { options in
+      options.policy = """
+        limits: {try: {algorithm: token-bucket, rate: 1/1d, burst: 1, scope: tenant, mode: shadow}}
+        policies: {p: [try]}
+        tenants: {acme: {}, free: {unlimited: true}}
+        """
+    }
+    for (tenant, text, flag, reason) in [
+      ("acme", "  shadow    try would have denied\n", "shadow", "within-limits"),
+      ("free", "  beyond    try would have denied\n", "beyond", "unlimited"),
+    ] {
+      #expect(try json(daemon, ["check", tenant, "p"])["flags"] as? [String] == [])
+      let spared = try json(daemon, ["check", tenant, "p"])
+      #expect(spared["would_have_denied"] as? [String] == ["try"])
+      #expect(spared["flags"] as? [String] == [flag] && spared["reason"] as? String == reason)
+      let result = try Program.run(["check", tenant, "p", "--socket", daemon.socketPath])
+      #expect(result.output.contains(text), "\(result.output)")
+    }
+  }
+
   @Test func aWaitIsRoundedUpToTwoUnits() throws {
     let daemon = try TestDaemon()
     let result = try Program.run([
@@ -42,6 +63,19 @@ import Testing
       "check", "acme", "few", "--key", "k", "--cost", "4", "--socket", daemon.socketPath,
     ])
     #expect(denied.output.contains("retry     in 2d\n"), "\(denied.output)")
+  }
+
+  @Test(arguments: [
+    ["check", "acme", "many"], ["check", "acme", "many", "--json"], ["peek", "acme", "many"],
+    ["check", "banned", "many"], ["ping"], ["ping", "--json"], ["version"],
+    ["bench", "--policy", "many", "--requests", "10"],
+  ])
+  func whatCannotBeWrittenIsAnError(arguments: [String]) throws {
+    let daemon = try TestDaemon()
+    let result = try Program.run(
+      arguments + ["--socket", daemon.socketPath], outputPath: "/dev/full")
+    #expect(result.exitCode == 1)
+    #expect(result.errors.contains("No space left on device"), "\(result.errors)")
   }
 
   @Test func theDaemonsVersionIsTold() throws {
@@ -120,6 +154,10 @@ import Testing
       environment: ["LIMITD_CONFIG": daemon.configPath])
     #expect(mistyped.exitCode == 1)
     #expect(mistyped.errors.contains("did you mean 'few'?"), "\(mistyped.errors)")
+    let unknown = try Program.run(
+      ["check", "acme", "nope", "--socket", daemon.socketPath],
+      environment: ["LIMITD_CONFIG": "/nonexistent"])
+    #expect(unknown.errors.contains("it was asked for 'nope'; "), "\(unknown.errors)")
     let long = try Program.run([
       "check", "acme", "few", "--key", String(repeating: "k", count: 1025), "--socket",
       daemon.socketPath,

@@ -33,9 +33,7 @@ private let screens: [(name: String, arguments: [String])] = [
       // What a progress bar drew and took away again is none of it.
       let text = screen.output.replacing(/\r\u{1B}\[K[^\n\r]*\r\u{1B}\[K/, with: "")
       #expect(!text.contains("\u{1B}"), "\(name)")
-      // ArgumentParser wraps help, but not usage. What explain says of a parameter is one line, with
-      // its place, for people and editors.
-      for line in text.split(separator: "\n") where !name.hasPrefix("help") && name != "explain" {
+      for line in text.split(separator: "\n") {
         #expect(displayWidth(String(line)) <= columns, "\(name): \(line)")
       }
       let file = "\(Program.root)/Tests/Snapshots/screen-\(name)-\(columns).txt"

@@ -50,7 +50,12 @@ public final class PipelinedConnection {
 
   private func greet(_ name: String, until deadline: Moment) throws(LimitClientError) {
     session.requestHello(clientName: name, context: ())
-    try flush(until: deadline)
+    do throws(LimitClientError) {
+      try flush(until: deadline)
+    } catch {
+      // A daemon that takes nothing has said why, and that is still there to be read.
+      guard error.code == .connectionLost else { throw error }
+    }
     switch try nextReply(until: deadline) {
     case .hello(_, let reply):
       guard reply.version.major == ProtocolVersion.current.major else {

@@ -16,6 +16,12 @@ final class PolicyNames: Sendable {
   func limit(at place: UInt8) -> LimitDescription? {
     Int(place) < limits.count ? limits[Int(place)] : nil
   }
+
+  /// The names of the limits at the places whose bits are set. Allocates only where there are any.
+  func limits(in places: UInt16) -> [String] {
+    guard places != 0 else { return [] }
+    return limits.indices.filter { places >> UInt16($0) & 1 == 1 }.map { limits[$0].name }
+  }
 }
 
 /// A pair of names, the handle that is kept for it, and what the daemon said of it.

@@ -40,7 +40,8 @@ extension Channel {
     if session.hello == nil, now >= attemptDeadline {
       return .unreachable("no answer to hello in time")
     }
-    if session.isClosing, session.wire.outstanding == 0 {
+    // One that took not even the hello has said why, or ends: its last words are still to be read.
+    if session.isClosing, session.wire.outstanding == 0, session.hello != nil {
       return .connectionLost(mayHaveBeenDecided: false)
     }
     if let deadline = silence.deadline, now >= deadline {

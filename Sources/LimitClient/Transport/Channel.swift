@@ -67,6 +67,8 @@ final class Channel: @unchecked Sendable {
   var isAwayTold = false
   /// What is to be told once the lock is let go.
   private var resumptions: [(UnsafeContinuation<Word, Never>, Word)] = []
+  /// The memory of such an array, to be used again.
+  private var spareResumptions: [(UnsafeContinuation<Word, Never>, Word)] = []
   private var notices: [Notice] = []
   // Of an async client (Channel+Loop, Channel+Tasks).
   var batches: [BatchCollector] = []
@@ -125,11 +127,17 @@ final class Channel: @unchecked Sendable {
       continuation.resume(returning: word)
       return
     }
-    let (resumptions, notices) = (resumptions, notices)
-    self.resumptions = []
+    var told = spareResumptions
+    spareResumptions = []
+    swap(&told, &resumptions)
+    let notices = notices
     self.notices = []
     pthread_mutex_unlock(mutex)
-    for (continuation, word) in resumptions { continuation.resume(returning: word) }
+    for (continuation, word) in told { continuation.resume(returning: word) }
+    told.removeAll(keepingCapacity: true)
+    pthread_mutex_lock(mutex)
+    spareResumptions = told
+    pthread_mutex_unlock(mutex)
     for notice in notices { tell(notice) }
   }
 

@@ -38,7 +38,7 @@ public struct LimitDecision: Sendable, Hashable {
 
     /// Past a soft threshold.
     public static let softThreshold = Flags(rawValue: 1)
-    /// A shadow limit would have denied.
+    /// A limit that may not deny would have: see `wouldHaveDenied`.
     public static let shadowDenied = Flags(rawValue: 2)
     /// Charged to a wider bucket, for want of one of its own.
     public static let overflow = Flags(rawValue: 4)
@@ -53,6 +53,10 @@ public struct LimitDecision: Sendable, Hashable {
   public var limit: String?
   /// What that limit counts.
   public var limitUnit: String?
+  /// The names of the limits that may not deny, and would have (flag `shadowDenied`): those in the
+  /// shadow, or any of a tenant that is not limited. In the policy's order; empty where names could
+  /// not be learnt in time.
+  public var wouldHaveDenied: [String]
   /// What that limit holds when full, in its unit.
   public var capacity: UInt64
   /// What remains in it.
@@ -71,7 +75,8 @@ public struct LimitDecision: Sendable, Hashable {
   /// - Parameters: as the properties of these names.
   public init(
     _ outcome: Outcome, reason: Reason = .limit, flags: Flags = [], limit: String? = nil,
-    limitUnit: String? = nil, capacity: UInt64 = 0, remaining: UInt64 = 0,
+    limitUnit: String? = nil, wouldHaveDenied: [String] = [], capacity: UInt64 = 0,
+    remaining: UInt64 = 0,
     retryAfterNanoseconds: UInt64? = 0, resetAfterNanoseconds: UInt64 = 0,
     receipt: LimitReceipt = .nothing
   ) {
@@ -80,6 +85,7 @@ public struct LimitDecision: Sendable, Hashable {
     self.flags = flags
     self.limit = limit
     self.limitUnit = limitUnit
+    self.wouldHaveDenied = wouldHaveDenied
     self.capacity = capacity
     self.remaining = remaining
     self.retryAfterNanoseconds = retryAfterNanoseconds
@@ -119,7 +125,9 @@ extension LimitDecision {
       Outcome(rawValue: record.outcome.rawValue) ?? .deny,
       reason: Reason(wire: record.reason.rawValue), flags: Flags(rawValue: record.flags.rawValue),
       limit: limit?.name,
-      limitUnit: limit?.unit, capacity: record.capacity, remaining: record.remaining,
+      limitUnit: limit?.unit,
+      wouldHaveDenied: names?.limits(in: record.receipt.shadow) ?? [],
+      capacity: record.capacity, remaining: record.remaining,
       retryAfterNanoseconds: record.retryAfter == DecisionRecord.noWait ? nil : record.retryAfter,
       resetAfterNanoseconds: record.resetAfter,
       receipt: record.receipt.charged == 0

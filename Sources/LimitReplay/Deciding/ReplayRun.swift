@@ -289,7 +289,10 @@ package struct ReplayRun: ~Copyable {
     _ decision: borrowing Decision, of row: borrowing TraceRow, to output: inout Output
   ) throws(ReplayError) {
     guard options.format == .csv else { return }
-    DecisionWriter.write(decision, of: row, limitNames: sides[0].limitNames, to: &output)
+    let policy = directory.index(row.policy, side: 0)
+    DecisionWriter.write(
+      decision, of: row, limitNames: sides[0].limitNames,
+      policyLimits: sides[0].policyLimits[Int(policy.rawValue)], to: &output)
     do { try output.flushIfLarge() } catch { throw .output(error) }
   }
 

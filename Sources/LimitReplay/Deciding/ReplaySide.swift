@@ -18,6 +18,8 @@ package struct ReplaySide {
   private var sweptAt: UInt64 = 0
   /// The limit's name as the CSV output writes it, by limit.
   let limitNames: [[UInt8]]
+  /// The limits of each policy, in its order, by policy.
+  let policyLimits: [[LimitIndex]]
 
   init(_ policies: PolicySet, keySlots: Int) {
     self.policies = policies
@@ -29,6 +31,7 @@ package struct ReplaySide {
     engine.setAside(for: policies)
     tally = Tally(policies)
     limitNames = policies.limits.map { Array($0.name.utf8) }
+    policyLimits = tally.policyLimits
   }
 
   /// The concurrency limits that rows were decided against: a trace says nothing of how long work

@@ -6,13 +6,16 @@ import LimitEngine
 enum DecisionWriter {
   static let header =
     "time,tenant,policy,key,cost,decision,limit,remaining,retry_after_seconds,"
-    + "reset_after_seconds\n"
+    + "reset_after_seconds,would_have_denied\n"
 
-  /// - Parameter limitNames: the names of the limits, by index.
+  /// - Parameters:
+  ///   - limitNames: the names of the limits, by index.
+  ///   - policyLimits: those of the row's policy, in its order.
   static func write(
     _ decision: borrowing Decision,
     of row: borrowing TraceRow,
     limitNames: [[UInt8]],
+    policyLimits: [LimitIndex],
     to output: inout Output
   ) {
     output.append(seconds: row.time)
@@ -42,7 +45,24 @@ enum DecisionWriter {
     if let retryAfter = decision.knownRetryAfter { output.append(seconds: retryAfter) }
     output.append(Ascii.comma)
     output.append(seconds: decision.resetAfter.count)
+    output.append(Ascii.comma)
+    if decision.receipt.shadow != 0 {
+      append(limitsIn: decision.receipt.shadow, limitNames, policyLimits, to: &output)
+    }
     output.append(Ascii.lineFeed)
+  }
+
+  /// The names of a set of places, with blanks between, which no name has.
+  private static func append(
+    limitsIn places: UInt16, _ limitNames: [[UInt8]], _ policyLimits: [LimitIndex],
+    to output: inout Output
+  ) {
+    var isFirst = true
+    for place in policyLimits.indices where places >> UInt16(place) & 1 == 1 {
+      if !isFirst { output.append(Ascii.space) }
+      isFirst = false
+      output.append(field: limitNames[Int(policyLimits[place].rawValue)][...])
+    }
   }
 }
 

@@ -87,6 +87,7 @@ struct JSONReport {
       ("limit", .string(limit.name)), ("rows", .number(limit.rows)),
       ("admitted", .number(limit.admitted)), ("denied", .number(limit.denied)),
       ("never", .number(limit.never)), ("tightest", .number(limit.tightest)),
+      ("shadow_denied", .number(limit.shadowDenied)), ("beyond_limits", .number(limit.beyond)),
     ])
   }
 

@@ -146,13 +146,19 @@ struct TextReport {
   }
 
   private var limits: [String] {
-    var table = TextTable(["limit", "rows", "admitted", "denied", "never", "tightest"])
-    for limit in summary.tally.limits where limit.rows > 0 {
+    let limits = summary.tally.limits.filter { $0.rows > 0 }
+    let hasShadows = limits.contains { $0.shadowDenied > 0 }
+    let hasBeyond = limits.contains { $0.beyond > 0 }
+    var table = TextTable(
+      ["limit", "rows", "admitted", "denied", "never", "tightest"]
+        + (hasShadows ? ["shadow"] : []) + (hasBeyond ? ["beyond"] : []))
+    for limit in limits {
       table.add(
         [
           limit.name, grouped(limit.rows), grouped(limit.admitted), grouped(limit.denied),
           grouped(limit.never), grouped(limit.tightest),
-        ],
+        ] + (hasShadows ? [grouped(limit.shadowDenied)] : [])
+          + (hasBeyond ? [grouped(limit.beyond)] : []),
         styles: [nil, nil, nil, limit.denied > 0 ? .refused : nil, limit.never > 0 ? .never : nil]
       )
     }

@@ -71,6 +71,10 @@ struct LimitTally: Equatable {
   var never = 0
   /// Of the admitted, how many found this limit the one with the least left.
   var tightest = 0
+  /// Rows that this limit, which is in the shadow, would have denied.
+  var shadowDenied = 0
+  /// Rows of unlimited tenants that this limit would have denied.
+  var beyond = 0
 }
 
 /// Adds up decisions. One thread uses a tally.
@@ -92,19 +96,18 @@ struct Tally {
   private let tenantsMax: Int
   private var tenantPlaces: [Fingerprint: Int] = [:]
   private var lastTenant: (fingerprint: Fingerprint, place: Int)?
-  private let limitNames: [String]
-  private let policyLimits: [[LimitIndex]]
+  /// The limits of each policy, in its order, by policy.
+  let policyLimits: [[LimitIndex]]
   /// Per policy: rows that limits decided, and how many of them were admitted.
   private var policyRows: [(rows: Int, admitted: Int)]
-  /// Per limit: rows that it denied, can never admit, and was the tightest of.
-  private var decided: [(denied: Int, never: Int, tightest: Int)]
+  /// Per limit, what it decided, or would have; `rows` and `admitted` are its policies' to know.
+  private var decided: [LimitTally]
 
   init(_ policies: PolicySet, tenantsMax: Int = Self.tenantsMax) {
     self.tenantsMax = tenantsMax
-    limitNames = policies.limits.map(\.name)
     policyLimits = policies.policyNames.map { policies.limits(of: policies.policy(named: $0)!) }
     policyRows = policyLimits.map { _ in (0, 0) }
-    decided = limitNames.map { _ in (0, 0, 0) }
+    decided = policies.limits.map { LimitTally(name: $0.name) }
   }
 
   mutating func count(
@@ -155,6 +158,7 @@ struct Tally {
       let isAdmitted = decision.outcome == .allow
       policyRows[Int(policy.rawValue)].rows += 1
       policyRows[Int(policy.rawValue)].admitted += isAdmitted ? 1 : 0
+      if decision.receipt.shadow != 0 { countSpared(decision, policy) }
       guard decision.limit != .none else { return }
       let limit = Int(decision.limit.rawValue)
       switch decision.outcome {
@@ -165,16 +169,22 @@ struct Tally {
     }
   }
 
+  /// Counts limits that may not deny, and would have.
+  private mutating func countSpared(_ decision: borrowing Decision, _ policy: PolicyIndex) {
+    let limits = policyLimits[Int(policy.rawValue)]
+    for place in limits.indices where decision.receipt.shadow >> UInt16(place) & 1 == 1 {
+      let limit = Int(limits[place].rawValue)
+      if decision.reason == .unlimited {
+        decided[limit].beyond += 1
+      } else {
+        decided[limit].shadowDenied += 1
+      }
+    }
+  }
+
   /// Per limit, in the policy file's order. O(policies × their limits).
   var limits: [LimitTally] {
-    var tallies = limitNames.indices.map { limit in
-      LimitTally(
-        name: limitNames[limit],
-        denied: decided[limit].denied,
-        never: decided[limit].never,
-        tightest: decided[limit].tightest
-      )
-    }
+    var tallies = decided
     for (limits, counts) in zip(policyLimits, policyRows) {
       for limit in limits {
         tallies[Int(limit.rawValue)].rows += counts.rows

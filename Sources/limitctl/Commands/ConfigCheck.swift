@@ -56,7 +56,7 @@ struct ConfigCheck: ParsableCommand {
         let policies = file.compile(hashKey: HashKey(low: 0, high: 0))
         result.output += summary(of: file, policies)
         let changes = before.map { Self.changes(from: $0, to: policies.limits) }
-        for change in changes ?? [] { result.output += "\(path): \(change)\n" }
+        for change in changes ?? [] { result.output += "\(visible(path)): \(change)\n" }
         reports.append(report(path, file.warnings, counts(of: file, policies), changes))
       } catch {
         result.errors += "\(error)\n"
@@ -113,7 +113,7 @@ struct ConfigCheck: ParsableCommand {
     let texts = counts(of: file, policies).map { one, many, count in
       "\(Quantity.text(count: UInt64(count))) \(count == 1 ? one : many)"
     }
-    return "\(file.path): \(texts.joined(separator: ", ")); other tenants: "
+    return "\(visible(file.path)): \(texts.joined(separator: ", ")); other tenants: "
       + "\(file.anyTenantRule)\n"
   }
 

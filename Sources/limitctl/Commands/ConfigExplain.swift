@@ -1,6 +1,7 @@
 // `limitctl config explain FILE TENANT POLICY [--key K]`: what a file does to one tenant's queries.
 
 import ArgumentParser
+import Glibc
 import LimitConsole
 import LimitEngine
 import LimitPolicy
@@ -34,7 +35,9 @@ struct ConfigExplain: ParsableCommand {
   var key: String?
 
   func run() throws {
-    try Self.explain(file, tenant: tenant, policy: policy, key: key, asJSON: json).finish()
+    let width = isatty(STDOUT_FILENO) == 1 ? Terminal.standardOutput().width : nil
+    try Self.explain(file, tenant: tenant, policy: policy, key: key, asJSON: json, width: width)
+      .finish()
   }
 
   static func explain(
@@ -42,7 +45,8 @@ struct ConfigExplain: ParsableCommand {
     tenant: String,
     policy: String,
     key: String?,
-    asJSON json: Bool = false
+    asJSON json: Bool = false,
+    width: Int? = nil
   ) -> CommandResult {
     do throws(PolicyFileError) {
       let file = try PolicyFile.load(naming: path)
@@ -53,7 +57,7 @@ struct ConfigExplain: ParsableCommand {
           Suggestion.nearest(to: policy, among: names).map { "did you mean '\($0)'?" }
           ?? "it has \(names.joined(separator: ", "))"
         return CommandResult(
-          errors: warnings + "\(path) has no policy '\(policy)'; \(advice)\n",
+          errors: warnings + "\(visible(path)) has no policy '\(visible(policy))'; \(advice)\n",
           exitCode: 1
         )
       }
@@ -62,7 +66,8 @@ struct ConfigExplain: ParsableCommand {
         path: path,
         tenant: tenant,
         policy: policy,
-        key: key
+        key: key,
+        width: width
       )
       return CommandResult(output: json ? report.json : report.text, errors: warnings)
     } catch {

@@ -13,7 +13,8 @@ struct Hold: ParsableCommand {
     discussion: """
       Takes a permit of the policy's concurrency limits (and charges its other limits), runs the \
       command, and releases the permit when it ends. If limitctl is killed, the daemon takes the \
-      permit back at once, and the kernel kills the command.
+      permit back at once, and the kernel kills the command. If the daemon ends, the permit is lost: \
+      that is told, and the command goes on.
 
       Ends with the command's exit code, or 128 and the signal that ended it; 2, or what \
       --denied-exit says, where no permit was given, and the command was not run; 3 where the \
@@ -61,7 +62,7 @@ struct Hold: ParsableCommand {
         if acquisition.permit == nil {
           StandardStream.tell("the policy has no concurrency limit, so nothing is held")
         }
-        result.exitCode = ChildProcess.run(command) {}
+        result.exitCode = run(under: acquisition.permit)
         acquisition.permit?.release()
       } else {
         result = DecisionReport(decision: acquisition.decision, query: query, cost: cost)
@@ -73,6 +74,20 @@ struct Hold: ParsableCommand {
       result = DaemonExit.result(error, at: daemon.endpoint, policy: query.policy)
     }
     try result.finish()
+  }
+
+  /// Runs the command, and tells once where the permit is lost meanwhile.
+  private func run(under permit: LimitPermit?) -> Int32 {
+    var isTold = false
+    func look(_ outlook: String) {
+      guard let permit, !isTold, !permit.isHeld else { return }
+      isTold = true
+      StandardStream.tell(
+        "limitd has ended, and with it the permit: others may have it; \(outlook)")
+    }
+    let code = ChildProcess.run(command) { look("the command goes on") }
+    look("the command has ended since")
+    return code
   }
 
   /// Asks until a limit admits, the time is up, or waiting cannot help.

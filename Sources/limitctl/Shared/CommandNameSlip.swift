@@ -49,12 +49,13 @@ struct CommandNameSlip {
     let advice =
       Suggestion.nearest(to: word, among: commands).map { "did you mean '\($0)'?" }
       ?? "it has \(commands.joined(separator: ", "))"
-    return """
+    return UsageText.wrapped(
+      """
       Error: \(parent) has no command '\(visible(word))'; \(advice)
       Usage: \(usage)
         See '\(parent) --help' for more information.
 
-      """
+      """)
   }
 }
 

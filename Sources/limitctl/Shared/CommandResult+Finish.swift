@@ -7,8 +7,8 @@ extension CommandResult {
   /// Prints, and ends the command where the exit code is not 0. Output that cannot be written is an
   /// error of its own; a reader that has gone is none.
   func finish() throws {
-    // Where standard error is closed there is nobody to tell.
-    try? StandardStream.error.write(errors)
+    // Where standard error is closed there is nobody to tell. Errors quote what they were given.
+    try? StandardStream.error.write(visibleLines(errors))
     do throws(OutputError) {
       try StandardStream.output.write(output)
     } catch {

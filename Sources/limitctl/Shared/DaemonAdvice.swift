@@ -31,10 +31,13 @@ enum DaemonAdvice {
     switch code {
     case .unknownPolicy:
       guard let policy else { return nil }
+      let asked = "it was asked for '\(policy)'"
       if let nearest = Suggestion.nearest(to: policy, among: knownPolicies) {
-        return "did you mean '\(nearest)'?"
+        return "\(asked); did you mean '\(nearest)'?"
       }
-      return knownPolicies.isEmpty ? nil : "it has \(knownPolicies.joined(separator: ", "))"
+      return knownPolicies.isEmpty
+        ? "\(asked); its policy file lists them under policies"
+        : "\(asked); it has \(knownPolicies.joined(separator: ", "))"
     case .limitReached:
       return "daemon.limits in its policy file says how many (connections, connections-per-uid, "
         + "permits)"

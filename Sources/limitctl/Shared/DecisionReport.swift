@@ -36,8 +36,9 @@ struct DecisionReport {
   }
 
   private var flags: [String] {
+    let spared = decision.reason == .unlimited ? "beyond" : "shadow"
     let names: [(LimitDecision.Flags, String)] = [
-      (.softThreshold, "soft"), (.shadowDenied, "shadow"), (.overflow, "overflow"),
+      (.softThreshold, "soft"), (.shadowDenied, spared), (.overflow, "overflow"),
     ]
     return names.filter { decision.flags.contains($0.0) }.map(\.1)
   }
@@ -59,6 +60,7 @@ struct DecisionReport {
       ("retry_after_seconds", retryAfter.map { .seconds($0) } ?? .null),
       ("reset_after_seconds", .seconds(decision.resetAfterNanoseconds)),
       ("flags", .array(flags.map { .string($0) })),
+      ("would_have_denied", .array(decision.wouldHaveDenied.map { .string($0) })),
       ("receipt", decision.receipt.isEmpty ? .null : .string(decision.receipt.text)),
     ]).text + "\n"
   }
@@ -82,7 +84,12 @@ struct DecisionReport {
       line("reset", durationText(decision.resetAfterNanoseconds))
     }
     if decision.flags.contains(.softThreshold) { line("soft", "past a soft threshold") }
-    if decision.flags.contains(.shadowDenied) { line("shadow", "a shadow limit would have denied") }
+    if decision.flags.contains(.shadowDenied) {
+      let names =
+        decision.wouldHaveDenied.isEmpty
+        ? "a limit" : decision.wouldHaveDenied.joined(separator: ", ")
+      line(decision.reason == .unlimited ? "beyond" : "shadow", "\(names) would have denied")
+    }
     if decision.flags.contains(.overflow) { line("overflow", "charged to a wider bucket") }
     if !decision.receipt.isEmpty { line("receipt", decision.receipt.text) }
     return lines.map { "\($0)\n" }.joined()
@@ -97,6 +104,7 @@ struct DecisionReport {
     switch (decision.outcome, decision.reason) {
     case (_, .blocked): ": the tenant is blocked"
     case (_, .unknownTenant): ": the tenant is unknown"
+    case (_, .unlimited): ": the tenant is not limited"
     case (.never, _): ": a cost of \(grouped(cost)) is more than the limit ever holds"
     default: ""
     }

@@ -11,6 +11,8 @@ struct ExplanationReport {
   let tenant: String
   let policy: String
   let key: String?
+  /// Columns that lines should fit into; nil where nobody reads them on a terminal.
+  var width: Int?
 
   var text: String {
     var lines = heading
@@ -29,17 +31,17 @@ struct ExplanationReport {
   private var heading: [String] {
     var rows: [[String]] = []
     switch explanation.entry {
-    case nil: rows.append(["tenant", tenant, "not named, and there is no \"*\""])
+    case nil: rows.append(["tenant", visible(tenant), "not named, and there is no \"*\""])
     case ("*", let line)?:
-      rows.append(["tenant", tenant, "not named, hence \"*\", \(place(line))"])
-    case (_, let line)?: rows.append(["tenant", tenant, place(line)])
+      rows.append(["tenant", visible(tenant), "not named, hence \"*\", \(place(line))"])
+    case (_, let line)?: rows.append(["tenant", visible(tenant), place(line)])
     }
     if let other = explanation.lookAlike {
       rows.append(["", "", "not the one of \(place(other.line)), whose bytes differ"])
     }
     if let plan = explanation.plan { rows.append(["plan", plan.name, place(plan.line)]) }
     rows.append(["policy", policy, place(explanation.policyLine)])
-    if let key { rows.append(["key", key]) }
+    if let key { rows.append(["key", visible(key)]) }
     return aligned(rows) + ["", outcome]
   }
 
@@ -71,7 +73,11 @@ struct ExplanationReport {
       ]
     }
     rows.append(["takes", charge(of: limit)])
-    return aligned(rows).map { "   \($0)" }
+    let lines = aligned(rows).map { "   \($0)" }
+    guard let width, lines.contains(where: { displayWidth($0) > width }) else { return lines }
+    // Too narrow for three columns: the places follow their values at once.
+    let names = rows.map { [$0[0], $0.dropFirst().joined(separator: "  ")] }
+    return aligned(names).map { "   \($0)" }
   }
 
   private func note(on parameter: Explanation.Parameter, of limit: Explanation.Limit) -> String {
@@ -87,10 +93,10 @@ struct ExplanationReport {
   private func bucket(of limit: Explanation.Limit) -> String {
     switch limit.scope {
     case .global: return "one bucket for everybody"
-    case .tenant: return "one bucket for \(tenant)"
+    case .tenant: return "one bucket for \(visible(tenant))"
     case .key:
-      guard let key else { return "one bucket for each key of \(tenant)" }
-      return "the bucket of \(tenant)'s key \(key)"
+      guard let key else { return "one bucket for each key of \(visible(tenant))" }
+      return "the bucket of \(visible(tenant))'s key \(visible(key))"
     }
   }
 
@@ -103,7 +109,7 @@ struct ExplanationReport {
     }
   }
 
-  private func place(_ line: Int) -> String { "\(path):\(line)" }
+  private func place(_ line: Int) -> String { "\(visible(path)):\(line)" }
 
   // MARK: JSON
 
