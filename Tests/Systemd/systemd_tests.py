@@ -29,7 +29,7 @@ POLICY = """
 limits:
   few: {algorithm: token-bucket, rate: 1/1d, burst: BURST, scope: key}
   many: {algorithm: token-bucket, rate: 1M/s, burst: 1M, scope: key}
-  kept: {algorithm: token-bucket, rate: 1/1d, burst: 1G, scope: tenant}
+  kept: {algorithm: sliding-window, limit: 1G, window: 31d, scope: tenant}
   window: {algorithm: sliding-window, limit: 1G, window: 31d, scope: key}
 policies:
   default: [many]
