@@ -110,7 +110,10 @@ struct RuleCompiler {
     }
     for row in builder.rows {
       let start = draftRows.count
-      draftRows += draftRows[row.basedOn * limits.count..<(row.basedOn + 1) * limits.count]
+      // One by one: a slice would share the array's memory, and appending to it copy all rows.
+      for place in limits.indices {
+        draftRows.append(draftRows[row.basedOn * limits.count + place])
+      }
       for (limit, settings) in row.overrides {
         draftRows[start + Int(limit.rawValue)] = draft(limit, settings)
       }
