@@ -69,18 +69,12 @@ package enum HashKeyFile {
     do throws(SystemError) {
       let file = try Descriptor(
         Glibc.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600))
-      var words = (key.low.littleEndian, key.high.littleEndian)
-      let count = withUnsafeBytes(of: &words) { bytes in
-        retrying { write(file.number, bytes.baseAddress, byteCount) }
-      }
-      guard count >= 0, fchmod(file.number, 0o600) == 0, fsync(file.number) == 0 else {
-        throw .last()
-      }
-      guard count == byteCount else { throw SystemError(number: ENOSPC) }
+      try file.writeAll([key.low.littleEndian, key.high.littleEndian])
+      guard fchmod(file.number, 0o600) == 0 else { throw .last() }
+      try file.makeDurable()
       // Not rename: where another daemon was quicker, its key stays.
       guard link(temporary, path) == 0 else { throw .last() }
-      let place = try Descriptor(Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
-      guard fsync(place.number) == 0 else { throw .last() }
+      try Descriptor.makeDirectoryDurable(directory)
       unlink(temporary)
     } catch {
       unlink(temporary)

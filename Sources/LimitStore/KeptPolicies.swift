@@ -49,14 +49,7 @@ package final class KeptPolicies: Sendable {
       (0...Self.bytesMax).contains(Int(status.st_size))
     else { return nil }
     var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
-    var count = 0
-    while count < bytes.count {
-      let read = bytes.withUnsafeMutableBytes { memory in
-        retrying { Glibc.read(file.number, memory.baseAddress! + count, memory.count - count) }
-      }
-      guard read > 0 else { return nil }
-      count += read
-    }
+    guard (try? file.fill(&bytes)) == bytes.count else { return nil }
     return bytes.withUnsafeBytes { max(1, Checksum.of($0)) } == identity ? bytes : nil
   }
 
@@ -89,7 +82,7 @@ package final class KeptPolicies: Sendable {
         guard symlink(Self.name(identity), link) == 0, rename(link, lastPath) == 0 else {
           throw .last()
         }
-        try makeDurable()
+        try Descriptor.makeDirectoryDurable(directory)
       } catch {
         throw .system(doing: "keep the policy file in \(directory)", error)
       }
@@ -102,28 +95,14 @@ package final class KeptPolicies: Sendable {
     do throws(SystemError) {
       let file = try Descriptor(
         open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600))
-      var count = 0
-      while count < bytes.count {
-        let written = bytes.withUnsafeBytes { memory in
-          retrying { Glibc.write(file.number, memory.baseAddress! + count, memory.count - count) }
-        }
-        guard written >= 0 else { throw .last() }
-        guard written > 0 else { throw SystemError(number: ENOSPC) }
-        count += written
-      }
+      try file.writeAll(bytes)
       // The name comes with the bytes: a link to it is never to half a file.
-      guard fsync(file.number) == 0, rename(temporary, "\(directory)/\(name)") == 0 else {
-        throw .last()
-      }
+      try file.makeDurable()
+      guard rename(temporary, "\(directory)/\(name)") == 0 else { throw .last() }
     } catch {
       unlink(temporary)
       throw error
     }
-  }
-
-  private func makeDurable() throws(SystemError) {
-    let place = try Descriptor(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
-    guard fsync(place.number) == 0 else { throw .last() }
   }
 
   /// Removes every file but the newest and those that `needed` names.

@@ -9,15 +9,7 @@ package enum SmallFile {
       return nil
     }
     var bytes = [UInt8](repeating: 0, count: 1 << 16)
-    var count = 0
-    while count < bytes.count {
-      let read = bytes.withUnsafeMutableBytes { memory in
-        retrying { Glibc.read(file.number, memory.baseAddress! + count, memory.count - count) }
-      }
-      guard read >= 0 else { return nil }
-      if read == 0 { break }
-      count += read
-    }
+    guard let count = try? file.fill(&bytes) else { return nil }
     return String(validating: bytes[..<count], as: UTF8.self)
   }
 }

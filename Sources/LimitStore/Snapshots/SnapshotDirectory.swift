@@ -113,8 +113,7 @@ package struct SnapshotDirectory: Sendable {
 
   private func makeDurable() throws(SnapshotWriteError) {
     do throws(SystemError) {
-      let directory = try Descriptor(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
-      guard fsync(directory.number) == 0 else { throw .last() }
+      try Descriptor.makeDirectoryDurable(path)
     } catch {
       throw .init("make the directory durable", error)
     }

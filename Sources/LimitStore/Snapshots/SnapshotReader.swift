@@ -42,16 +42,11 @@ package struct SnapshotReader: ~Copyable {
     throws(SnapshotError) -> [UInt64]
   {
     var words = [UInt64](repeating: 0, count: count)
-    var read = 0
-    while read < 8 * count {
-      let got = words.withUnsafeMutableBytes { memory in
-        retrying {
-          pread(file.number, memory.baseAddress! + read, memory.count - read, offset + read)
-        }
-      }
-      guard got >= 0 else { throw .unreadable(.last()) }
-      if got == 0 { break }
-      read += got
+    let read: Int
+    do throws(SystemError) {
+      read = try file.fill(&words, at: offset)
+    } catch {
+      throw .unreadable(error)
     }
     offset += read
     return read == 8 * count ? words : Array(words[..<(read / 8)])

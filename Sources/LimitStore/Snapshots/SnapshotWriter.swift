@@ -84,9 +84,13 @@ struct SnapshotWriter: ~Copyable {
     }
   }
 
-  /// Makes what was written outlast the power. Once: a second try would say nothing.
+  /// Makes what was written outlast the power (`Descriptor.makeDurable`).
   borrowing func makeDurable() throws(SnapshotWriteError) {
-    guard fsync(file.number) == 0 else { throw .init("make a snapshot durable", .last()) }
+    do throws(SystemError) {
+      try file.makeDurable()
+    } catch {
+      throw .init("make a snapshot durable", error)
+    }
   }
 
   private mutating func flush(_ builder: inout SnapshotBlockBuilder) throws(SnapshotWriteError) {
@@ -100,17 +104,11 @@ struct SnapshotWriter: ~Copyable {
   }
 
   private mutating func write(_ words: [UInt64]) throws(SnapshotWriteError) {
-    var written = 0
-    let total = 8 * words.count
-    while written < total {
-      let count = words.withUnsafeBytes { memory in
-        retrying { Glibc.write(file.number, memory.baseAddress! + written, total - written) }
-      }
-      guard count >= 0 else { throw .init("write a snapshot", .last()) }
-      // No error, and nothing written: no room.
-      guard count > 0 else { throw .init("write a snapshot", SystemError(number: ENOSPC)) }
-      written += count
+    do throws(SystemError) {
+      try file.writeAll(words)
+    } catch {
+      throw .init("write a snapshot", error)
     }
-    byteCount += total
+    byteCount += 8 * words.count
   }
 }
