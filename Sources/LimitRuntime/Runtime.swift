@@ -17,9 +17,6 @@ package final class Worker: Sendable {
   package let decisionCount = Atomic<UInt64>(0)
   /// What it has decided, for whom.
   package let counters = DecisionCounters()
-  /// The generation of the rulebook that the worker decides by. Written by the worker after it let
-  /// go of the one before; releasing, for whoever waits for that (acquiring).
-  package let generation: Atomic<UInt32>
   /// How many rulebooks the worker has taken. Written by the worker between two turns; releasing, for
   /// whoever waits for the turn before to be over (acquiring).
   package let takenCount = Atomic<UInt32>(0)
@@ -28,10 +25,7 @@ package final class Worker: Sendable {
   /// Hands the worker a rulebook to take between two turns. Returns at once.
   fileprivate let offer: @Sendable (Rulebook) -> Void
 
-  fileprivate init(_ generation: UInt32, _ offer: @escaping @Sendable (Rulebook) -> Void) {
-    self.generation = Atomic(generation)
-    self.offer = offer
-  }
+  fileprivate init(_ offer: @escaping @Sendable (Rulebook) -> Void) { self.offer = offer }
 }
 
 /// The engine and the rules in force. Any thread.
@@ -151,7 +145,7 @@ package final class Runtime: Sendable {
     _ offer: @escaping @Sendable (Rulebook) -> Void
   ) -> (Worker, Rulebook) {
     state.withLock { state in
-      let worker = Worker(state.rulebook.generation, offer)
+      let worker = Worker(offer)
       state.workers.append(worker)
       return (worker, state.rulebook)
     }

@@ -28,7 +28,6 @@ extension EventLoop {
     case .connection(let descriptor, let peer, let account): admit(descriptor, peer, account)
     case .rulebook(let rulebook):
       turn.adopt(rulebook)
-      worker.generation.store(rulebook.generation, ordering: .relaxed)
       // Releasing: pairs with the acquiring load of whoever waits for the turn before to be over.
       worker.takenCount.wrappingAdd(1, ordering: .releasing)
     case .stop: drain()
