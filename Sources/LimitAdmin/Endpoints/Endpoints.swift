@@ -76,25 +76,6 @@ extension Standing {
   }
 }
 
-extension Scope {
-  var name: String {
-    switch self {
-    case .key: "key"
-    case .tenant: "tenant"
-    case .global: "global"
-    }
-  }
-}
-
-extension LimitMode {
-  var name: String {
-    switch self {
-    case .enforce: "enforce"
-    case .shadow: "shadow"
-    }
-  }
-}
-
 extension Decision.Outcome {
   var name: String {
     switch self {

@@ -1,7 +1,7 @@
 // What a policy file can say about a limit, and how what base, plan and tenant say adds up.
 // Values and pure functions.
 
-import LimitEngine
+package import LimitEngine
 
 /// What can be written under a limit's name and differ between plans and tenants.
 enum Parameter: String, CaseIterable {
@@ -15,7 +15,7 @@ enum Identity: String, CaseIterable {
 
 extension Algorithm {
   /// Its name in policy files.
-  var name: String {
+  package var name: String {
     switch self {
     case .tokenBucket: "token-bucket"
     case .slidingWindow: "sliding-window"
@@ -37,7 +37,8 @@ extension Algorithm {
 }
 
 extension Scope {
-  var name: String {
+  /// Its name in policy files.
+  package var name: String {
     switch self {
     case .key: "key"
     case .tenant: "tenant"
@@ -47,7 +48,8 @@ extension Scope {
 }
 
 extension LimitMode {
-  var name: String {
+  /// Its name in policy files.
+  package var name: String {
     switch self {
     case .enforce: "enforce"
     case .shadow: "shadow"

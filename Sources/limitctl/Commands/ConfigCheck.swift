@@ -96,7 +96,7 @@ struct ConfigCheck: ParsableCommand {
       let (from, to) = (was.settings.parameters.algorithm, limit.settings.parameters.algorithm)
       if from != to {
         lines.append(
-          "limit '\(limit.name)': \(from.word) becomes \(to.word); its buckets begin anew")
+          "limit '\(limit.name)': \(from.name) becomes \(to.name); its buckets begin anew")
       } else if was.scope != limit.scope {
         lines.append(
           "limit '\(limit.name)': scope \(was.scope) becomes \(limit.scope); its buckets begin anew"
@@ -154,16 +154,5 @@ extension PolicyFile {
   /// Reads the file that a command line names; `-` is standard input.
   static func load(naming path: String) throws(PolicyFileError) -> PolicyFile {
     try load(path: path == "-" ? "/dev/stdin" : path)
-  }
-}
-
-extension Algorithm {
-  /// As the policy file writes it.
-  fileprivate var word: String {
-    switch self {
-    case .tokenBucket: "token-bucket"
-    case .slidingWindow: "sliding-window"
-    case .concurrency: "concurrency"
-    }
   }
 }
