@@ -6,7 +6,6 @@ import Glibc
 import LimitAdmin
 import LimitPolicy
 import LimitServer
-import LimitStore
 import LimitSystem
 import LimitSystemd
 import Logging
@@ -42,12 +41,7 @@ struct AdminSockets: ~Copyable {
     }
     var socket = settings.adminSocket
     socket.path = settings.adminSocketPath
-    if let directory = socket.path.directoryOfPath {
-      try Directory.make(
-        directory, mode: 0o755, purpose: "the admin socket's directory",
-        remedy: "run: install -d -o limitd \(directory), or give another --admin-socket")
-    }
-    return try ListeningSocket(socket)
+    return try .make(socket, named: "admin socket", flag: "--admin-socket")
   }
 
   /// Lets peers connect: the listeners, with descriptors of their own.

@@ -22,10 +22,23 @@ enum DecisionSocket {
       guard descriptors.count == 1 else { throw SeveralSockets(count: descriptors.count) }
       return try ListeningSocket(adopting: first)
     }
+    return try .make(settings, named: "socket", flag: "--socket")
+  }
+}
+
+extension ListeningSocket {
+  /// Makes a socket, and the directory that its path leads through.
+  ///
+  /// - Parameters:
+  ///   - name: for the error, as in "admin socket".
+  ///   - flag: which names another path.
+  static func make(
+    _ settings: DaemonSettings.Socket, named name: String, flag: String
+  ) throws -> ListeningSocket {
     if let directory = settings.path.directoryOfPath {
       try Directory.make(
-        directory, mode: 0o755, purpose: "the socket's directory",
-        remedy: "run: install -d -o limitd \(directory), or give another --socket")
+        directory, mode: 0o755, purpose: "the \(name)'s directory",
+        remedy: "run: install -d -o limitd \(directory), or give another \(flag)")
     }
     return try ListeningSocket(settings)
   }
@@ -43,7 +56,7 @@ struct SeveralSockets: Error, CustomStringConvertible {
 
 extension String {
   /// What a path leads through; `nil` for one that names a file of the working directory.
-  var directoryOfPath: String? {
+  fileprivate var directoryOfPath: String? {
     guard let slash = lastIndex(of: "/") else { return nil }
     return slash == startIndex ? "/" : String(self[..<slash])
   }
