@@ -57,7 +57,7 @@ struct OpenedDaemon: ~Copyable {
     try DescriptorLimit.fit(&configuration.file.daemon.limits, log)
     let key = try Self.hashKey(settings, log)
     // Names that this host does not know are found before anything is touched.
-    _ = try Rulebook(configuration.file, hashKey: key)
+    let rulebook = try Rulebook(configuration.file, hashKey: key)
     let commands = try CommandQueue()
     let dispatcher = try Dispatcher(commands, tickNanoseconds: LifeSigns.tickNanoseconds())
     let listener = try DecisionSocket.open(settings.socket, &passed)
@@ -70,7 +70,8 @@ struct OpenedDaemon: ~Copyable {
     ServiceManager.tell(
       .status("making the tables"), .extendTimeout(microseconds: Self.tablesMicroseconds))
     let state = try DaemonState(
-      configuration.file, hashKey: key, isTrace: configuration.isClockSettable, log)
+      configuration.file, rulebook.policies, hashKey: key, isTrace: configuration.isClockSettable,
+      log)
     runtime = state.runtime(log)
     self.state = state
     self.commands = commands

@@ -22,10 +22,14 @@ struct DaemonState: ~Copyable {
 
   /// Finds the state, sets the engine's clock, and puts the file's rules in force over it.
   ///
-  /// - Parameter isTrace: whether clients set the clock: then nothing is kept, since what a trace
-  ///   decided lies in a time of its own.
+  /// - Parameters:
+  ///   - compiled: what the file comes to by itself, whatever was in force before.
+  ///   - isTrace: whether clients set the clock: then nothing is kept, since what a trace decided lies
+  ///     in a time of its own.
   /// - Throws: `StoreError`, `UnknownNameError`.
-  init(_ file: PolicyFile, hashKey: HashKey, isTrace: Bool, _ log: Logger) throws {
+  init(
+    _ file: PolicyFile, _ compiled: PolicySet, hashKey: HashKey, isTrace: Bool, _ log: Logger
+  ) throws {
     let settings = file.daemon
     let directory = isTrace ? nil : SnapshotDirectory(settings.stateDirectory)
     let policies = isTrace ? nil : KeptPolicies(settings.stateDirectory)
@@ -37,7 +41,7 @@ struct DaemonState: ~Copyable {
       log.info("restoring", metadata: ["buckets": "\(done)", "of": "\(total)"])
     }
     // Before buckets come in: who is named is no guest.
-    opening.prepare = { $0.setAside(for: file.compile(hashKey: hashKey)) }
+    opening.prepare = { $0.setAside(for: compiled) }
     let opened = try opening.open()
     EngineClock.setOffset(opened.clockOffset)
     Self.tell(opened.report, log)
