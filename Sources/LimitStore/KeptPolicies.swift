@@ -50,7 +50,7 @@ package final class KeptPolicies: Sendable {
     else { return nil }
     var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
     guard (try? file.fill(&bytes)) == bytes.count else { return nil }
-    return bytes.withUnsafeBytes { max(1, Checksum.of($0)) } == identity ? bytes : nil
+    return Checksum.identity(of: bytes) == identity ? bytes : nil
   }
 
   /// The newest file, and its path; `nil` where there is none, or it is not as it was written.

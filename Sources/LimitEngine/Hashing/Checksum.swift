@@ -7,6 +7,11 @@ package enum Checksum {
   package static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     SipHash.hash(bytes, key: HashKey(low: 0x6c69_6d69_7464, high: 0)).low
   }
+
+  /// The checksum of a file's bytes as what it is known by: never 0, which stands for none.
+  package static func identity(of bytes: [UInt8]) -> UInt64 {
+    bytes.withUnsafeBytes { max(1, of($0)) }
+  }
 }
 
 extension HashKey {

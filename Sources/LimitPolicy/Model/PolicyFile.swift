@@ -86,7 +86,7 @@ public struct PolicyFile: Sendable {
   ) {
     self.path = path
     self.source = source
-    sourceIdentity = source.withUnsafeBytes { max(1, Checksum.of($0)) }
+    sourceIdentity = Checksum.identity(of: source)
     self.warnings = warnings
     self.limits = limits
     self.policies = policies
