@@ -76,7 +76,6 @@ final class Channel: @unchecked Sendable {
   var cancelled: Set<UInt64> = []
   /// What is watched for.
   var watched: Poller.Events?
-  var watchedEpoch: UInt64 = 0
   var isRung = false
   /// No call's deadline is before this.
   var nextExpiry = Moment.distantFuture
