@@ -186,8 +186,9 @@ extension DaemonTests {
       #expect(error?.code == .protocolViolation)
     }
 
-    @Test func aRefusedBindMeansThatNothingGoesByItsHandle() throws {
-      let server = try LyingServer { conversation in
+    /// Answers whatever is asked but binds, which it refuses.
+    private func serverRefusingBinds(_ code: ErrorCode) throws -> LyingServer {
+      try LyingServer { conversation in
         try conversation.greet()
         while true {
           let request = try conversation.next()
@@ -196,31 +197,21 @@ extension DaemonTests {
             continue
           }
           conversation.send {
-            ErrorReply(code: ErrorCode.unknownTenant.rawValue, text: "no")
-              .encode(id: request.id, into: &$0)
+            ErrorReply(code: code.rawValue, text: "no").encode(id: request.id, into: &$0)
           }
         }
       }
+    }
+
+    @Test func aRefusedBindMeansThatNothingGoesByItsHandle() throws {
+      let server = try serverRefusingBinds(.unknownTenant)
       let client = client(server)
       for _ in 0..<5 { _ = try client.check(tenant: "nobody", policy: "p") }
       #expect(server.count(.check) == 0 && server.count(.checkByName) == 5)
     }
 
     @Test func limitsOfAnUnknownPolicyFailAtOnceEachTimeAndKeepTheConnection() throws {
-      let server = try LyingServer { conversation in
-        try conversation.greet()
-        while true {
-          let request = try conversation.next()
-          guard request.operation == .bind else {
-            conversation.answer(request)
-            continue
-          }
-          conversation.send {
-            ErrorReply(code: ErrorCode.unknownPolicy.rawValue, text: "no")
-              .encode(id: request.id, into: &$0)
-          }
-        }
-      }
+      let server = try serverRefusingBinds(.unknownPolicy)
       let client = client(server)
       for _ in 0..<3 {
         let error = failure { () throws(LimitClientError) in
