@@ -56,6 +56,7 @@ package struct AdminSource: Sendable {
   package typealias Tell<Value> = @Sendable (Value) -> Void
 
   package var runtime: Runtime
+  package var monitor: DecisionMonitor
   package var facts: DaemonFacts
   package var figures: @Sendable () -> DaemonFigures
   /// Reads the policy file anew.
@@ -64,12 +65,14 @@ package struct AdminSource: Sendable {
   package var saveSnapshot: @Sendable (@escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
 
   package init(
-    runtime: Runtime, facts: DaemonFacts, figures: @escaping @Sendable () -> DaemonFigures,
+    runtime: Runtime, monitor: DecisionMonitor, facts: DaemonFacts,
+    figures: @escaping @Sendable () -> DaemonFigures,
     read: @escaping @Sendable () throws(PolicyFileError) -> PolicyFile,
     reload: @escaping @Sendable (@escaping Tell<ReloadResult>) -> Void,
     saveSnapshot: @escaping @Sendable (@escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
   ) {
     self.runtime = runtime
+    self.monitor = monitor
     self.facts = facts
     self.figures = figures
     self.read = read

@@ -20,6 +20,7 @@ import LimitProtocol
       TenantCommand.self,
       LimitCommand.self,
       Explain.self,
+      Why.self,
       Reload.self,
       Metrics.self,
       Doctor.self,

@@ -18,6 +18,9 @@ struct Endpoints: Sendable {
       Route(.GET, "/v1/tenants", .observe) { call throws(Problem) in try tenants(call) },
       Route(.GET, "/v1/tenants/{tenant}", .observeSome) { call throws(Problem) in try tenant(call)
       },
+      Route(.GET, "/v1/tenants/{tenant}/denials", .observeSome) { call throws(Problem) in
+        try denials(call)
+      },
       Route(.POST, "/v1/peek", .observeSome) { call throws(Problem) in try peek(call) },
       Route(.POST, "/v1/reload", .administer) { call throws(Problem) in try reload(call) },
       Route(.POST, "/v1/snapshot", .administer) { call throws(Problem) in try saveSnapshot(call) },
