@@ -159,7 +159,7 @@ import Testing
       .replacing(/workers      \d+/, with: "workers      2")
       .replacing(/of [0-9,]+, [0-9.]+ k?B; 0 refused/, with: "of 4,096, 0 B; 0 refused")
       .replacing(/(?m)^ +\d[0-9a-zµ ]*  (llm-tpm|user-rps)/, with: { "  3ms  \($0.1)" })
-      .replacing(/(?m)^ +ago  limit/, with: "  ago  limit")
+      .replacing(/(?m)^ +ago +limit/, with: "  ago  limit")
   }
 
   @Test(arguments: [80, 120])
