@@ -21,6 +21,7 @@ import LimitProtocol
       LimitCommand.self,
       Explain.self,
       Reload.self,
+      AuditCommand.self,
       Metrics.self,
       Doctor.self,
       Bench.self,
