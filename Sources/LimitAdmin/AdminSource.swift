@@ -61,15 +61,20 @@ package struct AdminSource: Sendable {
   package var figures: @Sendable () -> DaemonFigures
   /// Reads the policy file anew.
   package var read: @Sendable () throws(PolicyFileError) -> PolicyFile
-  package var reload: @Sendable (@escaping Tell<ReloadResult>) -> Void
-  package var saveSnapshot: @Sendable (@escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
+  package var reload: @Sendable (Peer?, @escaping Tell<ReloadResult>) -> Void
+  package var saveSnapshot:
+    @Sendable (Peer?, @escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
+  package var runTime: RunTimeAccess
 
   package init(
     runtime: Runtime, monitor: DecisionMonitor, facts: DaemonFacts,
     figures: @escaping @Sendable () -> DaemonFigures,
     read: @escaping @Sendable () throws(PolicyFileError) -> PolicyFile,
-    reload: @escaping @Sendable (@escaping Tell<ReloadResult>) -> Void,
-    saveSnapshot: @escaping @Sendable (@escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
+    reload: @escaping @Sendable (Peer?, @escaping Tell<ReloadResult>) -> Void,
+    saveSnapshot:
+      @escaping @Sendable (
+        Peer?, @escaping Tell<Result<SnapshotAnswer, Problem>>
+      ) -> Void, runTime: RunTimeAccess
   ) {
     self.runtime = runtime
     self.monitor = monitor
@@ -78,5 +83,6 @@ package struct AdminSource: Sendable {
     self.read = read
     self.reload = reload
     self.saveSnapshot = saveSnapshot
+    self.runTime = runTime
   }
 }

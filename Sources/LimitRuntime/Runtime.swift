@@ -94,24 +94,38 @@ package final class Runtime: Sendable {
     _ file: PolicyFile, unless isAbandoned: () -> Bool = { false }
   ) throws(UnknownNameError) -> Adoption? {
     try adoption.withLock { _ throws(UnknownNameError) in
-      let rulebook = try Rulebook(file, after: rulebook)
-      if isAbandoned() { return nil }
-      keep(file)
-      var adoption = Adoption(shortage: engine.setAside(for: rulebook.policies))
-      let workers = state.withLock { state in
-        state.rulebook = rulebook
-        return state.workers
-      }
-      // First all go over to the new set, which decides by the former rules as yet.
-      guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
-      let changesAt = Instant(
-        nanoseconds: EngineClock.now().nanoseconds + Self.changeAheadNanoseconds)
-      engine.putInForce(rulebook.policies, at: changesAt)
-      // Then every turn that began by the former rules comes to its end.
-      guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
-      adoption.count = engine.convert(under: rulebook.policies, at: EngineClock.now())
-      return adoption
+      put(try Rulebook(file, after: rulebook), unless: isAbandoned)
     }
+  }
+
+  /// Puts the rules of the file in force over which something else is set now; as `adopt`, but for access,
+  /// which nothing that is set at run time changes. So it cannot fail.
+  @discardableResult package func adopt(
+    overlaid file: PolicyFile, unless isAbandoned: () -> Bool = { false }
+  ) -> Adoption? {
+    adoption.withLock { _ in
+      put(Rulebook(file, keepingAccessOf: rulebook), unless: isAbandoned)
+    }
+  }
+
+  /// For whoever has `adoption`.
+  private func put(_ rulebook: Rulebook, unless isAbandoned: () -> Bool) -> Adoption? {
+    if isAbandoned() { return nil }
+    keep(rulebook.file)
+    var adoption = Adoption(shortage: engine.setAside(for: rulebook.policies))
+    let workers = state.withLock { state in
+      state.rulebook = rulebook
+      return state.workers
+    }
+    // First all go over to the new set, which decides by the former rules as yet.
+    guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
+    let changesAt = Instant(
+      nanoseconds: EngineClock.now().nanoseconds + Self.changeAheadNanoseconds)
+    engine.putInForce(rulebook.policies, at: changesAt)
+    // Then every turn that began by the former rules comes to its end.
+    guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
+    adoption.count = engine.convert(under: rulebook.policies, at: EngineClock.now())
+    return adoption
   }
 
   /// How far ahead of the clock rules change, so that every reading at which the former ones are still

@@ -22,6 +22,7 @@ import LimitProtocol
       Explain.self,
       Why.self,
       Reload.self,
+      AuditCommand.self,
       Metrics.self,
       Doctor.self,
       Bench.self,

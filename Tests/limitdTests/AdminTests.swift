@@ -15,7 +15,11 @@ extension DaemonTests {
       ("GET", "/v1/tenants/acme", nil, true), ("GET", "/v1/tenants/acme/denials", nil, true),
       ("POST", "/v1/peek", #"{"tenant": "acme", "policy": "few"}"#, true),
       ("GET", "/metrics", nil, true), ("POST", "/v1/reload", "{}", false),
-      ("POST", "/v1/snapshot", nil, false),
+      ("POST", "/v1/snapshot", nil, false), ("GET", "/v1/audit", nil, true),
+      ("PATCH", "/v1/tenants/acme", #"{"plan": null}"#, false),
+      ("DELETE", "/v1/tenants/acme/overrides", nil, false),
+      ("PUT", "/v1/tenants/acme/block", #"{"reason": "x"}"#, false),
+      ("DELETE", "/v1/tenants/acme/block", nil, false),
     ]
 
     /// A daemon on whose admin socket everybody may knock.
@@ -36,7 +40,7 @@ extension DaemonTests {
       }
       // Who changes something is told, and who only reads is not.
       let lines = daemon.log.split(separator: "\n").filter { $0.contains("admin request") }
-      #expect(lines.count == 2 && lines.allSatisfy { $0.contains("uid=\(geteuid())") }, "\(lines)")
+      #expect(lines.count == 6 && lines.allSatisfy { $0.contains("uid=\(geteuid())") }, "\(lines)")
       #expect(lines.first?.contains("POST /v1/reload") == true)
     }
 
