@@ -102,6 +102,47 @@ import Testing
     #expect(try limitctl(daemon, ["why", "no name"]).exitCode == 1)
   }
 
+  @Test func topIsPrintedOnceWhereItCannotBeDrawn() throws {
+    let daemon = try TestDaemon()
+    #expect(try limitctl(daemon, ["top"]).output.contains("nothing was asked lately"))
+    let client = try daemon.peer()
+    for _ in 1...7 { _ = try client.decide(Request.query("acme", "few", key: "bob")) }
+    _ = try client.decide(Request.query("guest", "many"))
+    for arguments in [["top"], ["top", "-1", "--sort", "queries"]] {
+      let top = try limitctl(daemon, arguments)
+      #expect(top.exitCode == 0 && top.errors == "", "\(top.errors)")
+      for text in ["acme", "bob", "guest", "few", "25.0 % denied"] {
+        #expect(top.output.contains(text), "\(text) in \(top.output)")
+      }
+    }
+    #expect(try json(daemon, ["top", "-1"])["format"] as? String == "limitd-top/1")
+    #expect(try limitctl(daemon, ["top", "--json"]).exitCode == 64)
+  }
+
+  @Test func topDrawsAgainSortsAndLeavesTheTerminalAsItWas() throws {
+    let daemon = try TestDaemon()
+    for (ending, code) in [("q", 0), ("", 130)] as [(String, Int32)] {
+      let client = try daemon.peer()
+      for _ in 1...7 { _ = try client.decide(Request.query("acme", "few", key: "bob")) }
+      let terminal = try PseudoTerminal(columns: 80)
+      let before = terminal.settings
+      let program = try terminal.start(["top", "--interval", "1", "--socket", daemon.socketPath])
+      try wait(for: "a screen") { try terminal.output().contains("most denied first") }
+      #expect(terminal.settings != before)
+      try wait(for: "another one") {
+        try terminal.output().components(separatedBy: "most denied first").count > 2
+      }
+      try terminal.type("u")
+      try wait(for: "another order") { try terminal.output().contains("most asked for first") }
+      if ending.isEmpty { program.interrupt() } else { try terminal.type(ending) }
+      #expect(try terminal.end(of: program) == code)
+      #expect(terminal.settings == before)
+      let all = try terminal.output()
+      #expect(all.hasPrefix("\u{1B}[?1049h\u{1B}[?25l"))
+      #expect(all.hasSuffix("\u{1B}[?25h\u{1B}[?1049l"))
+    }
+  }
+
   @Test func metricsAndSnapshotsCanBeHad() throws {
     let daemon = try TestDaemon()
     #expect(try limitctl(daemon, ["metrics"]).output.contains("\nlimitd_queries_total 0\n"))
@@ -131,7 +172,7 @@ import Testing
   @Test func whereNobodyAnswersTheNextStepIsSaid() throws {
     for arguments in [
       ["status"], ["tenant", "list"], ["limit", "list"], ["metrics"], ["reload"],
-      ["snapshot", "save"], ["explain", "acme", "few"], ["why", "acme"],
+      ["snapshot", "save"], ["explain", "acme", "few"], ["why", "acme"], ["top"], ["top", "-1"],
     ] {
       let result = try Program.run(arguments + ["--admin-socket", "/nonexistent/admin.sock"])
       #expect(result.exitCode == 3 && result.output == "", "\(arguments)")
@@ -162,6 +203,19 @@ import Testing
       .replacing(/(?m)^ +ago +limit/, with: "  ago  limit")
   }
 
+  /// The same of what is per second: each in its column.
+  private func settledRates(_ text: String) -> String {
+    func column(_ text: String, _ width: Int) -> String {
+      String(repeating: " ", count: width - text.count) + text
+    }
+    return text.replacing(
+      /[0-9.,<]+\/s and (.*) in the last .*/, with: { "0.4/s and \($0.1) in the last 1m 4s" }
+    )
+    .replacing(/(?m)( +[<0-9.,]+)( +[<0-9.,]+)( +[<0-9.]+ %)$/) {
+      column("0.3", $0.1.count) + column("<0.1", $0.2.count) + $0.3
+    }
+  }
+
   @Test(arguments: [80, 120])
   func screensAreAsTheyWereAndFit(columns: Int) throws {
     // The example, so slow that nothing comes back in a test.
@@ -180,7 +234,8 @@ import Testing
     try check(screens, daemon, columns)
     _ = try client.decide(Request.query("acme", "chat", cost: 3_000_000, key: "bob"))
     for _ in 1...22 { _ = try client.decide(Request.query("acme", "gateway", key: "eve")) }
-    try check([("why", ["why", "acme"])], daemon, columns)
+    let rest: [(String, [String])] = [("why", ["why", "acme"]), ("top", ["top", "-1"])]
+    try check(rest, daemon, columns)
   }
 
   private func check(
@@ -190,7 +245,7 @@ import Testing
       let screen = try Program.onTerminal(
         columns: columns, arguments + ["--socket", daemon.socketPath],
         environment: ["NO_COLOR": "1"])
-      let text = settled(screen.output, daemon)
+      let text = name == "top" ? settledRates(screen.output) : settled(screen.output, daemon)
       for line in text.split(separator: "\n") {
         #expect(displayWidth(String(line)) <= columns, "\(name): \(line)")
       }

@@ -1,5 +1,6 @@
 // The real limitctl as its users start it: in a pipe, or on a terminal of a certain width.
 
+import DaemonSupport
 import Foundation
 import Glibc
 
@@ -62,40 +63,14 @@ enum Program {
   static func onTerminal(
     columns: Int, _ arguments: [String], environment: [String: String] = [:]
   ) throws -> ProgramResult {
-    // posix_openpt(3) and its like, which Swift's Glibc lacks: pty(7), ioctl_tty(2).
-    let terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
-    var (isLocked, number): (Int32, Int32) = (0, 0)
-    let (setLock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
-    precondition(terminal >= 0 && ioctl(terminal, setLock, &isLocked) == 0)
-    precondition(ioctl(terminal, getNumber, &number) == 0)
-    var size = winsize(ws_row: 60, ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
-    _ = ioctl(terminal, UInt(TIOCSWINSZ), &size)
-    let other = open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC)
-    precondition(other >= 0)
-    let process = process(
-      limitctl, arguments, ["TERM": "xterm-256color"].merging(environment) { $1 })
-    let handle = FileHandle(fileDescriptor: other, closeOnDealloc: false)
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = handle
-    process.standardError = handle
-    try process.run()
-    close(other)
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    // The last holder of the other end gone, reading fails.
-    while true {
-      let count = read(terminal, &chunk, chunk.count)
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { break }
-      bytes += chunk[..<count]
-    }
-    close(terminal)
-    process.waitUntilExit()
-    let text = String(decoding: bytes, as: UTF8.self).replacing("\r\n", with: "\n")
-    return ProgramResult(output: text, exitCode: code(of: process))
+    let terminal = try PseudoTerminal(columns: columns)
+    let process = try terminal.start(arguments, environment: environment, hasInput: false)
+    let code = try terminal.end(of: process)
+    return ProgramResult(
+      output: try terminal.output().replacing("\r\n", with: "\n"), exitCode: code)
   }
 
-  private static func process(
+  fileprivate static func process(
     _ path: String, _ arguments: [String], _ environment: [String: String]
   ) -> Process {
     let process = Process()
@@ -112,8 +87,87 @@ enum Program {
     String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
   }
 
-  private static func code(of process: Process) -> Int32 {
+  fileprivate static func code(of process: Process) -> Int32 {
     process.terminationReason == .exit
       ? process.terminationStatus : 128 + process.terminationStatus
+  }
+}
+
+/// A terminal that a program draws on and a test types on: pty(7), ioctl_tty(2). One thread uses it.
+final class PseudoTerminal {
+  private let master: Int32
+  private let slave: Int32
+  private var bytes: [UInt8] = []
+
+  init(columns: Int) throws {
+    // posix_openpt(3) and its like, which Swift's Glibc lacks.
+    master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
+    var (isLocked, number): (Int32, Int32) = (0, 0)
+    let (setLock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
+    precondition(master >= 0 && ioctl(master, setLock, &isLocked) == 0)
+    precondition(ioctl(master, getNumber, &number) == 0)
+    var size = winsize(ws_row: 60, ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
+    _ = ioctl(master, UInt(TIOCSWINSZ), &size)
+    slave = open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC)
+    precondition(slave >= 0)
+  }
+
+  deinit {
+    close(master)
+    close(slave)
+  }
+
+  /// Starts limitctl on it.
+  ///
+  /// - Parameter hasInput: whether it reads from here; else from nowhere.
+  func start(
+    _ arguments: [String], environment: [String: String] = [:], hasInput: Bool = true
+  ) throws -> Process {
+    let process = Program.process(
+      Program.limitctl, arguments, ["TERM": "xterm-256color"].merging(environment) { $1 })
+    let handle = FileHandle(fileDescriptor: slave, closeOnDealloc: false)
+    process.standardInput = hasInput ? handle : FileHandle.nullDevice
+    process.standardOutput = handle
+    process.standardError = handle
+    try process.run()
+    return process
+  }
+
+  /// What was drawn so far.
+  func output() throws -> String {
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = read(master, &chunk, chunk.count)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { break }
+      bytes += chunk[..<count]
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  func type(_ text: String) throws {
+    for byte in text.utf8 { _ = withUnsafeBytes(of: byte) { write(master, $0.baseAddress, 1) } }
+  }
+
+  /// Waits for the end of a program, and gives its exit code.
+  func end(of process: Process) throws -> Int32 {
+    let start = clockSeconds()
+    while process.isRunning {
+      _ = try output()
+      usleep(1000)
+      guard clockSeconds() - start < 120 else {
+        process.terminate()
+        throw WaitedInVain(description: "the program does not end: \(try output().suffix(400))")
+      }
+    }
+    process.waitUntilExit()
+    return Program.code(of: process)
+  }
+
+  /// How the terminal is set: whether it echoes, and waits for lines.
+  var settings: tcflag_t {
+    var settings = termios()
+    tcgetattr(slave, &settings)
+    return settings.c_lflag
   }
 }

@@ -80,6 +80,49 @@ extension DaemonTests {
       #expect(found == all.suffix(16).reversed())
     }
 
+    @Test("Tenants, keys and limits are told by how much they are denied, or asked for")
+    func top() throws {
+      let daemon = try TestDaemon()
+      let client = try daemon.peer()
+      for number in 0..<8 {
+        _ = try client.decide(Request.query("acme", "few", key: number < 7 ? "bob" : "eve"))
+      }
+      for _ in 0..<12 { _ = try client.decide(Request.query("guest", "many", key: "k")) }
+      _ = try client.decide(Request.query("guest", "many", .peek, key: "k"))
+      _ = try client.decide(Request.query("banned", "many", key: "k"))
+      func names(_ sort: String, _ list: String, _ member: String) throws -> [String] {
+        let top = try daemon.ask("GET", "/v1/top?sort=\(sort)").json
+        #expect(top["allowed"] as? Int == 18 && top["denied"] as? Int == 3)
+        #expect(top["decisions"] as? Int == 22)
+        return (top[list] as? [[String: Any]] ?? []).compactMap { entry in
+          (entry[member] as? String).map {
+            "\($0) \(entry["allowed"] ?? "") \(entry["denied"] ?? "")"
+          }
+        }
+      }
+      #expect(
+        try names("denied", "tenants", "tenant") == ["acme 6 2", "banned 0 1", "guest 12 0"])
+      #expect(
+        try names("queries", "tenants", "tenant") == ["guest 12 0", "acme 6 2", "banned 0 1"])
+      #expect(try names("denied", "keys", "key") == ["bob 5 2", "k 0 1", "k 12 0", "eve 1 0"])
+      #expect(try names("denied", "limits", "limit") == ["few 6 2", "many 12 0"])
+      #expect(try daemon.ask("GET", "/v1/top?sort=name").status == 400)
+    }
+
+    @Test("Who is asked for most is found among many names, in bounded memory")
+    func manyNames() throws {
+      let daemon = try TestDaemon()
+      let client = try daemon.peer()
+      for number in 0..<6000 {
+        let name = number % 4 == 0 ? "busy" : "guest-\(number)"
+        _ = try client.decide(Request.query(name, "many", id: UInt32(number)))
+      }
+      let top = try daemon.ask("GET", "/v1/top?sort=queries&limit=3").json
+      let tenants = try #require(top["tenants"] as? [[String: Any]])
+      #expect(tenants.count == 3 && tenants[0]["tenant"] as? String == "busy")
+      #expect((tenants[0]["allowed"] as? Int).map { 700...3000 ~= $0 } == true, "\(tenants)")
+    }
+
     @Test("Names that are as long as they may be, and keys that are no text, are told")
     func names() throws {
       let daemon = try TestDaemon()

@@ -14,6 +14,7 @@ extension DaemonTests {
       ("GET", "/v1/limits/few", nil, true), ("GET", "/v1/tenants", nil, true),
       ("GET", "/v1/tenants/acme", nil, true), ("GET", "/v1/tenants/acme/denials", nil, true),
       ("POST", "/v1/peek", #"{"tenant": "acme", "policy": "few"}"#, true),
+      ("GET", "/v1/top", nil, true),
       ("GET", "/metrics", nil, true), ("POST", "/v1/reload", "{}", false),
       ("POST", "/v1/snapshot", nil, false), ("GET", "/v1/audit", nil, true),
       ("PATCH", "/v1/tenants/acme", #"{"plan": null}"#, false),
@@ -95,7 +96,7 @@ extension DaemonTests {
       #expect(try status("GET", "/v1/tenants/acme/denials") == 200)
       #expect(try status("GET", "/v1/tenants/free/denials") == 403)
       #expect(try status("POST", "/v1/peek", #"{"tenant": "free", "policy": "few"}"#) == 403)
-      for target in ["/v1/status", "/v1/limits", "/v1/tenants", "/metrics"] {
+      for target in ["/v1/status", "/v1/limits", "/v1/tenants", "/v1/top", "/metrics"] {
         #expect(try status("GET", target) == 403)
       }
       #expect(try status("POST", "/v1/reload") == 403)

@@ -137,6 +137,9 @@ extension DaemonTests {
         }
         try check(daemon, "GET", "/v1/audit", asked: "/v1/audit?limit=2")
         try check(daemon, "GET", "/v1/audit", asked: "/v1/audit?before=0")
+        for query in ["", "?sort=queries&limit=1", "?sort=x", "?limit=0", "?since=1"] {
+          try check(daemon, "GET", "/v1/top", asked: "/v1/top\(query)")
+        }
         try check(daemon, "GET", "/metrics", asked: "/metrics")
         try check(daemon, "POST", "/v1/snapshot", asked: "/v1/snapshot")
         for body in [#"{"dry_run": true}"#, "{}", "[]"] {
@@ -169,7 +172,7 @@ extension DaemonTests {
     func paths() throws {
       let daemon = try TestDaemon()
       let paths = try #require(document["paths"] as? [String: Object])
-      #expect(paths.count == 13)
+      #expect(paths.count == 14)
       for (path, operations) in paths {
         let target = path.replacing("{limit}", with: "few").replacing("{tenant}", with: "acme")
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {

@@ -13,10 +13,42 @@ package struct ActivityEntry: Sendable {
   package var denied: UInt64 = 0
 }
 
+/// How many decisions there were, as the counters have it.
+package struct DecisionSums: Sendable, Equatable {
+  package var allowed: UInt64 = 0
+  package var denied: UInt64 = 0
+
+  mutating func add(_ other: DecisionSums) {
+    allowed &+= other.allowed
+    denied &+= other.denied
+  }
+
+  static func - (later: DecisionSums, earlier: DecisionSums) -> DecisionSums {
+    DecisionSums(allowed: later.allowed - earlier.allowed, denied: later.denied - earlier.denied)
+  }
+}
+
+/// All decisions, and by the limit that decided.
+package struct CountedDecisions: Sendable {
+  package var all = DecisionSums()
+  package var byLimit: [String: DecisionSums] = [:]
+
+  /// What was counted since `earlier`.
+  func since(_ earlier: CountedDecisions) -> CountedDecisions {
+    var byLimit: [String: DecisionSums] = [:]
+    for (limit, sums) in self.byLimit {
+      byLimit[limit] = sums - (earlier.byLimit[limit] ?? DecisionSums())
+    }
+    return CountedDecisions(all: all - earlier.all, byLimit: byLimit)
+  }
+}
+
 /// What went on lately.
 package struct ActivityReport: Sendable {
   /// How long it is about, in ns.
   package var span: UInt64
+  /// Exact.
+  package var counted: CountedDecisions
   /// In no order.
   package var tenants: [ActivityEntry]
   package var keys: [ActivityEntry]
@@ -57,6 +89,8 @@ struct Activity {
   private struct Window {
     /// CLOCK_BOOTTIME, in ns.
     var start: UInt64
+    /// As the counters were then.
+    var counted: CountedDecisions
     var tenants = Sketches(capacity: Activity.tenantsMax)
     var keys = Sketches(capacity: Activity.keysMax)
   }
@@ -65,13 +99,15 @@ struct Activity {
   private var previous: Window?
 
   /// - Parameter now: CLOCK_BOOTTIME, in ns; likewise below.
-  init(at now: UInt64) { current = Window(start: now) }
+  init(at now: UInt64) { current = Window(start: now, counted: CountedDecisions()) }
 
   /// Begins another window where it is time.
-  mutating func pass(to now: UInt64) {
+  ///
+  /// - Parameter counted: the counters as they are.
+  mutating func pass(to now: UInt64, counted: () -> CountedDecisions) {
     guard now >= current.start + Self.window else { return }
     previous = now < current.start + 2 * Self.window ? current : nil
-    current = Window(start: now)
+    current = Window(start: now, counted: counted())
   }
 
   mutating func add(
@@ -90,10 +126,13 @@ struct Activity {
   }
 
   /// O(counters).
-  func report(at now: UInt64) -> ActivityReport {
+  ///
+  /// - Parameter counted: the counters as they are.
+  func report(at now: UInt64, counted: CountedDecisions) -> ActivityReport {
     let windows = [current] + (previous.map { [$0] } ?? [])
+    let first = previous ?? current
     return ActivityReport(
-      span: now - min(now, previous?.start ?? current.start),
+      span: now - min(now, first.start), counted: counted.since(first.counted),
       tenants: Self.entries(windows.map(\.tenants)), keys: Self.entries(windows.map(\.keys)))
   }
 

@@ -29,7 +29,7 @@ package final class DecisionMonitor: Sendable {
   @discardableResult package func drain() -> Bool {
     state.withLock { state in
       let moment = Moment.now()
-      state.activity.pass(to: moment.boot)
+      state.activity.pass(to: moment.boot) { counted() }
       var isAny = false
       for ring in runtime.sampleRings {
         ring.drain { sample, tenant, key in
@@ -56,7 +56,27 @@ package final class DecisionMonitor: Sendable {
   /// Who was decided on most lately, up to now.
   package func activity() -> ActivityReport {
     drain()
-    return state.withLock { $0.activity.report(at: Clock.bootNanoseconds()) }
+    return state.withLock {
+      $0.activity.report(at: Clock.bootNanoseconds(), counted: counted())
+    }
+  }
+
+  /// The workers' counters, added up. O(blocks × workers).
+  private func counted() -> CountedDecisions {
+    var sums = CountedDecisions()
+    for (block, words) in runtime.counters() {
+      for (place, limit) in block.limits.enumerated() {
+        let decided = DecisionSums(
+          allowed: DecisionCounters.decided(place: place, .allow, in: words),
+          denied: DecisionCounters.decided(place: place, .deny, in: words)
+            &+ DecisionCounters.decided(place: place, .never, in: words))
+        sums.byLimit[limit, default: DecisionSums()].add(decided)
+        sums.all.add(decided)
+      }
+      sums.all.denied &+=
+        DecisionCounters.blocked(in: words) &+ DecisionCounters.unknownTenant(in: words)
+    }
+    return sums
   }
 
   // MARK: Samples
