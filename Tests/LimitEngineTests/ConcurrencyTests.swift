@@ -143,7 +143,7 @@ extension RealThreads {
           switch random.next() % 16 {
           case 0: fixture.engine.sweep(at: now)
           case 1, 2:
-            let decision = fixture.engine.check(query, under: fixture.policies, at: now)
+            let decision = fixture.engine.markedCheck(query, under: fixture.policies, at: now)
             _ = fixture.engine.settle(
               query, decision.receipt, actual: random.next() % 4, under: fixture.policies,
               at: Instant(nanoseconds: clock.load(ordering: .relaxed)))

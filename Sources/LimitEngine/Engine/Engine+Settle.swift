@@ -156,7 +156,7 @@ extension Engine {
       }
       if rule.pointee.algorithm == .slidingWindow {
         let view = SlidingWindow.view(
-          current: site.current, previous: site.previous, window: rule.pointee.period,
+          current: site.current, previous: site.previous, window: rule.pointee.divisor,
           now: now.nanoseconds)
         site.next = SlidingWindow.book(view, head: rule.pointee.head, cost: cost)
       } else {

@@ -18,17 +18,22 @@ import Synchronization
 struct BucketID: Equatable {
   /// 63 bits that tell buckets apart; never 0.
   let tag: UInt64
+  /// What chooses the candidate places: the tag's bits, from the top. Without the lowest, so that it
+  /// need not wait for 0 to be told from 1.
+  let position: UInt64
 
   @inline(__always) init(_ fingerprint: Fingerprint, seed: Fingerprint) {
-    let tag = (fingerprint.low ^ seed.low) & ~Slot.mark
+    let bits = fingerprint.low ^ seed.low
+    position = bits << 1 & ~2
+    let tag = bits & ~Slot.mark
     self.tag = tag == 0 ? 1 : tag
   }
 
   /// - Precondition: a tag that was stored: not 0, without the mark.
-  init(tag: UInt64) { self.tag = tag }
-
-  /// What chooses the candidate places: the tag's bits, from the top.
-  @inline(__always) var position: UInt64 { tag << 1 }
+  init(tag: UInt64) {
+    self.tag = tag
+    position = tag << 1 & ~2
+  }
 }
 
 /// How a table counts what lives in it.
@@ -116,11 +121,14 @@ struct BucketTable: @unchecked Sendable {
     let second = bucket(of: id, candidate: 1)
     limitd_prefetch(slot(0, inBucket: second).base)
     if let found = find(id, inBucket: first) { return found }
-    if let found = find(id, inBucket: second) { return found }
-    return isMarked(first) && isMarked(second) ? findOutsideHomes(id) : nil
+    return findOutsideFirst(id)
   }
 
-  @inline(never) private func findOutsideHomes(_ id: BucketID) -> Found? {
+  @inline(never) private func findOutsideFirst(_ id: BucketID) -> Found? {
+    let first = bucket(of: id, candidate: 0)
+    let second = bucket(of: id, candidate: 1)
+    if let found = find(id, inBucket: second) { return found }
+    guard isMarked(first) && isMarked(second) else { return nil }
     for number in Self.homes..<Self.candidates {
       if let found = find(id, inBucket: bucket(of: id, candidate: number)) { return found }
     }

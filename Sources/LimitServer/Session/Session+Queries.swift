@@ -60,11 +60,12 @@ extension Session {
         decisionCount &-= 1
         continue
       }
-      let decision: Decision
+      var decision: Decision
       switch pending.pointee.kind {
       case .check, .batchItem:
         decision = turn.engine.check(query, under: turn.policies, at: now)
         turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
+        if decision.outcome == .allow { turn.policies.mark(&decision.receipt, of: query) }
       case .peek: decision = turn.engine.peek(query, under: turn.policies, at: now)
       case .acquire:
         acquire(query, pending, at: now, &turn)
@@ -87,13 +88,14 @@ extension Session {
     _ query: Query, _ pending: UnsafePointer<PendingQuery>, at now: Instant, _ turn: inout Turn
   ) {
     var acquisition = turn.engine.acquire(query, under: turn.policies, at: now)
-    turn.counters.count(
-      acquisition.decision, cost: query.cost, in: pending.pointee.counters)
+    turn.counters.count(acquisition.decision, cost: query.cost, in: pending.pointee.counters)
+    var decision = acquisition.decision
+    if decision.outcome == .allow { turn.policies.mark(&decision.receipt, of: query) }
     var number: UInt64 = 0
     // One that holds nothing takes no place.
     if let permit = acquisition.takePermit(), permit.count > 0 { number = permits.insert(permit) }
     DecisionReply.encode(
-      DecisionRecord(acquisition.decision), permit: number,
+      DecisionRecord(decision), permit: number,
       operation: pending.pointee.reply, id: pending.pointee.id, into: &turn.output)
   }
 
