@@ -86,7 +86,7 @@ extension Engine {
     table(record.scope.rawValue).pointee.prefetch(BucketID(tag: record.tag))
   }
 
-  /// Puts a bucket into its table, whatever the shares are. Only before any thread decides, and
+  /// Puts a bucket into its table, whatever the shares are. Any thread, but only before one decides, and
   /// after `setAside`, which says who is a guest. Expected O(1).
   public func restore(_ record: BucketRecord, at now: Instant) -> Restoration {
     let current = StateWord(rawValue: record.current)
