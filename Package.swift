@@ -44,6 +44,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -117,6 +118,13 @@ let package = Package(
       swiftSettings: strict
     ),
 
+    // What administrators set at run time, and the record of it, in SQLite.
+    .target(
+      name: "LimitCatalog",
+      dependencies: ["LimitEngine", "LimitPolicy", daemonSide("GRDB", "GRDB.swift")],
+      swiftSettings: strict
+    ),
+
     // What the admin interface says, as values: shared by the daemon and limitctl.
     .target(name: "LimitAdminModel", swiftSettings: strict),
 
@@ -137,8 +145,8 @@ let package = Package(
     .executableTarget(
       name: "limitd",
       dependencies: [
-        "CLinux", "LimitAdmin", "LimitAdminModel", "LimitEngine", "LimitPolicy", "LimitProtocol",
-        "LimitRuntime", "LimitServer", "LimitStore", "LimitSystem", "LimitSystemd",
+        "CLinux", "LimitAdmin", "LimitAdminModel", "LimitCatalog", "LimitEngine", "LimitPolicy",
+        "LimitProtocol", "LimitRuntime", "LimitServer", "LimitStore", "LimitSystem", "LimitSystemd",
         daemonSide("ArgumentParser", "swift-argument-parser"),
         daemonSide("Logging", "swift-log"),
       ],
@@ -260,6 +268,13 @@ let package = Package(
       name: "LimitStoreTests",
       dependencies: [
         "LimitStore", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitSystem", "TestSupport",
+      ],
+      swiftSettings: strict
+    ),
+    .testTarget(
+      name: "LimitCatalogTests",
+      dependencies: [
+        "LimitCatalog", "LimitEngine", "LimitPolicy", daemonSide("GRDB", "GRDB.swift"),
       ],
       swiftSettings: strict
     ),

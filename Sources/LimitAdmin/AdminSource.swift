@@ -56,24 +56,33 @@ package struct AdminSource: Sendable {
   package typealias Tell<Value> = @Sendable (Value) -> Void
 
   package var runtime: Runtime
+  package var monitor: DecisionMonitor
   package var facts: DaemonFacts
   package var figures: @Sendable () -> DaemonFigures
   /// Reads the policy file anew.
   package var read: @Sendable () throws(PolicyFileError) -> PolicyFile
-  package var reload: @Sendable (@escaping Tell<ReloadResult>) -> Void
-  package var saveSnapshot: @Sendable (@escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
+  package var reload: @Sendable (Peer?, @escaping Tell<ReloadResult>) -> Void
+  package var saveSnapshot:
+    @Sendable (Peer?, @escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
+  package var runTime: RunTimeAccess
 
   package init(
-    runtime: Runtime, facts: DaemonFacts, figures: @escaping @Sendable () -> DaemonFigures,
+    runtime: Runtime, monitor: DecisionMonitor, facts: DaemonFacts,
+    figures: @escaping @Sendable () -> DaemonFigures,
     read: @escaping @Sendable () throws(PolicyFileError) -> PolicyFile,
-    reload: @escaping @Sendable (@escaping Tell<ReloadResult>) -> Void,
-    saveSnapshot: @escaping @Sendable (@escaping Tell<Result<SnapshotAnswer, Problem>>) -> Void
+    reload: @escaping @Sendable (Peer?, @escaping Tell<ReloadResult>) -> Void,
+    saveSnapshot:
+      @escaping @Sendable (
+        Peer?, @escaping Tell<Result<SnapshotAnswer, Problem>>
+      ) -> Void, runTime: RunTimeAccess
   ) {
     self.runtime = runtime
+    self.monitor = monitor
     self.facts = facts
     self.figures = figures
     self.read = read
     self.reload = reload
     self.saveSnapshot = saveSnapshot
+    self.runTime = runTime
   }
 }

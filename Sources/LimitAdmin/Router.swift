@@ -36,6 +36,8 @@ struct Call: Sendable {
   let names: [String]
   let access: PeerAccess
   let rulebook: Rulebook
+  /// Who asks; `nil` where that is anyone.
+  let peer: Peer?
 
   /// Whether the caller may read what concerns a tenant. Who may change may read.
   func mayObserve(_ tenant: Tenant) -> Bool {
@@ -96,7 +98,9 @@ struct Router: Sendable {
       try allow(match.route.need, access, caller)
       tell(of: match.route, request, caller)
       return try match.route.handler(
-        Call(request: request, names: match.names, access: access, rulebook: rulebook))
+        Call(
+          request: request, names: match.names, access: access, rulebook: rulebook,
+          peer: caller.peer))
     } catch {
       if error.status == 403, case .peer(let peer) = caller {
         log.notice("admin request refused", metadata: Self.metadata(request, peer))

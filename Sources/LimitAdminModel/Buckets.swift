@@ -100,10 +100,13 @@ public struct PeekAnswer: Codable, Equatable, Sendable {
   public var decidedBy: String?
   /// In the policy's order; none where the tenant is blocked or unknown.
   public var limits: [Limit]
+  /// What blocks the tenant, where that was set at run time.
+  public var block: TenantBlock?
 
   public init(
     tenant: String, isNamed: Bool, standing: String, plan: String?, policy: String, key: String,
-    cost: UInt64, outcome: String, decidedBy: String?, limits: [Limit]
+    cost: UInt64, outcome: String, decidedBy: String?, limits: [Limit],
+    block: TenantBlock?
   ) {
     self.tenant = tenant
     self.isNamed = isNamed
@@ -115,5 +118,6 @@ public struct PeekAnswer: Codable, Equatable, Sendable {
     self.outcome = outcome
     self.decidedBy = decidedBy
     self.limits = limits
+    self.block = block
   }
 }

@@ -139,17 +139,20 @@ public struct TenantDetail: Codable, Equatable, Sendable {
   public var isNamed: Bool
   public var standing: String
   public var plan: String?
-  /// The line of the policy file that the tenant falls under; `nil` where it is unknown.
+  /// The line of the policy file that the tenant falls under; `nil` where it is unknown, or made known
+  /// at run time.
   public var line: Int?
   /// Key buckets that the tenant has live.
   public var liveKeys: Int
   /// Since the start; `nil` where the tenant is counted with the others.
   public var counts: Counts?
   public var limits: [Limit]
+  /// What is set at run time; `nil`: nothing.
+  public var overrides: TenantOverrides?
 
   public init(
     tenant: String, isNamed: Bool, standing: String, plan: String?, line: Int?, liveKeys: Int,
-    counts: Counts?, limits: [Limit]
+    counts: Counts?, limits: [Limit], overrides: TenantOverrides?
   ) {
     self.tenant = tenant
     self.isNamed = isNamed
@@ -159,6 +162,7 @@ public struct TenantDetail: Codable, Equatable, Sendable {
     self.liveKeys = liveKeys
     self.counts = counts
     self.limits = limits
+    self.overrides = overrides
   }
 }
 
@@ -168,7 +172,7 @@ public struct SourcedParameter: Codable, Equatable, Sendable {
   public var value: String
   /// What it comes to, where that is not plain.
   public var note: String?
-  /// `base`, `plan NAME`, `tenant NAME` or `default`.
+  /// `base`, `plan NAME`, `tenant NAME`, `run time` or `default`.
   public var source: String
   public var line: Int?
 

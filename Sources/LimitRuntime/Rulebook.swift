@@ -32,6 +32,14 @@ package final class Rulebook: Sendable {
     try self.init(file, file.compile(after: previous.policies))
   }
 
+  /// Compiles a file to follow the rules of `previous`, whose access rules it has.
+  package init(_ file: PolicyFile, keepingAccessOf previous: Rulebook) {
+    policies = file.compile(after: previous.policies)
+    self.file = file
+    access = previous.access
+    generation = Self.generations.wrappingAdd(1, ordering: .relaxed).newValue
+  }
+
   /// - Parameter policies: the file's.
   init(_ file: PolicyFile, _ policies: PolicySet) throws(UnknownNameError) {
     self.policies = policies

@@ -17,6 +17,8 @@ package final class Worker: Sendable {
   package let decisionCount = Atomic<UInt64>(0)
   /// What it has decided, for whom.
   package let counters = DecisionCounters()
+  /// Some of its decisions, on their way to whoever monitors.
+  package let samples = SampleRing()
   /// How many rulebooks the worker has taken. Written by the worker between two turns; releasing, for
   /// whoever waits for the turn before to be over (acquiring).
   package let takenCount = Atomic<UInt32>(0)
@@ -92,24 +94,38 @@ package final class Runtime: Sendable {
     _ file: PolicyFile, unless isAbandoned: () -> Bool = { false }
   ) throws(UnknownNameError) -> Adoption? {
     try adoption.withLock { _ throws(UnknownNameError) in
-      let rulebook = try Rulebook(file, after: rulebook)
-      if isAbandoned() { return nil }
-      keep(file)
-      var adoption = Adoption(shortage: engine.setAside(for: rulebook.policies))
-      let workers = state.withLock { state in
-        state.rulebook = rulebook
-        return state.workers
-      }
-      // First all go over to the new set, which decides by the former rules as yet.
-      guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
-      let changesAt = Instant(
-        nanoseconds: EngineClock.now().nanoseconds + Self.changeAheadNanoseconds)
-      engine.putInForce(rulebook.policies, at: changesAt)
-      // Then every turn that began by the former rules comes to its end.
-      guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
-      adoption.count = engine.convert(under: rulebook.policies, at: EngineClock.now())
-      return adoption
+      put(try Rulebook(file, after: rulebook), unless: isAbandoned)
     }
+  }
+
+  /// Puts the rules of the file in force over which something else is set now; as `adopt`, but for access,
+  /// which nothing that is set at run time changes. So it cannot fail.
+  @discardableResult package func adopt(
+    overlaid file: PolicyFile, unless isAbandoned: () -> Bool = { false }
+  ) -> Adoption? {
+    adoption.withLock { _ in
+      put(Rulebook(file, keepingAccessOf: rulebook), unless: isAbandoned)
+    }
+  }
+
+  /// For whoever has `adoption`.
+  private func put(_ rulebook: Rulebook, unless isAbandoned: () -> Bool) -> Adoption? {
+    if isAbandoned() { return nil }
+    keep(rulebook.file)
+    var adoption = Adoption(shortage: engine.setAside(for: rulebook.policies))
+    let workers = state.withLock { state in
+      state.rulebook = rulebook
+      return state.workers
+    }
+    // First all go over to the new set, which decides by the former rules as yet.
+    guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
+    let changesAt = Instant(
+      nanoseconds: EngineClock.now().nanoseconds + Self.changeAheadNanoseconds)
+    engine.putInForce(rulebook.policies, at: changesAt)
+    // Then every turn that began by the former rules comes to its end.
+    guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
+    adoption.count = engine.convert(under: rulebook.policies, at: EngineClock.now())
+    return adoption
   }
 
   /// How far ahead of the clock rules change, so that every reading at which the former ones are still
@@ -171,6 +187,9 @@ package final class Runtime: Sendable {
       return (block, sums)
     }
   }
+
+  /// The workers' rings of samples. One thread at a time drains them (`DecisionMonitor`).
+  var sampleRings: [SampleRing] { state.withLock { $0.workers.map(\.samples) } }
 
   // MARK: Upkeep
 

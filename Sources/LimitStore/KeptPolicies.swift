@@ -16,8 +16,8 @@ package final class KeptPolicies: Sendable {
   /// Keeping one and removing others exclude each other.
   private let changes = Locked(())
 
-  /// More is no policy file.
-  private static let bytesMax = 256 << 20
+  /// More is no policy file with what was set at run time over it.
+  private static let bytesMax = 512 << 20
   private static let prefix = "policy."
 
   package init(_ directory: String) { self.directory = directory }

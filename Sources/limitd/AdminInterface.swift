@@ -1,7 +1,9 @@
 // The admin interface of this daemon: what it is told of the other parts, and what it asks of them.
 
+import Glibc
 import LimitAdmin
 import LimitAdminModel
+import LimitCatalog
 import LimitPolicy
 import LimitProtocol
 import LimitRuntime
@@ -28,11 +30,12 @@ enum AdminInterface {
   ///
   /// - Parameter socketPath: of the decision socket; `nil` where systemd passed it.
   static func source(
-    _ runtime: Runtime, _ configuration: DaemonConfiguration, workers: Int, socketPath: String?,
-    quota: PeerQuota, upkeep: Upkeep, snapshots: SnapshotKeeper?
+    _ runtime: Runtime, _ monitor: DecisionMonitor, _ configuration: DaemonConfiguration,
+    workers: Int, socketPath: String?, quota: PeerQuota, upkeep: Upkeep, rules: RunTimeRules,
+    snapshots: SnapshotKeeper?
   ) -> AdminSource {
     AdminSource(
-      runtime: runtime,
+      runtime: runtime, monitor: monitor,
       facts: DaemonFacts(
         version: Release.version, startedAt: Clock.bootNanoseconds(),
         configPath: configuration.path, socketPath: socketPath,
@@ -47,16 +50,16 @@ enum AdminInterface {
         figures.snapshots = snapshots.map { DaemonStatus.Snapshots($0.figures) }
         return figures
       },
-      read: configuration.read,
-      reload: { tell in
-        upkeep.reload { outcome in
+      read: { () throws(PolicyFileError) in rules.laid(over: try configuration.read()).file },
+      reload: { peer, tell in
+        upkeep.reload(by: AuditAuthor(peer)) { outcome in
           switch outcome {
           case .reloaded: tell(.inForce)
           case .refused(let lines): tell(.refused(lines))
           }
         }
       },
-      saveSnapshot: { tell in
+      saveSnapshot: { peer, tell in
         guard let snapshots else {
           tell(
             .failure(
@@ -64,8 +67,51 @@ enum AdminInterface {
                 status: 409, title: "No snapshots", detail: "this daemon keeps no state")))
           return
         }
-        snapshots.save { tell(SnapshotAnswer.made(in: snapshots.path, $0)) }
-      })
+        snapshots.save { figures in
+          let answer = SnapshotAnswer.made(in: snapshots.path, figures)
+          if case .success(let made) = answer {
+            rules.record(
+              AuditEntry(
+                at: WallTime.now, author: AuditAuthor(peer), action: "snapshot",
+                to: "\(made.buckets) buckets"))
+          }
+          tell(answer)
+        }
+      },
+      runTime: RunTimeAccess(
+        change: { change, peer, isDryRun, tell in
+          upkeep.change(
+            PendingChange(
+              change: change, author: AuditAuthor(peer), isDryRun: isDryRun, tell: tell))
+        },
+        overlay: { rules.overlay },
+        audit: { question throws(Problem) in
+          try rules.audit(question).map { AuditRecord($0) }
+        }))
+  }
+}
+
+extension AuditAuthor {
+  /// - Parameter peer: `nil`: who asks is not known.
+  init(_ peer: Peer?) {
+    guard let peer else {
+      self.init(name: "unknown")
+      return
+    }
+    self.init(
+      userID: peer.userID, processID: peer.processID,
+      name: getpwuid(peer.userID).map { String(cString: $0.pointee.pw_name) }
+        ?? "uid \(peer.userID)")
+  }
+}
+
+extension AuditRecord {
+  init(_ entry: AuditEntry) {
+    self.init(
+      number: Int(entry.number), time: WallTime.text(seconds: entry.at),
+      uid: entry.author.userID.map { Int($0) }, pid: entry.author.processID.map { Int($0) },
+      author: entry.author.name, action: entry.action, tenant: entry.tenant, limit: entry.limit,
+      from: entry.from, to: entry.to)
   }
 }
 

@@ -7,6 +7,7 @@
 //     stop    what was received is answered; then the process ends, whatever else goes on
 
 import LimitAdmin
+import LimitCatalog
 import LimitEngine
 import LimitPolicy
 import LimitProtocol
@@ -39,6 +40,7 @@ struct OpenedDaemon: ~Copyable {
   private let dispatcher: Dispatcher
   private let commands: CommandQueue
   private let state: DaemonState
+  private let rules: RunTimeRules
 
   /// How long making and restoring the tables may take before systemd worries, in µs.
   private static let tablesMicroseconds: UInt64 = 120_000_000
@@ -69,10 +71,13 @@ struct OpenedDaemon: ~Copyable {
     // Memory for hundreds of millions of slots takes the kernel its time.
     ServiceManager.tell(
       .status("making the tables"), .extendTimeout(microseconds: Self.tablesMicroseconds))
+    let (rules, file) = RunTimeRules.open(
+      configuration.file, isTrace: configuration.isClockSettable, log)
     let state = try DaemonState(
-      configuration.file, rulebook.policies, hashKey: key, isTrace: configuration.isClockSettable,
+      file, rulebook.policies, hashKey: key, isTrace: configuration.isClockSettable,
       log)
     runtime = state.runtime(log)
+    self.rules = rules
     self.state = state
     self.commands = commands
     self.dispatcher = dispatcher
@@ -119,15 +124,18 @@ struct OpenedDaemon: ~Copyable {
     Reloader.tell(runtime.shortage, log)
     let server = try Server(runtime, listener, options, log: log)
     let upkeep = Upkeep(
-      runtime, server.quota, Reloader(read: configuration.read, settings: settings, log: log))
+      runtime, server.quota, Reloader(read: configuration.read, settings: settings, log: log),
+      rules, log)
     try upkeep.start()
     let snapshots = state.snapshots(of: runtime, every: settings.snapshotInterval, log)
     try snapshots?.start()
+    let monitor = DecisionMonitor(runtime)
+    try MonitorThread.start(monitor)
     let admin = AdminInterface.start(
       adminSockets,
       AdminInterface.source(
-        runtime, configuration, workers: options.workers, socketPath: socketPath,
-        quota: server.quota, upkeep: upkeep, snapshots: snapshots), log)
+        runtime, monitor, configuration, workers: options.workers, socketPath: socketPath,
+        quota: server.quota, upkeep: upkeep, rules: rules, snapshots: snapshots), log)
     let lifeSigns = LifeSigns()
     lifeSigns.tellReady()
     log.notice(
@@ -138,8 +146,9 @@ struct OpenedDaemon: ~Copyable {
         "tenants": "\(configuration.file.tenantNames.count)",
       ])
     return RunningDaemon(
-      server: server, runtime: runtime, upkeep: upkeep, snapshots: snapshots, admin: admin,
-      adminSockets: adminSockets, state: state, dispatcher: dispatcher, lifeSigns: lifeSigns,
+      server: server, runtime: runtime, upkeep: upkeep, rules: rules, snapshots: snapshots,
+      admin: admin, adminSockets: adminSockets, state: state, dispatcher: dispatcher,
+      lifeSigns: lifeSigns,
       commands: commands, log: log)
   }
 }
@@ -152,6 +161,7 @@ struct RunningDaemon: ~Copyable {
   private let server: Server
   private let runtime: Runtime
   private let upkeep: Upkeep
+  private let rules: RunTimeRules
   private let snapshots: SnapshotKeeper?
   private let admin: AdminServer?
   /// Holds the admin socket's file.
@@ -165,14 +175,16 @@ struct RunningDaemon: ~Copyable {
   private let log: Logger
 
   fileprivate init(
-    server: consuming Server, runtime: Runtime, upkeep: Upkeep, snapshots: SnapshotKeeper?,
-    admin: AdminServer?, adminSockets: consuming AdminSockets, state: consuming DaemonState,
+    server: consuming Server, runtime: Runtime, upkeep: Upkeep, rules: RunTimeRules,
+    snapshots: SnapshotKeeper?, admin: AdminServer?, adminSockets: consuming AdminSockets,
+    state: consuming DaemonState,
     dispatcher: consuming Dispatcher, lifeSigns: LifeSigns,
     commands: CommandQueue, log: Logger
   ) {
     self.server = server
     self.runtime = runtime
     self.upkeep = upkeep
+    self.rules = rules
     self.snapshots = snapshots
     self.admin = admin
     self.adminSockets = adminSockets
@@ -189,7 +201,7 @@ struct RunningDaemon: ~Copyable {
     while true {
       switch dispatcher.next() {
       case .stop: return
-      case .reload(let tell): upkeep.reload(tell)
+      case .reload(let tell): upkeep.reload(by: AuditAuthor(name: "signal"), tell)
       case .tick:
         lifeSigns.tick(server, runtime)
         let now = Clock.bootNanoseconds()
@@ -198,6 +210,7 @@ struct RunningDaemon: ~Copyable {
           upkeep.sweep()
         }
         snapshots?.tick(at: now)
+        if rules.isEndDue { upkeep.endBlocks() }
       }
     }
   }

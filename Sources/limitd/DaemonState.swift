@@ -49,7 +49,7 @@ struct DaemonState: ~Copyable {
       under: file, hashKey: hashKey, at: EngineClock.now(),
       kept: { identity in
         policies?.bytes(of: identity).flatMap {
-          try? PolicyFile.parse($0, path: policies?.path(of: identity) ?? "")
+          try? PolicyFile.rules($0, path: policies?.path(of: identity) ?? "")
         }
       }, keep: { Self.keep(file, in: policies, log) })
     Self.tell(goingOn, log)

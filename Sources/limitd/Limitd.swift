@@ -132,7 +132,9 @@ import Logging
       throw ExitCode(EX_CONFIG)
     }
     do throws(PolicyFileError) {
-      let file = try PolicyFile.parse(last.bytes, path: last.path)
+      // Without what was set at run time, which the catalog has.
+      let policy = RulesDocument(last.bytes)?.policy ?? last.bytes
+      let file = try PolicyFile.parse(policy, path: last.path)
       StandardError.write("limitd: falls back to the last good policy file, \(last.path)\n")
       return withFlags(file)
     } catch {

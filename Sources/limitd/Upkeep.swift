@@ -2,6 +2,8 @@
 // memory back. One thread of its own, so that the first one hears the signal to end meanwhile.
 
 import CLinux
+import LimitAdminModel
+import LimitCatalog
 import LimitEngine
 import LimitPolicy
 import LimitRuntime
@@ -42,30 +44,51 @@ struct ReloadFigures: Sendable {
 /// Does the daemon's long work, one job after the other. Any thread may ask.
 final class Upkeep: Sendable {
   private struct Jobs {
-    var reloads: [@Sendable (ReloadOutcome) -> Void] = []
+    var reloads: [(author: AuditAuthor, tell: @Sendable (ReloadOutcome) -> Void)] = []
+    var changes: [PendingChange] = []
     var isSweepDue = false
+    var isBlockEndDue = false
   }
 
   private let runtime: Runtime
   private let quota: PeerQuota
   private let reloader: Reloader
+  private let rules: RunTimeRules
+  private let log: Logger
   private let jobs = Locked(Jobs())
   private let hasJobs = Condition()
   private let reloads = Locked(ReloadFigures())
   /// The daemon ends: what is begun need not be finished. Relaxed: publishes nothing.
   private let isAbandoned = Atomic<Bool>(false)
 
-  init(_ runtime: Runtime, _ quota: PeerQuota, _ reloader: Reloader) {
+  init(
+    _ runtime: Runtime, _ quota: PeerQuota, _ reloader: Reloader, _ rules: RunTimeRules,
+    _ log: Logger
+  ) {
     self.runtime = runtime
     self.quota = quota
     self.reloader = reloader
+    self.rules = rules
+    self.log = log
   }
 
   func start() throws(SystemError) { _ = try Thread(named: "limitd-upkeep") { self.run() } }
 
   /// Asks for a reload. Several that wait are one.
-  func reload(_ tell: @escaping @Sendable (ReloadOutcome) -> Void) {
-    jobs.withLock { $0.reloads.append(tell) }
+  func reload(by author: AuditAuthor, _ tell: @escaping @Sendable (ReloadOutcome) -> Void) {
+    jobs.withLock { $0.reloads.append((author, tell)) }
+    hasJobs.signal()
+  }
+
+  /// Asks for a change of what is set at run time. Several that wait come into force together.
+  func change(_ change: PendingChange) {
+    jobs.withLock { $0.changes.append(change) }
+    hasJobs.signal()
+  }
+
+  /// Asks for the end of the blocks whose time is over.
+  func endBlocks() {
+    jobs.withLock { $0.isBlockEndDue = true }
     hasJobs.signal()
   }
 
@@ -91,11 +114,21 @@ final class Upkeep: Sendable {
       if !due.reloads.isEmpty {
         ServiceManager.tell(
           .reloading(monotonicMicroseconds: Clock.monotonicNanoseconds() / 1000))
-        let outcome = reloader.reload(runtime) { isAbandoned.load(ordering: .relaxed) }
+        let before = runtime.rulebook.file.sourceIdentity
+        let outcome = reloader.reload(runtime, rules) { isAbandoned.load(ordering: .relaxed) }
         ServiceManager.tell(.ready)
         reloads.withLock { $0.add(outcome) }
-        for tell in due.reloads { tell(outcome) }
+        if case .reloaded = outcome { record(due.reloads.map(\.author), before) }
+        for (_, tell) in due.reloads { tell(outcome) }
       }
+      var changes = due.changes
+      if due.isBlockEndDue {
+        changes.append(
+          PendingChange(
+            change: .endBlocks(at: WallTime.now), author: AuditAuthor(name: "time"),
+            isDryRun: false, tell: { _ in }))
+      }
+      make(changes)
       if due.isSweepDue {
         runtime.keepUp(at: EngineClock.now())
         // What connections held is free, but the allocator keeps it.
@@ -103,6 +136,70 @@ final class Upkeep: Sendable {
       }
     }
   }
+}
+
+extension Upkeep {
+  private func record(_ authors: [AuditAuthor], _ before: UInt64) {
+    let after = runtime.rulebook.file.sourceIdentity
+    for author in authors {
+      rules.record(
+        AuditEntry(
+          at: WallTime.now, author: author, action: "reload",
+          from: "rules \(String(before, radix: 16))", to: "rules \(String(after, radix: 16))"))
+    }
+  }
+
+  /// Makes changes last, one after the other, and puts what they come to in force, once for all.
+  private func make(_ changes: [PendingChange]) {
+    var file: PolicyFile?
+    var made: [(PendingChange, [OverlayDifference])] = []
+    for pending in changes {
+      do throws(Problem) {
+        let draft = try rules.draft(pending.change)
+        guard !pending.isDryRun, !draft.differences.isEmpty else {
+          pending.tell(.success(draft.differences))
+          continue
+        }
+        try rules.keep(draft, by: pending.author)
+        file = draft.file
+        made.append((pending, draft.differences))
+      } catch {
+        pending.tell(.failure(error))
+      }
+    }
+    guard let file else { return }
+    let adoption = runtime.adopt(overlaid: file) { isAbandoned.load(ordering: .relaxed) }
+    if let adoption { Reloader.tell(adoption.shortage, log) }
+    for (pending, differences) in made {
+      guard adoption != nil else {
+        pending.tell(.failure(Self.theDaemonEnds))
+        continue
+      }
+      log.notice(
+        "changed at run time",
+        metadata: [
+          "what": "\(pending.change.name)", "differences": "\(differences.count)",
+          "by": "\(pending.author.name)",
+        ])
+      pending.tell(.success(differences))
+    }
+  }
+
+  private static var theDaemonEnds: Problem {
+    Problem(
+      status: 503, title: "The daemon ends",
+      detail: "the change is kept, and in force from the next start on")
+  }
+}
+
+/// A change of what is set at run time that waits for its turn.
+struct PendingChange: Sendable {
+  var change: OverlayChange
+  var author: AuditAuthor
+  /// Whether only to say what it would do.
+  var isDryRun: Bool
+  /// Told what differs, when it is on the disk and in force.
+  var tell: @Sendable (Result<[OverlayDifference], Problem>) -> Void
 }
 
 /// Reads the policy file anew and puts it in force.
@@ -115,7 +212,9 @@ struct Reloader: Sendable {
   let settings: DaemonSettings
   let log: Logger
 
-  func reload(_ runtime: Runtime, unless isAbandoned: () -> Bool) -> ReloadOutcome {
+  func reload(_ runtime: Runtime, _ rules: RunTimeRules, unless isAbandoned: () -> Bool)
+    -> ReloadOutcome
+  {
     let file: PolicyFile
     do throws(PolicyFileError) {
       file = try read()
@@ -123,9 +222,11 @@ struct Reloader: Sendable {
       return refuse(error.diagnostics.map { "\($0)" })
     }
     do throws(UnknownNameError) {
-      guard let adoption = try runtime.adopt(file, unless: isAbandoned) else {
+      let (laid, problems) = rules.laid(over: file)
+      guard let adoption = try runtime.adopt(laid, unless: isAbandoned) else {
         return .refused(["the daemon ends"])
       }
+      rules.replaceBase(by: file, problems)
       Self.tell(adoption.shortage, log)
       Self.tell(adoption.count, log)
     } catch {

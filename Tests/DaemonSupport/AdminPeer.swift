@@ -88,6 +88,12 @@ extension TestDaemon {
     return answer
   }
 
+  /// Starts the daemon again, and waits until administrators are answered too.
+  public func startForAdministrators() throws {
+    try start()
+    try wait(for: "the admin interface") { (try? self.ask("GET", "/v1/status")) != nil }
+  }
+
   /// A series of the metrics, by its name with its labels; 0 where it is not there.
   public func metric(_ series: String) throws -> UInt64 {
     let text = try ask("GET", "/metrics").text

@@ -13,6 +13,7 @@ extension DaemonTests {
       #expect(try daemon.peer().decide(Request.query("acme", "many")).isAllowed)
       #expect(try daemon.ask("GET", "/v1/status").status == 200)
       #expect(daemon.reloadCount == 0)
+      #expect(try daemon.ask("GET", "/v1/audit").json["entries"] as? [String] == [])
     }
 
     @Test("Whatever is wrong with a request is told as a problem")
@@ -42,6 +43,48 @@ extension DaemonTests {
         ("POST", "/v1/reload", "1", 400), ("POST", "/v1/reload", #"{"dry_run": 1}"#, 400),
         ("POST", "/v1/reload", #"{"dryrun": true}"#, 400), ("POST", "/v1/snapshot", "{}", 400),
         ("POST", "/v1/peek", String(repeating: "[", count: 60_000), 400),
+        ("POST", "/v1/audit", nil, 405), ("GET", "/v1/audit?limit=0", nil, 400),
+        ("GET", "/v1/audit?before=0", nil, 400), ("GET", "/v1/audit?since=1", nil, 400),
+        ("GET", "/v1/tenants/acme/block", nil, 405), ("POST", "/v1/tenants/acme/block", "{}", 405),
+        ("PATCH", "/v1/tenants/acme", nil, 400), ("PATCH", "/v1/tenants/acme", "{}", 400),
+        ("PATCH", "/v1/tenants/acme", "[]", 400),
+        ("PATCH", "/v1/tenants/acme", #"{"plan": 1}"#, 400),
+        ("PATCH", "/v1/tenants/acme", #"{"paln": "x"}"#, 400),
+        ("PATCH", "/v1/tenants/acme?dry_run=true", #"{"plan": null}"#, 400),
+        ("PATCH", "/v1/tenants/acme", #"{"plan": null, "dry_run": "no"}"#, 400),
+        ("PATCH", "/v1/tenants/acme", #"{"plan": "none"}"#, 422),
+        ("PATCH", "/v1/tenants/acme", #"{"plan": "a\nb"}"#, 400),
+        ("PATCH", "/v1/tenants/%2A", #"{"plan": null}"#, 400),
+        ("PATCH", "/v1/tenants/a%20b", #"{"plan": null}"#, 400),
+        ("PATCH", "/v1/tenants/acme", #"{"settings": {"few": {"burst": "4"}}}"#, 400),
+        ("PATCH", "/v1/tenants/acme", #"{"settings": [{"limit": "few", "value": "4"}]}"#, 400),
+        (
+          "PATCH", "/v1/tenants/acme",
+          #"{"settings": [{"limit": "few", "parameter": "burst", "value": 4}]}"#, 400
+        ),
+        (
+          "PATCH", "/v1/tenants/acme",
+          #"{"settings": [{"limit": "few", "parameter": "burst", "value": "-4"}]}"#, 422
+        ),
+        (
+          "PATCH", "/v1/tenants/acme",
+          #"{"settings": [{"limit": "few", "parameter": "scope", "value": "key"}]}"#, 422
+        ),
+        ("PUT", "/v1/tenants/acme/block", nil, 400), ("PUT", "/v1/tenants/acme/block", "{}", 400),
+        ("PUT", "/v1/tenants/acme/block", #"{"reason": ""}"#, 400),
+        ("PUT", "/v1/tenants/acme/block", #"{"reason": "a\u001bb"}"#, 400),
+        ("PUT", "/v1/tenants/acme/block", #"{"reason": "x", "for_seconds": 0}"#, 400),
+        ("PUT", "/v1/tenants/acme/block", #"{"reason": "x", "for_seconds": 1e30}"#, 400),
+        ("PUT", "/v1/tenants/acme/block", #"{"reason": "x", "until": "soon"}"#, 400),
+        ("PUT", "/v1/tenants/acme/block", #"{"reason": "x", "until": "1999-01-01"}"#, 400),
+        (
+          "PUT", "/v1/tenants/acme/block",
+          #"{"reason": "x", "until": "2999-01-01", "for_seconds": 5}"#, 400
+        ),
+        ("PUT", "/v1/tenants//block", #"{"reason": "x"}"#, 404),
+        ("DELETE", "/v1/tenants/acme/block", "{}", 400),
+        ("DELETE", "/v1/tenants/acme/block?dry_run=1", nil, 400),
+        ("DELETE", "/v1/tenants/acme/overrides?all", nil, 400),
       ]
       for (method, target, body, status) in bad {
         let answer = try daemon.ask(method, target, body)

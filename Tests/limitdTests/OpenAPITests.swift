@@ -105,9 +105,38 @@ extension DaemonTests {
         try check(daemon, "GET", "/v1/tenants", asked: "/v1/tenants?limit=0")
         for name in ["acme", "banned", "free", "someone", "%20"] {
           try check(daemon, "GET", "/v1/tenants/{tenant}", asked: "/v1/tenants/\(name)")
+          try check(
+            daemon, "GET", "/v1/tenants/{tenant}/denials", asked: "/v1/tenants/\(name)/denials")
           let body = #"{"tenant": "\#(name)", "policy": "all", "key": "k"}"#
           try check(daemon, "POST", "/v1/peek", asked: "/v1/peek", body)
         }
+        for (tenant, body) in [
+          (
+            "acme",
+            #"{"plan": "pro", "settings": [{"limit": "few", "parameter": "burst", "value": "4"}]}"#
+          ),
+          ("late", #"{"settings": [{"limit": "many", "parameter": "mode", "value": "enforce"}]}"#),
+          ("acme", #"{"plan": "prp"}"#), ("acme", "{}"),
+        ] {
+          try check(
+            daemon, "PATCH", "/v1/tenants/{tenant}", asked: "/v1/tenants/\(tenant)", body)
+        }
+        for body in [#"{"reason": "unpaid", "for_seconds": 9999}"#, #"{"reason": ""}"#] {
+          try check(
+            daemon, "PUT", "/v1/tenants/{tenant}/block", asked: "/v1/tenants/late/block", body)
+        }
+        try check(daemon, "GET", "/v1/tenants/{tenant}", asked: "/v1/tenants/late")
+        try check(
+          daemon, "POST", "/v1/peek", asked: "/v1/peek", #"{"tenant": "late", "policy": "all"}"#)
+        try check(
+          daemon, "DELETE", "/v1/tenants/{tenant}/block", asked: "/v1/tenants/late/block")
+        for target in ["late/overrides?dry_run=true", "late/overrides?dry_run=x", "acme/overrides"]
+        {
+          try check(
+            daemon, "DELETE", "/v1/tenants/{tenant}/overrides", asked: "/v1/tenants/\(target)")
+        }
+        try check(daemon, "GET", "/v1/audit", asked: "/v1/audit?limit=2")
+        try check(daemon, "GET", "/v1/audit", asked: "/v1/audit?before=0")
         try check(daemon, "GET", "/metrics", asked: "/metrics")
         try check(daemon, "POST", "/v1/snapshot", asked: "/v1/snapshot")
         for body in [#"{"dry_run": true}"#, "{}", "[]"] {
@@ -140,7 +169,7 @@ extension DaemonTests {
     func paths() throws {
       let daemon = try TestDaemon()
       let paths = try #require(document["paths"] as? [String: Object])
-      #expect(paths.count == 9)
+      #expect(paths.count == 13)
       for (path, operations) in paths {
         let target = path.replacing("{limit}", with: "few").replacing("{tenant}", with: "acme")
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {

@@ -32,7 +32,7 @@ extension Endpoints {
     let found = answer
     let source = self.source
     return .later { tell in
-      source.reload { result in
+      source.reload(call.peer) { result in
         switch result {
         case .inForce:
           var done = found
@@ -55,7 +55,7 @@ extension Endpoints {
     try refuseBody(call)
     let source = self.source
     return .later { tell in
-      source.saveSnapshot { result in
+      source.saveSnapshot(call.peer) { result in
         switch result {
         case .success(let answer): tell(AdminResponse(answer))
         case .failure(let problem): tell(AdminResponse(problem))

@@ -33,7 +33,8 @@ extension Endpoints {
           plan: explanation.plan?.name, policy: asked.policy, key: asked.key, cost: asked.cost,
           outcome: decision.outcome.name,
           decidedBy: decision.limit == .none
-            ? nil : policies.limits[Int(decision.limit.rawValue)].name, limits: limits)))
+            ? nil : policies.limits[Int(decision.limit.rawValue)].name, limits: limits,
+          block: file.tenantEntry(named: asked.tenant)?.block.map { TenantBlock($0) })))
   }
 
   private static func limit(

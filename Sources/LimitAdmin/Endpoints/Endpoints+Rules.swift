@@ -94,7 +94,8 @@ extension Endpoints {
           tenant: name, isNamed: tenant.isNamed, standing: tenant.standing.name, plan: entry?.plan,
           line: entry?.line, liveKeys: source.runtime.engine.liveKeys(of: tenant),
           counts: CountTotals(source.runtime.counters { $0.tenant == name }).byTenant[name],
-          limits: limits)))
+          limits: limits,
+          overrides: source.runTime.overlay()[tenant: name].map { TenantOverrides(name, $0) })))
   }
 
   /// A tenant that the caller may look at.
@@ -119,6 +120,7 @@ extension Endpoints {
         case .base(let line): ("base", line)
         case .plan(let name, let line): ("plan \(name)", line)
         case .tenant(let name, let line): ("tenant \(name)", line)
+        case .runTime: ("run time", nil)
         case .unwritten: ("default", nil)
         }
       return SourcedParameter(

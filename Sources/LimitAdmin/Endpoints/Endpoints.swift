@@ -18,6 +18,22 @@ struct Endpoints: Sendable {
       Route(.GET, "/v1/tenants", .observe) { call throws(Problem) in try tenants(call) },
       Route(.GET, "/v1/tenants/{tenant}", .observeSome) { call throws(Problem) in try tenant(call)
       },
+      Route(.GET, "/v1/tenants/{tenant}/denials", .observeSome) { call throws(Problem) in
+        try denials(call)
+      },
+      Route(.PATCH, "/v1/tenants/{tenant}", .administer) { call throws(Problem) in
+        try editTenant(call)
+      },
+      Route(.DELETE, "/v1/tenants/{tenant}/overrides", .administer) { call throws(Problem) in
+        try clearTenant(call)
+      },
+      Route(.PUT, "/v1/tenants/{tenant}/block", .administer) { call throws(Problem) in
+        try block(call)
+      },
+      Route(.DELETE, "/v1/tenants/{tenant}/block", .administer) { call throws(Problem) in
+        try unblock(call)
+      },
+      Route(.GET, "/v1/audit", .observe) { call throws(Problem) in try audit(call) },
       Route(.POST, "/v1/peek", .observeSome) { call throws(Problem) in try peek(call) },
       Route(.POST, "/v1/reload", .administer) { call throws(Problem) in try reload(call) },
       Route(.POST, "/v1/snapshot", .administer) { call throws(Problem) in try saveSnapshot(call) },

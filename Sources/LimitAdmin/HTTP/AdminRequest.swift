@@ -12,6 +12,8 @@ enum Caller: Sendable {
   case peer(Peer)
   /// Whoever can open the metrics listener: no role at all.
   case anyone
+
+  var peer: Peer? { if case .peer(let peer) = self { peer } else { nil } }
 }
 
 struct AdminRequest: Sendable {

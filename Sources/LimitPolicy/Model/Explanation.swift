@@ -13,6 +13,8 @@ public struct Explanation: Sendable {
     case plan(String, line: Int)
     /// In the tenant's own entry, or that of `"*"`.
     case tenant(String, line: Int)
+    /// In no file: it was set at run time.
+    case runTime
     /// Nowhere: what goes without saying.
     case unwritten
   }
@@ -45,13 +47,14 @@ public struct Explanation: Sendable {
   }
 
   public let standing: Standing
-  /// The entry that the tenant falls under: its own name, `*`, or `nil` for an unknown tenant.
+  /// The entry that the tenant falls under: its own name, `*`, or `nil` for an unknown tenant. Its line
+  /// is 0 where it was made at run time.
   public let entry: (name: String, line: Int)?
   /// A tenant that the file names, that looks like the one asked for and has other bytes.
   public let lookAlike: (name: String, line: Int)?
-  /// Where `blocked` or `unlimited` is written.
+  /// Where `blocked` or `unlimited` is written; 0: it was set at run time.
   public let standingLine: Int?
-  /// The plan, with the line that puts the tenant on it.
+  /// The plan, with the line that puts the tenant on it; 0: that was done at run time.
   public let plan: (name: String, line: Int)?
   public let policyLine: Int
   /// In the policy's order.
@@ -111,7 +114,7 @@ extension PolicyFile {
         name: parameter.rawValue,
         value: setting.text,
         note: note(on: setting, capacity: capacity, unit: limit.unit),
-        source: source
+        source: setting.position.isRunTime ? .runTime : source
       )
     }
     parameters.append(

@@ -25,11 +25,14 @@ public struct LimitEntry: Sendable {
 /// A tenant that the file names.
 public struct TenantEntry: Sendable {
   public let name: String
-  public let line: Int
+  /// `nil`: the file does not name the tenant, what is set at run time does.
+  public let line: Int?
   public let standing: Standing
   public let plan: String?
   /// What the tenant's own entry writes about limits.
   public let overrides: [(limit: String, parameter: String, value: String)]
+  /// What blocks it, where that was set at run time.
+  package let block: Overlay.Block?
 }
 
 extension PolicyFile {
@@ -83,11 +86,11 @@ extension PolicyFile {
 
   private func entry(of tenant: Tenant) -> TenantEntry {
     TenantEntry(
-      name: tenant.name, line: Int(tenant.position.line), standing: tenant.standing,
+      name: tenant.name, line: tenant.position.fileLine, standing: tenant.standing,
       plan: tenant.plan.map { plans[$0.number].name },
       overrides: tenant.overrides.flatMap { override in
         override.settings.map { (limits[override.limit].name, $0.parameter.rawValue, $0.text) }
-      })
+      }, block: tenant.block)
   }
 }
 

@@ -20,7 +20,7 @@ public struct PolicyFile: Sendable {
     let unit: String
     /// `nil`: not written, hence `requests`.
     let unitPosition: Position?
-    let settings: [Setting]
+    var settings: [Setting]
   }
 
   struct Policy {
@@ -34,18 +34,20 @@ public struct PolicyFile: Sendable {
     let name: String
     let position: Position
     /// What it writes about limits, by their places in `limits`.
-    let settings: [Int: [Setting]]
+    var settings: [Int: [Setting]]
   }
 
   struct Tenant {
     let name: String
     let position: Position
     /// The plan's place in `plans`, and where the tenant names it.
-    let plan: (number: Int, position: Position)?
-    let standing: Standing
+    var plan: (number: Int, position: Position)?
+    var standing: Standing
     /// Where `blocked` or `unlimited` is written.
-    let standingPosition: Position?
-    let overrides: [Override]
+    var standingPosition: Position?
+    var overrides: [Override]
+    /// What blocks the tenant, where that was set at run time.
+    var block: Overlay.Block?
   }
 
   /// The key in `tenants` that stands for every tenant not named.
@@ -59,7 +61,7 @@ public struct PolicyFile: Sendable {
 
   /// The file, as its path was given.
   public let path: String
-  /// The bytes that it was read from.
+  /// The bytes that it was read from; with what is laid over them, if anything is (`RulesDocument`).
   package let source: [UInt8]
   /// Stands for these bytes, as a checksum. Never 0.
   package let sourceIdentity: UInt64

@@ -143,3 +143,8 @@ struct EffectiveParameters {
     }
   }
 }
+
+extension PolicyFile {
+  /// What can be written of a limit, and differ between plans and tenants.
+  public static var parameterNames: [String] { Parameter.allCases.map(\.rawValue) }
+}

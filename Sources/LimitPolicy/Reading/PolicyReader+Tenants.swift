@@ -132,7 +132,7 @@ extension PolicyReader {
   }
 
   /// The number of the plan that a tenant names; reports one that is not defined.
-  private mutating func plan(_ node: YAMLNode, _ subject: Subject) -> Int? {
+  mutating func plan(_ node: YAMLNode, _ subject: Subject) -> Int? {
     guard let name = text(of: node, subject, "plan must be the name of a plan") else { return nil }
     if let number = planNumbers[name] { return number }
     let advice = suggestion(for: name, among: plans.lazy.map(\.name)) ?? "define it under plans"

@@ -97,6 +97,12 @@ struct PolicyReader {
 
   var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
 
+  /// The errors so far, as messages without their places. None are left, nor any warnings.
+  mutating func takeErrors() -> [String] {
+    defer { diagnostics = [] }
+    return diagnostics.filter { $0.severity == .error }.map(\.message)
+  }
+
   mutating func error(_ position: Position, _ message: String) {
     diagnostics.append(Diagnostic(.error, path, position, message))
   }

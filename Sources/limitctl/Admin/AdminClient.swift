@@ -20,11 +20,15 @@ struct AdminClient {
 
   func post<Value: Decodable>(
     _ type: Value.Type, _ target: String, _ value: (any Encodable)? = nil
+  ) throws(AdminError) -> (value: Value, text: String) { try ask(type, "POST", target, value) }
+
+  func ask<Value: Decodable>(
+    _ type: Value.Type, _ method: String, _ target: String, _ value: (any Encodable)? = nil
   ) throws(AdminError) -> (value: Value, text: String) {
     guard let body = try? value.map({ try AdminJSON.encode($0) }) ?? Data() else {
       preconditionFailure("requests have a JSON form")
     }
-    return try decode(type, try self.body(of: "POST", target, body))
+    return try decode(type, try self.body(of: method, target, body))
   }
 
   /// The text that is at `target`.

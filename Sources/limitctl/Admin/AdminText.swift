@@ -69,10 +69,41 @@ enum AdminText {
     return names.joined(separator: ", ")
   }
 
+  /// What differs, a few lines each, and how many more there are.
+  static func differences(
+    _ differences: [ReloadAnswer.Difference], of count: Int, _ terminal: Terminal
+  ) -> [String] {
+    var lines: [String] = []
+    for difference in differences {
+      let name = "\(difference.kind) \(visible(difference.name))"
+      if difference.before == nil {
+        lines.append(terminal.styled("+ \(name)", .admitted))
+      } else if difference.after == nil {
+        lines.append(terminal.styled("- \(name)", .refused))
+      } else {
+        lines.append("~ \(name)")
+      }
+      if let before = difference.before, !before.isEmpty {
+        lines.append(terminal.styled("    - \(visible(before))", .refused))
+      }
+      if let after = difference.after, !after.isEmpty {
+        lines.append(terminal.styled("    + \(visible(after))", .admitted))
+      }
+    }
+    let hidden = count - differences.count
+    if hidden > 0 { lines.append("and \(counted(hidden, "further difference"))") }
+    return lines
+  }
+
   /// What is left in a bucket: `1,990 of 2,000`.
   static func left(_ bucket: BucketState) -> String {
     "\(grouped(bucket.remaining)) of \(grouped(bucket.capacity))"
       + (bucket.isPastSoftThreshold ? " soft" : "") + (bucket.isOverflow ? " overflow" : "")
+  }
+
+  /// Why a tenant is blocked, and until when.
+  static func rows(of block: TenantBlock) -> [(String, String)] {
+    [("reason", visible(block.reason))] + (block.until.map { [("until", visible($0))] } ?? [])
   }
 
   static func standing(_ name: String) -> String {

@@ -34,6 +34,7 @@ struct Explain: ParsableCommand {
   static func lines(_ answer: PeekAnswer, _ terminal: Terminal) -> [String] {
     var rows = [("tenant", visible(answer.tenant) + (answer.isNamed ? "" : ", not named"))]
     if answer.standing != "limited" { rows.append(("", AdminText.standing(answer.standing))) }
+    if let block = answer.block { rows += AdminText.rows(of: block) }
     if let plan = answer.plan { rows.append(("plan", plan)) }
     rows.append(("policy", answer.policy))
     if !answer.key.isEmpty { rows.append(("key", visible(answer.key))) }

@@ -30,25 +30,8 @@ struct Reload: ParsableCommand {
   }
 
   static func lines(_ answer: ReloadAnswer, _ terminal: Terminal) -> [String] {
-    var lines: [String] = []
-    for difference in answer.differences {
-      let name = "\(difference.kind) \(visible(difference.name))"
-      if difference.before == nil {
-        lines.append(terminal.styled("+ \(name)", .admitted))
-      } else if difference.after == nil {
-        lines.append(terminal.styled("- \(name)", .refused))
-      } else {
-        lines.append("~ \(name)")
-      }
-      if let before = difference.before, !before.isEmpty {
-        lines.append(terminal.styled("    - \(visible(before))", .refused))
-      }
-      if let after = difference.after, !after.isEmpty {
-        lines.append(terminal.styled("    + \(visible(after))", .admitted))
-      }
-    }
-    let hidden = answer.differenceCount - answer.differences.count
-    if hidden > 0 { lines.append("and \(counted(hidden, "further difference"))") }
+    var lines = AdminText.differences(
+      answer.differences, of: answer.differenceCount, terminal)
     lines += answer.warnings.map { "warning: \(visible($0))" }
     let count =
       answer.differenceCount == 0

@@ -7,8 +7,14 @@ import LimitConsole
 struct TenantCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tenant",
-    abstract: "Shows tenants, and what they have left.",
-    subcommands: [TenantList.self, TenantShow.self]
+    abstract: "Shows tenants, and changes what they may do.",
+    discussion: """
+      What is changed here lies over the policy file, and outlasts restarts and reloads.
+      """,
+    subcommands: [
+      TenantList.self, TenantShow.self, TenantSet.self, TenantUnset.self, TenantBlockCommand.self,
+      TenantUnblock.self,
+    ]
   )
 }
 
@@ -107,11 +113,14 @@ struct TenantShow: ParsableCommand {
   static func lines(_ tenant: TenantDetail, _ terminal: Terminal) -> [String] {
     let origin =
       tenant.isNamed
-      ? "line \(tenant.line ?? 0)"
+      ? tenant.line.map { "line \($0)" } ?? "does not name it"
       : tenant.line.map { "not named, hence \"*\" of line \($0)" }
         ?? "not named, and there is no \"*\""
     var rows = [("standing", AdminText.standing(tenant.standing))]
-    if let plan = tenant.plan { rows.append(("plan", plan)) }
+    if let block = tenant.overrides?.block { rows += AdminText.rows(of: block) }
+    if let plan = tenant.plan {
+      rows.append(("plan", plan + (tenant.overrides?.plan == nil ? "" : ", set at run time")))
+    }
     rows.append(("policy file", origin))
     rows.append(("keys", "\(grouped(tenant.liveKeys)) in use"))
     if let counts = tenant.counts {

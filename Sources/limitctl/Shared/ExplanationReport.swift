@@ -105,6 +105,7 @@ struct ExplanationReport {
     case .base(let line): "base, \(place(line))"
     case .plan(let name, let line): "plan \(name), \(place(line))"
     case .tenant(let name, let line): "tenant \(name), \(place(line))"
+    case .runTime: "run time"
     case .unwritten: "default"
     }
   }
@@ -164,6 +165,7 @@ struct ExplanationReport {
     case .base: "base"
     case .plan(let name, _): "plan \(name)"
     case .tenant(let name, _): "tenant \(name)"
+    case .runTime: "run time"
     case .unwritten: "default"
     }
   }
@@ -171,7 +173,7 @@ struct ExplanationReport {
   private func line(of source: Explanation.Source) -> Int? {
     switch source {
     case .base(let line), .plan(_, let line), .tenant(_, let line): line
-    case .unwritten: nil
+    case .runTime, .unwritten: nil
     }
   }
 }

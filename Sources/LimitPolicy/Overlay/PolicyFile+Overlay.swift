@@ -1,0 +1,117 @@
+// The policy in force: a policy file, and over it what is set at run time. Pure.
+
+import LimitEngine
+
+/// Something that is set at run time and does not fit the policy file, so that it is not in force.
+package struct OverlayProblem: Hashable, Sendable, CustomStringConvertible {
+  package let subject: OverlayDifference.Subject
+  /// As the file would be told of it.
+  package let message: String
+
+  package var description: String { message }
+}
+
+extension PolicyFile {
+  /// The most tenants that something may be set for at run time.
+  package static let overlaidTenantsMax = 200_000
+
+  /// The file with what is set at run time laid over it.
+  ///
+  /// A tenant that the file does not name has what `"*"` has, as far as nothing else is set. What does not
+  /// fit is left out, all of a tenant's plan and parameters together: the file may have changed since they
+  /// were set. A block fits always.
+  ///
+  /// O(tenants of both).
+  ///
+  /// - Precondition: nothing is laid over the file yet.
+  package func overlaid(by overlay: Overlay) -> (file: PolicyFile, problems: [OverlayProblem]) {
+    guard !overlay.isEmpty else { return (self, []) }
+    var problems: [OverlayProblem] = []
+    var reader = PolicyReader(over: self)
+    var applied = Overlay()
+    var draft = Draft(limits: limits, plans: plans, tenants: tenants, anyTenant: anyTenant)
+    // First: what a tenant's own settings are laid over.
+    for (name, mode) in overlay.modes.sorted(by: { $0.key < $1.key }) {
+      guard let number = reader.limitNumbers[name] else {
+        problems.append(
+          .init(subject: .limit(name), message: "there is no limit \(quoted(name))"))
+        continue
+      }
+      draft.setMode(mode, ofLimit: number)
+      applied.modes[name] = mode
+    }
+    reader.plans = draft.plans
+    var left = overlay.byTenant
+    func lay(over tenant: inout Tenant, _ value: Overlay.Tenant) {
+      if let laid = reader.overlaid(tenant, by: value) {
+        tenant = laid
+        applied[tenant: tenant.name] = Overlay.Tenant(plan: value.plan, settings: value.settings)
+      }
+      for message in reader.takeErrors() {
+        problems.append(.init(subject: .tenant(tenant.name), message: message))
+      }
+      guard let block = value.block else { return }
+      tenant.standing = .blocked
+      tenant.standingPosition = .runTime
+      tenant.block = block
+    }
+    for place in draft.tenants.indices {
+      guard !left.isEmpty else { break }
+      guard let value = left.removeValue(forKey: NameBytes(draft.tenants[place].name)) else {
+        continue
+      }
+      lay(over: &draft.tenants[place], value)
+    }
+    for (name, value) in left.sorted(by: { $0.key.text < $1.key.text }) {
+      var tenant = guest(named: name.text, like: draft.anyTenant)
+      lay(over: &tenant, value)
+      // What is not in force does not make a tenant known.
+      if tenant.block != nil || applied[tenant: name.text] != nil { draft.tenants.append(tenant) }
+    }
+    let file = PolicyFile(
+      path: path, source: RulesDocument(policy: source, overlay: applied).bytes, warnings: warnings,
+      limits: draft.limits, policies: policies, plans: draft.plans, tenants: draft.tenants,
+      anyTenant: draft.anyTenant, daemon: daemon)
+    return (file, problems)
+  }
+
+  /// A tenant of which the file says nothing of its own.
+  private func guest(named name: String, like any: Tenant?) -> Tenant {
+    Tenant(
+      name: name, position: .runTime, plan: any?.plan, standing: any?.standing ?? .limited,
+      standingPosition: any?.standingPosition, overrides: any?.overrides ?? [])
+  }
+}
+
+/// The parts of a policy file that differ at run time.
+private struct Draft {
+  var limits: [PolicyFile.Limit]
+  var plans: [PolicyFile.Plan]
+  var tenants: [PolicyFile.Tenant]
+  var anyTenant: PolicyFile.Tenant?
+
+  /// A limit's mode for everybody, whatever definition, plans and tenants of the file say.
+  mutating func setMode(_ mode: LimitMode, ofLimit number: Int) {
+    func withoutMode(_ settings: [Setting]) -> [Setting] {
+      settings.filter { $0.parameter != .mode }
+    }
+    func withoutMode(_ tenant: inout PolicyFile.Tenant) {
+      guard tenant.overrides.contains(where: { $0.limit == number }) else { return }
+      tenant.overrides = tenant.overrides.map {
+        $0.limit == number ? Override(limit: number, settings: withoutMode($0.settings)) : $0
+      }
+    }
+    let own = Setting(parameter: .mode, value: .mode(mode), position: .runTime)
+    limits[number].settings = withoutMode(limits[number].settings) + [own]
+    for place in plans.indices {
+      if let settings = plans[place].settings[number] {
+        plans[place].settings[number] = withoutMode(settings)
+      }
+    }
+    for place in tenants.indices { withoutMode(&tenants[place]) }
+    if var tenant = anyTenant {
+      withoutMode(&tenant)
+      anyTenant = tenant
+    }
+  }
+}
