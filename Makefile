@@ -62,7 +62,7 @@ bench: setup ## Print nanoseconds per decision, pinned to one processor
 .PHONY: bench-state
 bench-state: setup ## What the live state and snapshots cost
 	@$(SWIFT_RELEASE) --product StateBenchmark
-	@$(RELEASED)/StateBenchmark
+	@scripts/bench-state $(RELEASED)
 
 .PHONY: bench-client
 bench-client: setup ## Calls per second and allocations per call through the client

@@ -179,7 +179,8 @@ extension DaemonTests {
         try peer.passDescriptors(250, byte: ping[round % 8])
         if round % 8 == 7 { #expect(try peer.receive()?.operation == 0x82) }
       }
-      #expect(daemon.descriptorCount == descriptors)
+      // Fewer where one of the start was still open when they were counted.
+      #expect(daemon.descriptorCount <= descriptors)
       #expect(try peer.decide(Request.query("acme", "few")).isAllowed)
     }
   }
