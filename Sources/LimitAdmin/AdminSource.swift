@@ -56,6 +56,7 @@ package struct AdminSource: Sendable {
   package typealias Tell<Value> = @Sendable (Value) -> Void
 
   package var runtime: Runtime
+  package var monitor: DecisionMonitor
   package var facts: DaemonFacts
   package var figures: @Sendable () -> DaemonFigures
   /// Reads the policy file anew.
@@ -66,7 +67,8 @@ package struct AdminSource: Sendable {
   package var runTime: RunTimeAccess
 
   package init(
-    runtime: Runtime, facts: DaemonFacts, figures: @escaping @Sendable () -> DaemonFigures,
+    runtime: Runtime, monitor: DecisionMonitor, facts: DaemonFacts,
+    figures: @escaping @Sendable () -> DaemonFigures,
     read: @escaping @Sendable () throws(PolicyFileError) -> PolicyFile,
     reload: @escaping @Sendable (Peer?, @escaping Tell<ReloadResult>) -> Void,
     saveSnapshot:
@@ -75,6 +77,7 @@ package struct AdminSource: Sendable {
       ) -> Void, runTime: RunTimeAccess
   ) {
     self.runtime = runtime
+    self.monitor = monitor
     self.facts = facts
     self.figures = figures
     self.read = read

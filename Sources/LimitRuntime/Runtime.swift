@@ -17,6 +17,8 @@ package final class Worker: Sendable {
   package let decisionCount = Atomic<UInt64>(0)
   /// What it has decided, for whom.
   package let counters = DecisionCounters()
+  /// Some of its decisions, on their way to whoever monitors.
+  package let samples = SampleRing()
   /// How many rulebooks the worker has taken. Written by the worker between two turns; releasing, for
   /// whoever waits for the turn before to be over (acquiring).
   package let takenCount = Atomic<UInt32>(0)
@@ -211,6 +213,9 @@ package final class Runtime: Sendable {
       return (block, sums)
     }
   }
+
+  /// The workers' rings of samples. One thread at a time drains them (`DecisionMonitor`).
+  var sampleRings: [SampleRing] { state.withLock { $0.workers.map(\.samples) } }
 
   // MARK: Upkeep
 

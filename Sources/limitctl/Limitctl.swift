@@ -20,6 +20,7 @@ import LimitProtocol
       TenantCommand.self,
       LimitCommand.self,
       Explain.self,
+      Why.self,
       Shadow.self,
       Reload.self,
       AuditCommand.self,

@@ -30,11 +30,12 @@ enum AdminInterface {
   ///
   /// - Parameter socketPath: of the decision socket; `nil` where systemd passed it.
   static func source(
-    _ runtime: Runtime, _ configuration: DaemonConfiguration, workers: Int, socketPath: String?,
-    quota: PeerQuota, upkeep: Upkeep, rules: RunTimeRules, snapshots: SnapshotKeeper?
+    _ runtime: Runtime, _ monitor: DecisionMonitor, _ configuration: DaemonConfiguration,
+    workers: Int, socketPath: String?, quota: PeerQuota, upkeep: Upkeep, rules: RunTimeRules,
+    snapshots: SnapshotKeeper?
   ) -> AdminSource {
     AdminSource(
-      runtime: runtime,
+      runtime: runtime, monitor: monitor,
       facts: DaemonFacts(
         version: Release.version, startedAt: Clock.bootNanoseconds(),
         configPath: configuration.path, socketPath: socketPath,

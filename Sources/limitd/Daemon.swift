@@ -129,10 +129,12 @@ struct OpenedDaemon: ~Copyable {
     try upkeep.start()
     let snapshots = state.snapshots(of: runtime, every: settings.snapshotInterval, log)
     try snapshots?.start()
+    let monitor = DecisionMonitor(runtime)
+    try MonitorThread.start(monitor)
     let admin = AdminInterface.start(
       adminSockets,
       AdminInterface.source(
-        runtime, configuration, workers: options.workers, socketPath: socketPath,
+        runtime, monitor, configuration, workers: options.workers, socketPath: socketPath,
         quota: server.quota, upkeep: upkeep, rules: rules, snapshots: snapshots), log)
     let lifeSigns = LifeSigns()
     lifeSigns.tellReady()

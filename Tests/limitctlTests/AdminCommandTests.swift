@@ -86,6 +86,22 @@ import Testing
     #expect(bad.exitCode == 1 && bad.errors.contains("not valid"), "\(bad.errors)")
   }
 
+  @Test func whyShowsTheLastDenials() throws {
+    let daemon = try TestDaemon()
+    let client = try daemon.peer()
+    #expect(try limitctl(daemon, ["why", "acme"]).output.contains("no denial is known"))
+    for _ in 1...7 { _ = try client.decide(Request.query("acme", "few", key: "bob")) }
+    _ = try client.decide(Request.query("banned", "many"))
+    let acme = try limitctl(daemon, ["why", "acme"])
+    #expect(acme.exitCode == 0 && acme.output.contains("2 denied of 7 since the start"))
+    #expect(acme.output.contains("few") && acme.output.contains("bob"), "\(acme.output)")
+    #expect(try limitctl(daemon, ["why", "banned"]).output.contains("blocked: every query"))
+    let list = try json(daemon, ["why", "acme"])
+    #expect(list["format"] as? String == "limitd-denials/1")
+    #expect((list["denials"] as? [Any])?.count == 2)
+    #expect(try limitctl(daemon, ["why", "no name"]).exitCode == 1)
+  }
+
   @Test func metricsAndSnapshotsCanBeHad() throws {
     let daemon = try TestDaemon()
     #expect(try limitctl(daemon, ["metrics"]).output.contains("\nlimitd_queries_total 0\n"))
@@ -115,7 +131,7 @@ import Testing
   @Test func whereNobodyAnswersTheNextStepIsSaid() throws {
     for arguments in [
       ["status"], ["tenant", "list"], ["limit", "list"], ["metrics"], ["reload"],
-      ["snapshot", "save"], ["explain", "acme", "few"],
+      ["snapshot", "save"], ["explain", "acme", "few"], ["why", "acme"],
     ] {
       let result = try Program.run(arguments + ["--admin-socket", "/nonexistent/admin.sock"])
       #expect(result.exitCode == 3 && result.output == "", "\(arguments)")
@@ -142,6 +158,8 @@ import Testing
       .replacing(/snapshots    .*/, with: "snapshots    4s ago, 12 buckets, 1.2 kB in 12ms")
       .replacing(/workers      \d+/, with: "workers      2")
       .replacing(/of [0-9,]+, [0-9.]+ k?B; 0 refused/, with: "of 4,096, 0 B; 0 refused")
+      .replacing(/(?m)^ +\d[0-9a-zµ ]*  (llm-tpm|user-rps)/, with: { "  3ms  \($0.1)" })
+      .replacing(/(?m)^ +ago +limit/, with: "  ago  limit")
   }
 
   @Test(arguments: [80, 120])
@@ -159,6 +177,15 @@ import Testing
       ("limit-show", ["limit", "show", "llm-tpm"]),
       ("explain-live", ["explain", "acme", "chat", "--key", "bob", "--cost", "3000000"]),
     ]
+    try check(screens, daemon, columns)
+    _ = try client.decide(Request.query("acme", "chat", cost: 3_000_000, key: "bob"))
+    for _ in 1...22 { _ = try client.decide(Request.query("acme", "gateway", key: "eve")) }
+    try check([("why", ["why", "acme"])], daemon, columns)
+  }
+
+  private func check(
+    _ screens: [(String, [String])], _ daemon: TestDaemon, _ columns: Int
+  ) throws {
     for (name, arguments) in screens {
       let screen = try Program.onTerminal(
         columns: columns, arguments + ["--socket", daemon.socketPath],

@@ -12,7 +12,7 @@ extension DaemonTests {
     private static let endpoints: [(method: String, target: String, body: String?, reads: Bool)] = [
       ("GET", "/v1/status", nil, true), ("GET", "/v1/limits", nil, true),
       ("GET", "/v1/limits/few", nil, true), ("GET", "/v1/tenants", nil, true),
-      ("GET", "/v1/tenants/acme", nil, true),
+      ("GET", "/v1/tenants/acme", nil, true), ("GET", "/v1/tenants/acme/denials", nil, true),
       ("POST", "/v1/peek", #"{"tenant": "acme", "policy": "few"}"#, true),
       ("GET", "/metrics", nil, true), ("POST", "/v1/reload", "{}", false),
       ("POST", "/v1/snapshot", nil, false), ("GET", "/v1/audit", nil, true),
@@ -96,6 +96,8 @@ extension DaemonTests {
       #expect(try status("GET", "/v1/tenants/acme") == 200)
       #expect(try status("POST", "/v1/peek", #"{"tenant": "acme", "policy": "few"}"#) == 200)
       #expect(try status("GET", "/v1/tenants/free") == 403)
+      #expect(try status("GET", "/v1/tenants/acme/denials") == 200)
+      #expect(try status("GET", "/v1/tenants/free/denials") == 403)
       #expect(try status("POST", "/v1/peek", #"{"tenant": "free", "policy": "few"}"#) == 403)
       for target in ["/v1/status", "/v1/limits", "/v1/tenants", "/metrics"] {
         #expect(try status("GET", target) == 403)

@@ -105,6 +105,8 @@ extension DaemonTests {
         try check(daemon, "GET", "/v1/tenants", asked: "/v1/tenants?limit=0")
         for name in ["acme", "banned", "free", "someone", "%20"] {
           try check(daemon, "GET", "/v1/tenants/{tenant}", asked: "/v1/tenants/\(name)")
+          try check(
+            daemon, "GET", "/v1/tenants/{tenant}/denials", asked: "/v1/tenants/\(name)/denials")
           let body = #"{"tenant": "\#(name)", "policy": "all", "key": "k"}"#
           try check(daemon, "POST", "/v1/peek", asked: "/v1/peek", body)
         }
@@ -183,7 +185,7 @@ extension DaemonTests {
     func paths() throws {
       let daemon = try TestDaemon()
       let paths = try #require(document["paths"] as? [String: Object])
-      #expect(paths.count == 16)
+      #expect(paths.count == 17)
       for (path, operations) in paths {
         let target = path.replacing("{limit}", with: "few").replacing("{tenant}", with: "acme")
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {

@@ -18,6 +18,9 @@ struct Endpoints: Sendable {
       Route(.GET, "/v1/tenants", .observe) { call throws(Problem) in try tenants(call) },
       Route(.GET, "/v1/tenants/{tenant}", .observeSome) { call throws(Problem) in try tenant(call)
       },
+      Route(.GET, "/v1/tenants/{tenant}/denials", .observeSome) { call throws(Problem) in
+        try denials(call)
+      },
       Route(.PATCH, "/v1/tenants/{tenant}", .administer) { call throws(Problem) in
         try editTenant(call)
       },

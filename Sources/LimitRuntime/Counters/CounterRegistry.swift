@@ -86,6 +86,9 @@ package final class CounterRegistry: Sendable {
     }
   }
 
+  /// The block of a number that was given.
+  func block(_ number: UInt16) -> Block { state.withLock { $0.blocks[Int(number)] } }
+
   /// All blocks so far, by number.
   package var blocks: [Block] { state.withLock { $0.blocks } }
 }

@@ -67,7 +67,8 @@ struct EventLoop: ~Copyable {
     self.worker = worker
     turn = Turn(
       runtime.engine, rulebook, settings.session, daemonVersion: settings.daemonVersion,
-      output: WireWriter(output), counters: worker.counters, registry: runtime.counterRegistry)
+      output: WireWriter(output), counters: worker.counters, registry: runtime.counterRegistry,
+      samples: worker.samples)
   }
 
   deinit {

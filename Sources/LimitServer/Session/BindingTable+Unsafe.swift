@@ -6,18 +6,21 @@ import LimitRuntime
 
 /// What a handle stands for: names, and what they mean under one rulebook.
 struct Binding: BitwiseCopyable {
+  /// Its name is the first of the two that are kept here; behind it is the policy's. `nil` where the
+  /// handle is not bound.
   var target: Target
   /// The rulebook that the fields besides the names were looked up in; 0 where the handle is not
   /// bound, or its policy is not in that rulebook.
   var generation: UInt32
   var roles: Roles
-  fileprivate var tenantLength: UInt8
   fileprivate var policyLength: UInt8
-  /// Tenant, then policy; `nil` where the handle is not bound.
-  fileprivate var names: UnsafeMutableRawPointer?
+
+  var tenantName: UnsafeRawBufferPointer {
+    .init(start: target.name, count: Int(target.nameLength))
+  }
 
   fileprivate var namesByteCount: Int {
-    names == nil ? 0 : Self.allocated(Int(tenantLength) + Int(policyLength))
+    target.name == nil ? 0 : Self.allocated(Int(target.nameLength) + Int(policyLength))
   }
 
   /// Bytes that an allocation takes of the heap, with what malloc(3) adds.
@@ -35,7 +38,7 @@ struct BindingTable: ~Copyable {
   init(countMax: Int) { self.countMax = countMax }
 
   deinit {
-    for handle in 0..<count { bindings![handle].names?.deallocate() }
+    for handle in 0..<count { bindings![handle].target.name?.deallocate() }
     bindings?.deallocate()
   }
 
@@ -48,12 +51,12 @@ struct BindingTable: ~Copyable {
   func names(_ binding: UnsafeMutablePointer<Binding>) -> (
     tenant: UnsafeRawBufferPointer, policy: UnsafeRawBufferPointer
   )? {
-    guard let names = binding.pointee.names else { return nil }
-    let tenantLength = Int(binding.pointee.tenantLength)
+    let tenant = binding.pointee.tenantName
+    guard let names = tenant.baseAddress else { return nil }
     return (
-      UnsafeRawBufferPointer(start: names, count: tenantLength),
+      tenant,
       UnsafeRawBufferPointer(
-        start: names + tenantLength, count: Int(binding.pointee.policyLength))
+        start: names + tenant.count, count: Int(binding.pointee.policyLength))
     )
   }
 
@@ -74,7 +77,7 @@ struct BindingTable: ~Copyable {
     let needed = Binding.allocated(request.tenant.count + request.policy.count)
     guard account.reserve(needed) else { throw .noMemory }
     let freed = binding.pointee.namesByteCount
-    binding.pointee.names?.deallocate()
+    binding.pointee.target.name?.deallocate()
     account.giveBack(freed)
     byteCount += needed - freed
     let names = UnsafeMutableRawPointer.allocate(
@@ -82,8 +85,8 @@ struct BindingTable: ~Copyable {
     names.copyMemory(from: request.tenant.baseAddress!, byteCount: request.tenant.count)
     (names + request.tenant.count)
       .copyMemory(from: request.policy.baseAddress!, byteCount: request.policy.count)
-    binding.pointee.names = names
-    binding.pointee.tenantLength = UInt8(request.tenant.count)
+    binding.pointee.target.name = UnsafeRawPointer(names)
+    binding.pointee.target.nameLength = UInt8(request.tenant.count)
     binding.pointee.policyLength = UInt8(request.policy.count)
     binding.pointee.generation = 0
     return binding

@@ -30,7 +30,8 @@ extension Session {
     turn.engine.prefetch(query, under: turn.policies)
     turn.unitsLeft &-= Int(target.limitCount)
     turn.group.append(
-      PendingQuery(query: query, id: id, kind: kind, reply: reply, counters: target.counters))
+      PendingQuery(query: query, id: id, kind: kind, reply: reply, counters: target.counters),
+      PendingNames(target, key: key))
   }
 
   /// Sees to a place for one more permit than the connection holds and has asked for.
@@ -57,6 +58,7 @@ extension Session {
       let pending = turn.group[place]
       guard let query = pending.pointee.query else {
         DecisionRecord(notDecided: pending.pointee.error).encode(into: &turn.output)
+        turn.group.noteNone(of: place)
         decisionCount &-= 1
         continue
       }
@@ -65,9 +67,12 @@ extension Session {
       case .check, .batchItem:
         decision = turn.engine.check(query, under: turn.policies, at: now)
         turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
-      case .peek: decision = turn.engine.peek(query, under: turn.policies, at: now)
+        turn.group.note(decision, of: place)
+      case .peek:
+        decision = turn.engine.peek(query, under: turn.policies, at: now)
+        turn.group.noteNone(of: place)
       case .acquire:
-        acquire(query, pending, at: now, &turn)
+        acquire(query, place, at: now, &turn)
         continue
       }
       let record = DecisionRecord(decision)
@@ -80,15 +85,18 @@ extension Session {
       }
     }
     turn.group.decisionCount &+= UInt64(decisionCount)
+    turn.sampleGroup(at: now)
     turn.group.removeAll()
   }
 
   @inline(never) private mutating func acquire(
-    _ query: Query, _ pending: UnsafePointer<PendingQuery>, at now: Instant, _ turn: inout Turn
+    _ query: Query, _ place: Int, at now: Instant, _ turn: inout Turn
   ) {
+    let pending = turn.group[place]
     var acquisition = turn.engine.acquire(query, under: turn.policies, at: now)
     turn.counters.count(
       acquisition.decision, cost: query.cost, in: pending.pointee.counters)
+    turn.group.note(acquisition.decision, of: place)
     var number: UInt64 = 0
     // One that holds nothing takes no place.
     if let permit = acquisition.takePermit(), permit.count > 0 { number = permits.insert(permit) }

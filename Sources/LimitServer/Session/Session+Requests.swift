@@ -93,7 +93,7 @@ extension Session {
     guard let policy = policies.policy(named: request.policy) else { throw .unknownPolicy }
     let binding = try bindings.bind(request, account)
     turn.unitsLeft &-= Turn.slowRequestUnits
-    fill(binding, tenant, policy, name: request.tenant, &turn)
+    fill(binding, tenant, policy, &turn)
     let limits = policies.limits(of: policy).map { index in
       let limit = policies.limits[Int(index.rawValue)]
       return LimitDescription(
@@ -106,9 +106,10 @@ extension Session {
 
   private mutating func fill(
     _ binding: UnsafeMutablePointer<Binding>, _ tenant: Tenant, _ policy: PolicyIndex,
-    name: UnsafeRawBufferPointer, _ turn: inout Turn
+    _ turn: inout Turn
   ) {
-    binding.pointee.target = Target(tenant, policy, name: name, &turn)
+    binding.pointee.target = Target(
+      tenant, policy, name: binding.pointee.tenantName, &turn)
     binding.pointee.roles = access.roles(for: tenant)
     binding.pointee.generation = turn.rulebook.generation
   }
@@ -149,7 +150,7 @@ extension Session {
     guard let names = bindings.names(binding) else { throw .unknownHandle(handle) }
     let policies = turn.rulebook.policies
     guard let policy = policies.policy(named: names.policy) else { throw .unknownPolicy }
-    fill(binding, policies.tenant(named: names.tenant), policy, name: names.tenant, &turn)
+    fill(binding, policies.tenant(named: names.tenant), policy, &turn)
   }
 
   // MARK: Settle
@@ -178,13 +179,18 @@ struct Target: BitwiseCopyable {
   var limitCount: UInt16
   /// Where its decisions are counted.
   var counters: UInt16
+  /// The tenant's name, in the frame that it came with or in the handle's binding.
+  var nameLength: UInt8
+  var name: UnsafeRawPointer?
 
-  /// - Parameter name: the tenant's.
+  /// - Parameter name: the tenant's; valid as long as this is used.
   init(
     _ tenant: Tenant, _ policy: PolicyIndex, name: UnsafeRawBufferPointer, _ turn: inout Turn
   ) {
     self.tenant = tenant
     self.policy = policy
+    self.name = name.baseAddress
+    nameLength = UInt8(truncatingIfNeeded: name.count)
     limitCount = UInt16(turn.policies.limitCount(of: policy))
     counters = turn.counterIndex.number(for: tenant, policy, in: turn.policies, name: name)
   }

@@ -20,6 +20,8 @@ struct Turn: ~Copyable {
   let counters: CounterWriter
   private let counterMemory: DecisionCounters
   var counterIndex: CounterIndex
+  /// Which decisions are shown to whoever monitors.
+  var samples: SampleWriter
   /// Queries that wait to be decided together.
   var group = QueryGroup()
   /// Where replies go. Each turn begins with all of it.
@@ -35,12 +37,13 @@ struct Turn: ~Copyable {
   init(
     _ engine: Engine, _ rulebook: Rulebook, _ limits: SessionLimits, daemonVersion: String,
     output: WireWriter, counters: DecisionCounters = DecisionCounters(),
-    registry: CounterRegistry = CounterRegistry()
+    registry: CounterRegistry = CounterRegistry(), samples: SampleRing = SampleRing()
   ) {
     self.engine = engine
     counterMemory = counters
     self.counters = counters.writer
     counterIndex = CounterIndex(registry, rulebook)
+    self.samples = SampleWriter(samples)
     self.rulebook = rulebook
     policies = rulebook.policies
     self.limits = limits
@@ -54,4 +57,5 @@ struct Turn: ~Copyable {
     policies = rulebook.policies
     counterIndex.adopt(rulebook)
   }
+
 }

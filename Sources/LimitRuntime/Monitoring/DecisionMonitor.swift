@@ -1,0 +1,95 @@
+// Reads what the workers hand over of their decisions, and keeps what people ask about: the last denials
+// of each tenant, and who is decided on and denied most. Off the query path: where it is late, or not
+// called at all, workers go on and count what they could not hand over.
+//
+//     worker ─▶ SampleRing ─▶ DecisionMonitor.drain ─┬─▶ DenialLog
+//                                                    └─▶ Activity
+
+package import LimitEngine
+import LimitSystem
+
+/// Any thread.
+package final class DecisionMonitor: Sendable {
+  private struct State {
+    var denials = DenialLog()
+    var activity: Activity
+  }
+
+  private let runtime: Runtime
+  private let state: Locked<State>
+
+  package init(_ runtime: Runtime) {
+    self.runtime = runtime
+    state = Locked(State(activity: Activity(at: Clock.bootNanoseconds())))
+  }
+
+  /// Takes what the workers have handed over since the last time. O(samples), at most 1,024 per worker.
+  ///
+  /// - Returns: whether there was anything.
+  @discardableResult package func drain() -> Bool {
+    state.withLock { state in
+      let moment = Moment.now()
+      state.activity.pass(to: moment.boot)
+      var isAny = false
+      for ring in runtime.sampleRings {
+        ring.drain { sample, tenant, key in
+          isAny = true
+          if sample.weight > 0 { state.activity.add(sample, tenant: tenant, key: key) }
+          if sample.outcome != .allow {
+            state.denials.add(denial(sample, key, moment), of: sample.tenant)
+          }
+        }
+      }
+      return isAny
+    }
+  }
+
+  /// Decisions that could not be handed over, since nobody drained in time.
+  package var lostCount: UInt64 { runtime.sampleRings.reduce(0) { $0 &+ $1.lostCount } }
+
+  /// The last denials of a tenant, up to now.
+  package func denials(of tenant: Tenant) -> TenantDenials {
+    drain()
+    return state.withLock { $0.denials.denials(of: tenant.fingerprint) }
+  }
+
+  /// Who was decided on most lately, up to now.
+  package func activity() -> ActivityReport {
+    drain()
+    return state.withLock { $0.activity.report(at: Clock.bootNanoseconds()) }
+  }
+
+  // MARK: Samples
+
+  /// The same moment on all clocks.
+  private struct Moment {
+    var boot: UInt64
+    var wall: UInt64
+    var engine: Instant
+
+    static func now() -> Moment {
+      let boot = Clock.bootNanoseconds()
+      return Moment(
+        boot: boot, wall: Clock.wallNanoseconds(), engine: EngineClock.instant(atBoot: boot))
+    }
+
+    /// Unix time of an instant before this one, in ns.
+    func wall(of instant: Instant) -> UInt64 {
+      let age = engine.nanoseconds - min(engine.nanoseconds, instant.nanoseconds)
+      return wall - min(wall, age)
+    }
+  }
+
+  private func denial(
+    _ sample: DecisionSample, _ key: UnsafeRawBufferPointer, _ moment: Moment
+  ) -> Denial {
+    let block = runtime.counterRegistry.block(sample.block)
+    let place = Int(sample.place)
+    return Denial(
+      time: moment.wall(of: sample.at), policy: block.policy,
+      limit: place < block.limits.count ? block.limits[place] : nil,
+      key: String(decoding: key, as: UTF8.self), outcome: sample.outcome, reason: sample.reason,
+      cost: sample.cost,
+      retryAfter: sample.retryAfter == Decision.noWait ? nil : sample.retryAfter)
+  }
+}

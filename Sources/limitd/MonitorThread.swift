@@ -1,0 +1,18 @@
+// Looks at what the event loops hand over of their decisions: every 100 ms while there is something, else
+// every second.
+
+import Glibc
+import LimitRuntime
+import LimitSystem
+
+enum MonitorThread {
+  private static let busyMicroseconds: UInt32 = 100_000
+  private static let idleMicroseconds: UInt32 = 1_000_000
+
+  /// Begins to look; ends with the process.
+  static func start(_ monitor: DecisionMonitor) throws(SystemError) {
+    _ = try Thread(named: "limitd-monitor") {
+      while true { usleep(monitor.drain() ? busyMicroseconds : idleMicroseconds) }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+// Who is denied, by what, and how often: what the daemon says of it, over real sockets.
+
+import DaemonSupport
+import Foundation
+import Testing
+
+extension DaemonTests {
+  @Suite struct ActivityTests {
+    private func denials(_ daemon: TestDaemon, _ tenant: String) throws -> [[String: Any]] {
+      let answer = try daemon.ask("GET", "/v1/tenants/\(tenant)/denials")
+      return try #require(answer.json["denials"] as? [[String: Any]], "\(answer.text)")
+    }
+
+    @Test("A denial is told with its limit, policy, key, cost, wait and time, newest first")
+    func denial() throws {
+      let daemon = try TestDaemon()
+      let client = try daemon.peer()
+      for _ in 1...6 { _ = try client.decide(Request.query("acme", "few", key: "bob")) }
+      try client.bind(0, "acme", "all")
+      _ = try client.decide(Request.query(cost: 6, key: "eve"))
+      let found = try denials(daemon, "acme")
+      #expect(found.count == 2)
+      let (never, deny) = (found[0], found[1])
+      #expect(deny["limit"] as? String == "few" && deny["policy"] as? String == "few")
+      #expect(deny["key"] as? String == "bob" && deny["cost"] as? Int == 1)
+      #expect(deny["outcome"] as? String == "deny" && deny["reason"] as? String == "limit")
+      #expect((deny["retry_after_seconds"] as? Double ?? 0) > 80_000)
+      #expect(never["limit"] as? String == "few" && never["policy"] as? String == "all")
+      #expect(never["key"] as? String == "eve" && never["cost"] as? Int == 6)
+      #expect(never["outcome"] as? String == "never" && never["retry_after_seconds"] == nil)
+      let format = ISO8601DateFormatter()
+      format.formatOptions.insert(.withFractionalSeconds)
+      let time = try #require(format.date(from: deny["time"] as? String ?? ""))
+      #expect(abs(time.timeIntervalSinceNow) < 60)
+      #expect(try denials(daemon, "free").isEmpty)
+    }
+
+    @Test("Blocked and unknown tenants, acquires and batches are told of; peeks are not")
+    func kinds() throws {
+      let daemon = try TestDaemon {
+        $0.policy = $0.policy.replacing("  \"*\": {}\n", with: "")
+      }
+      let client = try daemon.peer()
+      _ = try client.decide(Request.query("banned", "many", key: "k"))
+      _ = try client.decide(Request.query("stranger", "many"))
+      _ = try client.decide(Request.query("acme", "few", .peek, cost: 6))
+      _ = try client.decide(Request.query("acme", "held", .acquire, cost: 3, key: "job"))
+      try client.bind(0, "free", "few")
+      try client.bind(1, "acme", "few")
+      try client.send(Request.batch([Request.Item(1, cost: 7, key: "item")]))
+      _ = try client.receive()
+      let banned = try denials(daemon, "banned")
+      #expect(banned.count == 1 && banned[0]["reason"] as? String == "blocked")
+      #expect(banned[0]["limit"] == nil && banned[0]["policy"] as? String == "many")
+      let stranger = try denials(daemon, "stranger")
+      #expect(stranger.count == 1 && stranger[0]["reason"] as? String == "unknown_tenant")
+      let acme = try denials(daemon, "acme")
+      #expect(acme.map { $0["key"] as? String } == ["item", "job"])
+      #expect(acme.map { $0["limit"] as? String } == ["few", "held"])
+    }
+
+    @Test("The last 16 of a tenant are kept, whatever others are denied")
+    func bounded() throws {
+      let daemon = try TestDaemon()
+      let client = try daemon.peer()
+      // In rounds that the daemon has looked at: of many denials at once it keeps examples.
+      for round in 0..<5 {
+        for number in 0..<5 {
+          _ = try client.decide(
+            Request.query("acme", "few", cost: 6, key: "key-\(round)-\(number)"))
+        }
+        _ = try denials(daemon, "acme")
+      }
+      for number in 0..<2000 {
+        _ = try client.decide(
+          Request.query("guest-\(number)", "few", cost: 6, id: UInt32(number)))
+      }
+      let found = try denials(daemon, "acme").compactMap { $0["key"] as? String }
+      let all = (0..<5).flatMap { round in (0..<5).map { "key-\(round)-\($0)" } }
+      #expect(found == all.suffix(16).reversed())
+    }
+
+    @Test("Names that are as long as they may be, and keys that are no text, are told")
+    func names() throws {
+      let daemon = try TestDaemon()
+      let client = try daemon.peer()
+      let tenant = String(repeating: "t", count: 255)
+      _ = try client.decide(
+        Request.query(tenant, "few", cost: 6, key: String(repeating: "k", count: 200)))
+      let long = try denials(daemon, tenant)
+      #expect(long.count == 1)
+      let key = try #require(long[0]["key"] as? String)
+      #expect(key.allSatisfy { $0 == "k" } && 40..<200 ~= key.count)
+    }
+  }
+}
