@@ -21,6 +21,7 @@ import LimitProtocol
       LimitCommand.self,
       Explain.self,
       Why.self,
+      Shadow.self,
       Reload.self,
       AuditCommand.self,
       Metrics.self,

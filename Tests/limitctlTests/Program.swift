@@ -59,8 +59,10 @@ enum Program {
   }
 
   /// Runs limitctl with its output and errors on a terminal so wide.
+  ///
+  /// - Parameter typed: what somebody types there; `nil`: nobody does.
   static func onTerminal(
-    columns: Int, _ arguments: [String], environment: [String: String] = [:]
+    columns: Int, _ arguments: [String], environment: [String: String] = [:], typed: String? = nil
   ) throws -> ProgramResult {
     // posix_openpt(3) and its like, which Swift's Glibc lacks: pty(7), ioctl_tty(2).
     let terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
@@ -75,11 +77,13 @@ enum Program {
     let process = process(
       limitctl, arguments, ["TERM": "xterm-256color"].merging(environment) { $1 })
     let handle = FileHandle(fileDescriptor: other, closeOnDealloc: false)
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput = typed == nil ? FileHandle.nullDevice : handle
     process.standardOutput = handle
     process.standardError = handle
     try process.run()
     close(other)
+    // The terminal keeps it until it is read.
+    if let typed { _ = write(terminal, typed, typed.utf8.count) }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
     // The last holder of the other end gone, reading fails.

@@ -81,9 +81,9 @@ extension DaemonTests {
       #expect(status[.posixPermissions] as? Int == 0o600)
       let key = files.contents(atPath: path)
       #expect(key?.count == 16 && key != Data(count: 16))
-      // Beside it, only the policy file that is in force.
+      // Beside it, only the policy file that is in force, and what is set at run time.
       let others = try files.contentsOfDirectory(atPath: daemon.statePath).filter {
-        !$0.hasPrefix("policy.")
+        !$0.hasPrefix("policy.") && !$0.hasPrefix("catalog.")
       }
       #expect(others == ["hash.key"])
       let receipt = try daemon.peer().decide(Request.query("acme", "few")).receipt

@@ -115,7 +115,7 @@ extension Engine {
   }
 
   /// One attempt to give units back to the window that they were taken from.
-  private func giveBack(
+  func giveBack(
     _ cost: UInt64, from charge: SlidingWindow.Charge, _ slot: Slot, _ current: StateWord,
     previous: StateWord, window: UInt64, _ now: Instant
   ) -> Bool {
