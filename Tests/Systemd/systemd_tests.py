@@ -149,7 +149,7 @@ class SystemdTests(unittest.TestCase):
         # The buckets lie in memory of their own, in huge pages where the kernel has them.
         self.assertTrue(self.container.path("/run/limitd.state/limitd.live").exists())
         if pathlib.Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled").exists():
-            mounts = self.container.path("/proc/mounts").read_text()
+            mounts = self.container.path("/proc/1/mounts").read_text()
             self.assertRegex(mounts, r"tmpfs /run/limitd.state tmpfs \S*huge=advise")
             self.assertRegex(self.container.path(f"/proc/{self.pid()}/smaps").read_text(),
                              r"limitd\.live\n(?:\S+: .*\n)*?VmFlags:.* hg")
