@@ -192,7 +192,8 @@ extension Engine {
     _ sites: UnsafeMutablePointer<Site>, _ terms: UnsafePointer<Term>, _ count: Int,
     _ query: Query, at now: Instant, intent: Intent
   ) -> Bool {
-    for chargesTokenBuckets in [false, true] {
+    var chargesTokenBuckets = false
+    repeat {
       for place in 0..<count {
         let term = terms[place]
         guard (term.rule.pointee.algorithm == .tokenBucket) == chargesTokenBuckets,
@@ -204,7 +205,8 @@ extension Engine {
           return false
         }
       }
-    }
+      chargesTokenBuckets.toggle()
+    } while chargesTokenBuckets
     return true
   }
 

@@ -104,6 +104,12 @@ struct BucketTable: @unchecked Sendable {
     limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 1)).base)
   }
 
+  /// As `prefetch`, with the words of the first home that only taking a slot needs.
+  func prefetchForInsert(_ id: BucketID) {
+    prefetch(id)
+    limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 0)).previous)
+  }
+
   /// A live slot and the state word it was seen with.
   struct Found {
     let slot: Slot
@@ -169,6 +175,12 @@ struct BucketTable: @unchecked Sendable {
       return nil
     }
     return Found(slot: slot, current: current)
+  }
+
+  /// Notes that a bucket has turned one away. Sequentially consistent, as below.
+  func mark(_ bucket: UInt64) {
+    _ = slot(0, inBucket: bucket).tag.pointee.bitwiseOr(
+      Slot.mark, ordering: .sequentiallyConsistent)
   }
 
   /// Sequentially consistent: see `BucketTable.insert` on why a searcher that misses a mark is
