@@ -151,7 +151,7 @@ extension DaemonTests {
       unlink(daemon.configPath)
       mkfifo(daemon.configPath, 0o644)
       daemon.signal(SIGHUP)
-      try wait(for: "the reload to fail") { daemon.log.contains("not reloaded") }
+      try wait(for: "the reload to fail") { daemon.hasLogged("not reloaded") }
       #expect(try daemon.peer().decide(Request.query("acme", "few")).isAllowed)
       let end = try daemon.stop()
       #expect(end.code == 0 && end.seconds < ShutdownTests.endSecondsMax)
