@@ -52,17 +52,25 @@ format: ## Format the code in place
 	swift format --in-place --recursive Package.swift Sources Tests Benchmarks Fuzz/Targets
 
 .PHONY: bench
-bench: setup ## Print nanoseconds per decision, pinned to one processor
+bench: setup ## Print limitd beside a bare echo and Redis, and write bench.json; then all that follows
+	@$(SWIFT_RELEASE) --product limitd
+	@$(SWIFT_RELEASE) --product EngineBenchmark
+	@scripts/setup gcc python3
+	@scripts/bench $(RELEASED)
+	@$(MAKE) --no-print-directory bench-engine
+	@$(MAKE) --no-print-directory bench-state
+	@$(MAKE) --no-print-directory bench-client
+
+.PHONY: bench-engine
+bench-engine: setup ## Print nanoseconds per decision, pinned to one processor
 	@$(SWIFT_RELEASE) --product EngineBenchmark
 	@taskset -c 0 $(RELEASED)/EngineBenchmark one
 	@$(RELEASED)/EngineBenchmark two
-	@$(MAKE) --no-print-directory bench-state
-	@$(MAKE) --no-print-directory bench-client
 
 .PHONY: bench-state
 bench-state: setup ## What the live state and snapshots cost
 	@$(SWIFT_RELEASE) --product StateBenchmark
-	@$(RELEASED)/StateBenchmark
+	@scripts/bench-state $(RELEASED)
 
 .PHONY: bench-client
 bench-client: setup ## Calls per second and allocations per call through the client

@@ -1,29 +1,36 @@
 // Drives the echo server or limitd with the same code, so that what differs is the server.
 //
-//     drive echo SOCKET ROUNDS PER_WRITE REQUEST_BYTES REPLY_BYTES
-//     drive limitd SOCKET ROUNDS PER_WRITE KEYS POLICY
+//     drive echo SOCKET CONNECTIONS ROUNDS PER_WRITE REQUEST_BYTES REPLY_BYTES
+//     drive limitd SOCKET CONNECTIONS ROUNDS PER_WRITE KEYS POLICY [TENANTS]
 //
-// One connection. Writes PER_WRITE requests at once, reads all their replies, ROUNDS times; prints
-// `round trips per second, requests per second, p50 and p99 of a round in microseconds`. limitd is
-// asked for checks of 32 bytes with keys of 16, each of KEYS in a shuffled order, tenant "bench";
-// its replies have 72 bytes. PER_WRITE above 1 with limitd sends one batch frame (26 bytes an item,
-// 64 bytes an answer). The requests are made before the clock starts.
+// Each connection writes PER_WRITE requests at once, waits for all their replies, and begins anew; ROUNDS
+// times in all. Prints `rounds per second, requests per second, p50 and p99 of a round in microseconds`,
+// and for limitd the part of the rounds whose first request was allowed, and how many were charged to a
+// bucket that several share. One connection is a blocking loop, several
+// are one thread over epoll.
+//
+// limitd is asked for checks of 32 bytes with keys of 16, each of KEYS once in a scattered order before
+// any comes again, for the tenants "bench-0" to "bench-<TENANTS - 1>" in turn (1 unless given); its
+// replies have 72 bytes. PER_WRITE above 1 with limitd sends one batch frame (26 bytes an item, 64 bytes
+// an answer). The requests are made before the clock starts, as many as there are keys, and once sent
+// without being counted where the keys are many, so that every key is live.
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-// Requests made beforehand; a round takes the next of them.
-enum { POOL_BYTES = 1 << 23, REPLY_BYTES = 1 << 20 };
+enum { REPLY_BYTES = 1 << 20, CONNECTIONS_MAX = 8192, EVENTS = 256 };
 
-static int descriptor;
-static uint8_t pool[POOL_BYTES], reply[REPLY_BYTES];
+// Requests made beforehand; a round takes the next of them.
+static uint8_t *pool, reply[REPLY_BYTES];
+static size_t pool_writes, next_write;
 
 static void fail(const char *what) {
   fprintf(stderr, "drive: %s: %s\n", what, strerror(errno));
@@ -36,7 +43,7 @@ static double seconds(void) {
   return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void send_all(const uint8_t *bytes, size_t count) {
+static void send_all(int descriptor, const uint8_t *bytes, size_t count) {
   while (count > 0) {
     ssize_t sent = send(descriptor, bytes, count, MSG_NOSIGNAL);
     if (sent < 0) fail("send");
@@ -45,7 +52,7 @@ static void send_all(const uint8_t *bytes, size_t count) {
   }
 }
 
-static void receive_all(size_t count) {
+static void receive_all(int descriptor, size_t count) {
   for (size_t have = 0; have < count;) {
     ssize_t got = recv(descriptor, reply + have, count - have, 0);
     if (got <= 0) fail("recv");
@@ -62,43 +69,58 @@ static uint8_t *header(uint8_t *place, size_t length, int operation) {
   return put(put(place, length | (uint64_t)operation << 24, 4), 1, 4);
 }
 
-// Hello, and a bind of handle 0 to tenant "bench".
-static void greet(const char *policy) {
-  size_t name = strlen(policy);
-  uint8_t *end = header(pool, 16, 1);
-  memcpy(end, "LMTD\1\0\0\0", 8);
-  send_all(pool, 16);
-  receive_all(8);
+static void expect(int descriptor, int operation, const char *what) {
+  receive_all(descriptor, 8);
   size_t length = (size_t)reply[0] | (size_t)reply[1] << 8;
-  if (reply[3] != 0x81) fail("hello was refused");
-  receive_all(length - 8);
-  end = header(pool, 12 + 5 + name, 3);
-  end = put(put(put(end, 0, 2), 5, 1), name, 1);
-  memcpy(end, "bench", 5);
-  memcpy(end + 5, policy, name);
-  send_all(pool, 17 + name);
-  receive_all(8);
-  length = (size_t)reply[0] | (size_t)reply[1] << 8;
-  if (reply[3] != 0x83) fail("bind was refused");
-  receive_all(length - 8);
+  if (reply[3] != operation) fail(what);
+  receive_all(descriptor, length - 8);
 }
 
-// The keys are visited in an order that no prefetcher knows.
-static uint64_t keys, position;
+// Hello, and a bind of each handle to its tenant.
+static void greet(int descriptor, const char *policy, size_t tenants) {
+  uint8_t frame[256];
+  size_t name = strlen(policy);
+  memcpy(header(frame, 16, 1), "LMTD\1\0\0\0", 8);
+  send_all(descriptor, frame, 16);
+  expect(descriptor, 0x81, "hello was refused");
+  for (size_t handle = 0; handle < tenants; handle++) {
+    char tenant[24];
+    size_t length = (size_t)snprintf(tenant, sizeof tenant, "bench-%zu", handle);
+    uint8_t *end = header(frame, 12 + length + name, 3);
+    end = put(put(put(end, handle, 2), length, 1), name, 1);
+    memcpy(end, tenant, length);
+    memcpy(end + length, policy, name);
+    send_all(descriptor, frame, 12 + length + name);
+    expect(descriptor, 0x83, "bind was refused");
+  }
+}
+
+// The keys are visited in an order that no prefetcher knows, each once before any comes again: steps of
+// the golden section, made coprime to their number.
+static uint64_t keys, step, position, tenants = 1, tenant;
+
+static uint64_t divisor(uint64_t left, uint64_t right) {
+  return right == 0 ? left : divisor(right, left % right);
+}
 
 static uint8_t *key(uint8_t *place) {
-  position = (position * 6364136223846793005u + 1442695040888963407u);
   static const char digits[] = "0123456789abcdef";
-  uint64_t number = (position >> 33) % keys;
-  for (int i = 0; i < 16; i++) *place++ = (uint8_t)digits[number >> (4 * (15 - i)) & 15];
+  position = (position + step) % keys;
+  for (int i = 0; i < 16; i++) *place++ = (uint8_t)digits[position >> (4 * (15 - i)) & 15];
   return place;
+}
+
+static uint64_t handle_and_cost(void) {
+  tenant = (tenant + 1) % tenants;
+  return (uint64_t)1 << 16 | tenant;
 }
 
 // Writes one request, or one batch of them.
 static uint8_t *fill(uint8_t *place, size_t per_write) {
-  if (per_write == 1) return key(put(header(place, 32, 4), (uint64_t)1 << 16, 8));
+  if (per_write == 1) return key(put(header(place, 32, 4), handle_and_cost(), 8));
   place = put(header(place, 12 + 26 * per_write, 9), per_write, 4);
-  for (size_t i = 0; i < per_write; i++) place = key(put(put(place, (uint64_t)1 << 16, 8), 16, 2));
+  for (size_t i = 0; i < per_write; i++)
+    place = key(put(put(place, handle_and_cost(), 8), 16, 2));
   return place;
 }
 
@@ -107,49 +129,127 @@ static int ascending(const void *left, const void *right) {
   return (l > r) - (l < r);
 }
 
+static int is_limitd;
+static size_t sent, expected, per_write;
+static uint64_t allowed, overflowing;
+
+static const uint8_t *next_request(void) {
+  const uint8_t *request = pool + next_write * sent;
+  next_write = next_write + 1 == pool_writes ? 0 : next_write + 1;
+  return request;
+}
+
+static void note(void) {
+  if (is_limitd && reply[3] == 0xFF) fail("an error reply");
+  if (!is_limitd) return;
+  const uint8_t *record = reply + (per_write == 1 ? 8 : 16);
+  allowed += record[0] == 0;
+  overflowing += (record[2] & 4) != 0;
+}
+
+// One connection: `rounds` rounds, whose times go to `times` where that is given.
+static void run_one(int descriptor, size_t rounds, double *times) {
+  for (size_t round = 0; round < rounds; round++) {
+    double before = times ? seconds() : 0;
+    send_all(descriptor, next_request(), sent);
+    receive_all(descriptor, expected);
+    if (times) times[round] = seconds() - before;
+    note();
+  }
+}
+
+struct connection {
+  int descriptor;
+  size_t missing;
+  double began;
+};
+
+// Several connections, each with one round on its way.
+static void run_many(int epoll, struct connection *all, size_t count, size_t rounds, double *times) {
+  size_t begun = 0, done = 0;
+  for (size_t i = 0; i < count && begun < rounds; i++, begun++) {
+    all[i].missing = expected;
+    all[i].began = seconds();
+    send_all(all[i].descriptor, next_request(), sent);
+  }
+  while (done < rounds) {
+    struct epoll_event events[EVENTS];
+    int ready = epoll_wait(epoll, events, EVENTS, -1);
+    for (int i = 0; i < ready; i++) {
+      struct connection *one = events[i].data.ptr;
+      ssize_t got = recv(one->descriptor, reply, one->missing, MSG_DONTWAIT);
+      if (got < 0 && errno == EAGAIN) continue;
+      if (got <= 0) fail("recv");
+      one->missing -= (size_t)got;
+      if (one->missing > 0) continue;
+      note();
+      double now = seconds();
+      if (times) times[done] = now - one->began;
+      done++;
+      if (begun == rounds) continue;
+      begun++;
+      one->missing = expected;
+      one->began = now;
+      send_all(one->descriptor, next_request(), sent);
+    }
+  }
+}
+
 int main(int argc, char **argv) {
-  if (argc != 7) {
-    fprintf(stderr, "usage: drive echo|limitd SOCKET ROUNDS PER_WRITE …\n");
+  if (argc != 8 && argc != 9) {
+    fprintf(stderr, "usage: drive echo|limitd SOCKET CONNECTIONS ROUNDS PER_WRITE …\n");
     return 64;
   }
-  int is_limitd = strcmp(argv[1], "limitd") == 0;
-  size_t rounds = strtoul(argv[3], 0, 10), per_write = strtoul(argv[4], 0, 10);
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  strncpy(address.sun_path, argv[2], sizeof address.sun_path - 1);
-  descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (connect(descriptor, (struct sockaddr *)&address, sizeof address) < 0) fail(argv[2]);
-  size_t sent, expected;
+  is_limitd = strcmp(argv[1], "limitd") == 0;
+  size_t count = strtoul(argv[3], 0, 10), rounds = strtoul(argv[4], 0, 10);
+  per_write = strtoul(argv[5], 0, 10);
+  if (count < 1 || count > CONNECTIONS_MAX) fail("CONNECTIONS");
   if (is_limitd) {
-    keys = strtoul(argv[5], 0, 10);
-    greet(argv[6]);
+    keys = strtoul(argv[6], 0, 10);
+    if (argc == 9) tenants = strtoul(argv[8], 0, 10);
     sent = per_write == 1 ? 32 : 12 + 26 * per_write;
     expected = per_write == 1 ? 72 : 16 + 64 * per_write;
+    for (step = (uint64_t)((double)keys * 0.618) | 1; divisor(step, keys) != 1; step += 2) {}
   } else {
-    sent = per_write * strtoul(argv[5], 0, 10);
-    expected = per_write * strtoul(argv[6], 0, 10);
+    sent = per_write * strtoul(argv[6], 0, 10);
+    expected = per_write * strtoul(argv[7], 0, 10);
   }
-  if (sent > POOL_BYTES || expected > REPLY_BYTES) fail("PER_WRITE is too large");
-  size_t writes = POOL_BYTES / sent;
-  if (is_limitd) for (size_t i = 0; i < writes; i++) fill(pool + i * sent, per_write);
+  if (expected > REPLY_BYTES) fail("PER_WRITE is too large");
+  // So many that caches do not know them by heart, and each key once.
+  pool_writes = (8u << 20) / sent + 1;
+  if (is_limitd && keys / per_write > pool_writes) pool_writes = keys / per_write;
+  pool = malloc(pool_writes * sent);
+  if (!pool) fail("malloc");
+  if (is_limitd) for (size_t i = 0; i < pool_writes; i++) fill(pool + i * sent, per_write);
+  else memset(pool, 0, pool_writes * sent);
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  static struct connection all[CONNECTIONS_MAX];
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  strncpy(address.sun_path, argv[2], sizeof address.sun_path - 1);
+  for (size_t i = 0; i < count; i++) {
+    all[i].descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(all[i].descriptor, (struct sockaddr *)&address, sizeof address) < 0) fail(argv[2]);
+    if (is_limitd) greet(all[i].descriptor, argv[7], tenants);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].descriptor, &event) < 0) fail("epoll_ctl");
+  }
   double *times = calloc(rounds, sizeof *times);
-  // A tenth more before the clock starts: caches, branch predictors, the daemon's tables.
+  if (!times) fail("calloc");
+  // Before the clock starts: caches, branch predictors, the daemon's tables; each key where they are many.
   size_t warm_up = rounds / 10;
-  double start = 0;
-  uint64_t allowed = 0;
-  for (size_t round = 0; round < rounds + warm_up; round++) {
-    if (round == warm_up) start = seconds();
-    double before = seconds();
-    send_all(pool + round % writes * sent, sent);
-    receive_all(expected);
-    if (round >= warm_up) times[round - warm_up] = seconds() - before;
-    if (is_limitd && reply[3] == 0xFF) fail("an error reply");
-    if (is_limitd) allowed += reply[per_write == 1 ? 8 : 16] == 0;
-  }
+  if (is_limitd && keys > 1u << 17 && warm_up < pool_writes) warm_up = pool_writes;
+  if (count == 1) run_one(all[0].descriptor, warm_up, 0);
+  else run_many(epoll, all, count, warm_up, 0);
+  allowed = 0;
+  double start = seconds();
+  if (count == 1) run_one(all[0].descriptor, rounds, times);
+  else run_many(epoll, all, count, rounds, times);
   double elapsed = seconds() - start;
   qsort(times, rounds, sizeof *times, ascending);
   printf("%.0f %.0f %.2f %.2f", (double)rounds / elapsed, (double)(rounds * per_write) / elapsed,
          times[rounds / 2] * 1e6, times[rounds * 99 / 100] * 1e6);
-  if (is_limitd) printf(" %.3f", (double)allowed / (double)(rounds + warm_up));
+  if (is_limitd)
+    printf(" %.3f %.0f", (double)allowed / (double)rounds, (double)overflowing);
   printf("\n");
   return 0;
 }

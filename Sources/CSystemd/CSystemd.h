@@ -1,9 +1,5 @@
 // The part of libsystemd that tells a service what systemd hands it and systemd how the service does:
-// sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3), sd_is_socket(3). Harmless where this process
-// was not started by systemd: each call then says so.
+// sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3). Harmless where this process was not started by
+// systemd: each call then says so.
 
 #include <systemd/sd-daemon.h>
-#include <sys/socket.h>
-
-// Where this module is imported, Swift does not find the constant itself.
-static const int limitd_socket_stream = SOCK_STREAM;

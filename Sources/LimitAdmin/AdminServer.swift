@@ -99,7 +99,7 @@ package final class AdminServer: Sendable {
           try pipeline.configureHTTPServerPipeline(withErrorHandling: false)
           try pipeline.addHandler(
             ConnectionHandler(
-              caller, ConnectionBounds(),
+              caller, ConnectionBounds(), bodyBytesMax: { router.bodyBytesMax($0, $1) },
               answer: { answer($0, $1, on: $2, workers, router) },
               onEnd: { connections.value.leave(user) }))
         }

@@ -52,12 +52,18 @@ struct Route: Sendable {
   /// Segments; `{…}` stands for any one.
   let path: [String]
   let need: Need
+  /// Bytes of a request's body.
+  let bodyBytesMax: Int
   let handler: Handler
 
-  init(_ method: HTTPMethod, _ path: String, _ need: Need, _ handler: @escaping Handler) {
+  init(
+    _ method: HTTPMethod, _ path: String, _ need: Need,
+    bodyBytesMax: Int = ConnectionBounds.bodyBytes, _ handler: @escaping Handler
+  ) {
     self.method = method
     self.path = path.split(separator: "/").map(String.init)
     self.need = need
+    self.bodyBytesMax = bodyBytesMax
     self.handler = handler
   }
 
@@ -81,6 +87,17 @@ struct Router: Sendable {
   let runtime: Runtime
   let routes: [Route]
   let log: Logger
+
+  /// How many bytes the body of a request may have: more than others only where the caller may make it.
+  func bodyBytesMax(_ head: HTTPRequestHead, _ caller: Caller) -> Int {
+    let path = head.uri.prefix { $0 != "?" }.split(separator: "/").map(String.init)
+    guard
+      let route = routes.first(where: { $0.method == head.method && $0.names(in: path) != nil }),
+      route.bodyBytesMax > ConnectionBounds.bodyBytes, let peer = caller.peer,
+      runtime.rulebook.access.resolve(peer).everywhere.contains(.administer)
+    else { return ConnectionBounds.bodyBytes }
+    return route.bodyBytesMax
+  }
 
   func outcome(_ request: AdminRequest, _ caller: Caller) -> Outcome {
     let matches = routes.compactMap { route in

@@ -29,6 +29,12 @@ package struct RunTimeAccess: Sendable {
       _ tell: @escaping AdminSource.Tell<Outcome>
     ) -> Void
   package var overlay: @Sendable () -> Overlay
+  /// Makes buckets as if never used (`Runtime.reset`), and tells how many had been used.
+  package var reset:
+    @Sendable (
+      _ tenant: String, _ limit: String?, _ key: String?, _ author: Peer,
+      _ tell: @escaping AdminSource.Tell<Int>
+    ) -> Void
   /// The newest first.
   package var audit: @Sendable (AuditQuestion) throws(Problem) -> [AuditRecord]
 
@@ -38,10 +44,15 @@ package struct RunTimeAccess: Sendable {
         OverlayChange, Peer, Bool, @escaping AdminSource.Tell<Outcome>
       ) -> Void,
     overlay: @escaping @Sendable () -> Overlay,
+    reset:
+      @escaping @Sendable (
+        String, String?, String?, Peer, @escaping AdminSource.Tell<Int>
+      ) -> Void,
     audit: @escaping @Sendable (AuditQuestion) throws(Problem) -> [AuditRecord]
   ) {
     self.change = change
     self.overlay = overlay
+    self.reset = reset
     self.audit = audit
   }
 }

@@ -128,6 +128,32 @@ package final class Runtime: Sendable {
     return adoption
   }
 
+  /// Makes a tenant's buckets as if never used: its own and those of all keys, or those of one key. Waits
+  /// for a change of the rules that is under way. O(slots) without a key; any thread.
+  ///
+  /// - Parameters:
+  ///   - limit: only this one's; none where there is no such limit.
+  /// - Returns: how many buckets had been used.
+  package func reset(tenant name: String, limit: String?, key: String?) -> Int {
+    adoption.withLock { _ in
+      let policies = rulebook.policies
+      let tenant = policies.tenant(named: name)
+      var index: LimitIndex?
+      if let limit {
+        guard let place = policies.limits.firstIndex(where: { $0.name == limit }) else { return 0 }
+        index = LimitIndex(UInt16(place))
+      }
+      let now = EngineClock.now()
+      guard var key else {
+        return engine.reset(tenant, limit: index, under: policies, at: now)
+      }
+      let fingerprint = key.withUTF8 { tenant.fingerprint(ofKey: UnsafeRawBufferPointer($0)) }
+      return engine.reset(
+        keyOf: Query(tenant: tenant, policy: PolicyIndex(0), key: fingerprint), limit: index,
+        under: policies, at: now)
+    }
+  }
+
   /// How far ahead of the clock rules change, so that every reading at which the former ones are still
   /// used lies before: 10 ms.
   private static let changeAheadNanoseconds: UInt64 = 10_000_000

@@ -105,7 +105,7 @@ package struct Server: ~Copyable {
   }
 
   /// Processors that this process may use, 1 ... 64: how many loops are of use.
-  package static var processorCount: Int { min(Int(limitd_processor_count()), 64) }
+  package static var processorCount: Int { min(Thread.processorCount, 64) }
 
   /// Whether every loop has come round since this was last asked. Ask again after a time that a
   /// loop must not be stuck for.

@@ -124,7 +124,7 @@ package struct LiveFile: ~Copyable, Sendable {
     throws(StoreError)
   {
     try allocate(file, byteCount)
-    Self.populate(UnsafeMutableRawBufferPointer(rebasing: memory[..<byteCount]))
+    TableMemory.populate(UnsafeMutableRawBufferPointer(rebasing: memory[..<byteCount]))
   }
 
   @Sendable package static func unmap(_ memory: UnsafeMutableRawBufferPointer) {
@@ -169,16 +169,6 @@ package struct LiveFile: ~Copyable, Sendable {
       : .system(doing: "map the live state \(path)", error)
   }
 
-  /// Enters every page into the page tables, so that no decision waits for one. The file has them.
-  private static func populate(_ memory: UnsafeMutableRawBufferPointer) {
-    if madvise(memory.baseAddress, memory.count, MADV_POPULATE_WRITE) == 0 { return }
-    // Linux before 5.14. Storing what is there is safe: nobody else has the mapping.
-    for offset in stride(from: 0, to: memory.count, by: 4096) {
-      let byte = memory.load(fromByteOffset: offset, as: UInt8.self)
-      memory.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
-    }
-  }
-
   // MARK: A new one
 
   private var newPath: String { "\(path).new" }
@@ -215,9 +205,9 @@ package struct LiveFile: ~Copyable, Sendable {
       let memory = try map(file, byteCount)
       // In this order: what is allocated without the mapping is never in huge pages. Where there is
       // no room this fails without a signal, and then the allocation says why.
-      madvise(memory.baseAddress, memory.count, MADV_POPULATE_WRITE)
+      let isThere = TableMemory.isPopulated(memory)
       try allocate(file, byteCount)
-      Self.populate(memory)
+      if !isThere { TableMemory.populate(memory) }
       return NewLiveFile(file: file, memory: memory)
     } catch {
       unlink(newPath)

@@ -29,9 +29,53 @@ package enum TableMemory {
     if skipped < hugePageBytes { munmap(start + mapped, hugePageBytes - skipped) }
     // Not offered by every kernel, and then ordinary pages do.
     madvise(start, mapped, MADV_HUGEPAGE)
-    memset(start, 0, byteCount)
-    return UnsafeMutableRawBufferPointer(start: start, count: byteCount)
+    let tables = UnsafeMutableRawBufferPointer(start: start, count: byteCount)
+    populate(tables)
+    return tables
   }
+
+  /// Enters every page into the page tables, so that no decision waits for one. What is there stays;
+  /// nobody else has the mapping, and the memory is there to be had.
+  static func populate(_ memory: UnsafeMutableRawBufferPointer) {
+    if isPopulated(memory) { return }
+    // Linux before 5.14.
+    for offset in stride(from: 0, to: memory.count, by: 4096) {
+      let byte = memory.load(fromByteOffset: offset, as: UInt8.self)
+      memory.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+    }
+  }
+
+  /// As `populate`; where the memory is not to be had, or the kernel cannot do it, nothing happens.
+  ///
+  /// The kernel clears each page first: several processors share that.
+  ///
+  /// - Returns: whether all of it is there.
+  static func isPopulated(_ memory: UnsafeMutableRawBufferPointer) -> Bool {
+    guard let start = memory.baseAddress else { return true }
+    let (base, byteCount) = (UInt(bitPattern: start), memory.count)
+    let pieces = (byteCount + pieceBytes - 1) / pieceBytes
+    let (next, failures) = (Locked(0), Locked(0))
+    Thread.concurrently(min(threadsMax, pieces), named: "limitd-memory") { _ in
+      while true {
+        let piece = next.withLock { next in
+          next += 1
+          return next - 1
+        }
+        guard piece < pieces else { return }
+        let offset = piece * pieceBytes
+        let status = madvise(
+          UnsafeMutableRawPointer(bitPattern: base + UInt(offset)),
+          min(pieceBytes, byteCount - offset), MADV_POPULATE_WRITE)
+        if status != 0 { failures.withLock { $0 += 1 } }
+      }
+    }
+    return failures.withLock { $0 } == 0
+  }
+
+  /// What one thread asks the kernel for at once: a multiple of a huge page.
+  private static let pieceBytes = 32 << 20
+  /// More threads would wait for the memory and for each other.
+  static var threadsMax: Int { min(4, Thread.processorCount) }
 
   @Sendable package static func release(_ memory: UnsafeMutableRawBufferPointer) {
     munmap(memory.baseAddress, mappedBytes(memory.count))

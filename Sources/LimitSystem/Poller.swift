@@ -22,6 +22,19 @@ package struct Poller: ~Copyable, @unchecked Sendable {
     package static var hangUp: Events { Events(rawValue: limitd_epoll_hang_up) }
     /// Reported whether asked for or not.
     package static var error: Events { Events(rawValue: limitd_epoll_error) }
+
+    /// The peer writes no more, or the connection is over.
+    ///
+    /// By bits, as below: a literal of several is made by code that is not specialised across modules,
+    /// and takes 2,400 instructions.
+    package var areOfAnEnd: Bool {
+      rawValue & (limitd_epoll_peer_closed | limitd_epoll_hang_up | limitd_epoll_error) != 0
+    }
+
+    /// The descriptor takes more, or the connection is over.
+    package var allowOutput: Bool {
+      rawValue & (limitd_epoll_out | limitd_epoll_hang_up | limitd_epoll_error) != 0
+    }
   }
 
   package static var eventsMax: Int { 256 }

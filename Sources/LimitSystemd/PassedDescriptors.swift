@@ -1,10 +1,10 @@
-// What systemd has open for this process when it starts: its sockets, and what it kept in the store.
+// What systemd has open for this process when it starts: its sockets.
 
 import CSystemd
 import Glibc
 package import LimitSystem
 
-/// Descriptors by name. Names are systemd's (`FileDescriptorName=`, `FDNAME=`): the order in which
+/// Descriptors by name. Names are systemd's (`FileDescriptorName=`): the order in which
 /// sockets come is not defined. The process's first thread takes them, once, before there is another.
 package struct PassedDescriptors: ~Copyable {
   private var passed: [(name: String, number: Int32)]
@@ -41,10 +41,5 @@ package struct PassedDescriptors: ~Copyable {
     let taken = passed.filter { $0.name == name }.map(\.number)
     passed.removeAll { $0.name == name }
     return taken
-  }
-
-  /// Whether a descriptor is a stream socket of the family AF_UNIX that listens.
-  package static func isListeningUnixStream(_ descriptor: Int32) -> Bool {
-    sd_is_socket_unix(descriptor, limitd_socket_stream, 1, nil, 0) > 0
   }
 }

@@ -45,15 +45,6 @@ package enum ServiceManager {
     sd_notify(0, notices.map(\.assignment).joined(separator: "\n")) > 0
   }
 
-  /// Waits until it has taken everything told so far.
-  ///
-  /// - Parameter microseconds: how long at most.
-  /// - Returns: whether it has.
-  @discardableResult
-  package static func waitUntilHeard(microseconds: UInt64) -> Bool {
-    sd_notify_barrier(0, microseconds) > 0
-  }
-
   /// How often it wants a sign of life, in microseconds; `nil`: never.
   package static func watchdogMicroseconds() -> UInt64? {
     var time: UInt64 = 0

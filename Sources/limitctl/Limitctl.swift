@@ -22,6 +22,7 @@ import LimitProtocol
       Explain.self,
       Why.self,
       Top.self,
+      Shadow.self,
       Reload.self,
       AuditCommand.self,
       Metrics.self,

@@ -85,6 +85,16 @@ enum AdminInterface {
               change: change, author: AuditAuthor(peer), isDryRun: isDryRun, tell: tell))
         },
         overlay: { rules.overlay },
+        reset: { tenant, limit, key, peer, tell in
+          upkeep.run {
+            let count = runtime.reset(tenant: tenant, limit: limit, key: key)
+            rules.record(
+              AuditEntry(
+                at: WallTime.now, author: AuditAuthor(peer), action: "tenant reset", tenant: tenant,
+                limit: limit, to: "\(count) buckets" + (key.map { ", key \($0)" } ?? "")))
+            tell(count)
+          }
+        },
         audit: { question throws(Problem) in
           try rules.audit(question).map { AuditRecord($0) }
         }))

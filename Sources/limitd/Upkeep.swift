@@ -2,7 +2,6 @@
 // memory back. One thread of its own, so that the first one hears the signal to end meanwhile.
 
 import CLinux
-import LimitAdminModel
 import LimitCatalog
 import LimitEngine
 import LimitPolicy
@@ -46,20 +45,22 @@ final class Upkeep: Sendable {
   private struct Jobs {
     var reloads: [(author: AuditAuthor, tell: @Sendable (ReloadOutcome) -> Void)] = []
     var changes: [PendingChange] = []
+    /// Whatever else must not fall into a change of the rules.
+    var work: [@Sendable () -> Void] = []
     var isSweepDue = false
     var isBlockEndDue = false
   }
 
-  private let runtime: Runtime
+  let runtime: Runtime
   private let quota: PeerQuota
   private let reloader: Reloader
-  private let rules: RunTimeRules
-  private let log: Logger
+  let rules: RunTimeRules
+  let log: Logger
   private let jobs = Locked(Jobs())
   private let hasJobs = Condition()
   private let reloads = Locked(ReloadFigures())
   /// The daemon ends: what is begun need not be finished. Relaxed: publishes nothing.
-  private let isAbandoned = Atomic<Bool>(false)
+  let isAbandoned = Atomic<Bool>(false)
 
   init(
     _ runtime: Runtime, _ quota: PeerQuota, _ reloader: Reloader, _ rules: RunTimeRules,
@@ -83,6 +84,12 @@ final class Upkeep: Sendable {
   /// Asks for a change of what is set at run time. Several that wait come into force together.
   func change(_ change: PendingChange) {
     jobs.withLock { $0.changes.append(change) }
+    hasJobs.signal()
+  }
+
+  /// Has something done that waits for what changes the rules.
+  func run(_ work: @escaping @Sendable () -> Void) {
+    jobs.withLock { $0.work.append(work) }
     hasJobs.signal()
   }
 
@@ -129,6 +136,7 @@ final class Upkeep: Sendable {
             isDryRun: false, tell: { _ in }))
       }
       make(changes)
+      for work in due.work { work() }
       if due.isSweepDue {
         runtime.keepUp(at: EngineClock.now())
         // What connections held is free, but the allocator keeps it.
@@ -136,70 +144,6 @@ final class Upkeep: Sendable {
       }
     }
   }
-}
-
-extension Upkeep {
-  private func record(_ authors: [AuditAuthor], _ before: UInt64) {
-    let after = runtime.rulebook.file.sourceIdentity
-    for author in authors {
-      rules.record(
-        AuditEntry(
-          at: WallTime.now, author: author, action: "reload",
-          from: "rules \(String(before, radix: 16))", to: "rules \(String(after, radix: 16))"))
-    }
-  }
-
-  /// Makes changes last, one after the other, and puts what they come to in force, once for all.
-  private func make(_ changes: [PendingChange]) {
-    var file: PolicyFile?
-    var made: [(PendingChange, [OverlayDifference])] = []
-    for pending in changes {
-      do throws(Problem) {
-        let draft = try rules.draft(pending.change)
-        guard !pending.isDryRun, !draft.differences.isEmpty else {
-          pending.tell(.success(draft.differences))
-          continue
-        }
-        try rules.keep(draft, by: pending.author)
-        file = draft.file
-        made.append((pending, draft.differences))
-      } catch {
-        pending.tell(.failure(error))
-      }
-    }
-    guard let file else { return }
-    let adoption = runtime.adopt(overlaid: file) { isAbandoned.load(ordering: .relaxed) }
-    if let adoption { Reloader.tell(adoption.shortage, log) }
-    for (pending, differences) in made {
-      guard adoption != nil else {
-        pending.tell(.failure(Self.theDaemonEnds))
-        continue
-      }
-      log.notice(
-        "changed at run time",
-        metadata: [
-          "what": "\(pending.change.name)", "differences": "\(differences.count)",
-          "by": "\(pending.author.name)",
-        ])
-      pending.tell(.success(differences))
-    }
-  }
-
-  private static var theDaemonEnds: Problem {
-    Problem(
-      status: 503, title: "The daemon ends",
-      detail: "the change is kept, and in force from the next start on")
-  }
-}
-
-/// A change of what is set at run time that waits for its turn.
-struct PendingChange: Sendable {
-  var change: OverlayChange
-  var author: AuditAuthor
-  /// Whether only to say what it would do.
-  var isDryRun: Bool
-  /// Told what differs, when it is on the disk and in force.
-  var tell: @Sendable (Result<[OverlayDifference], Problem>) -> Void
 }
 
 /// Reads the policy file anew and puts it in force.

@@ -207,6 +207,11 @@ public final class TestDaemon {
 
   public var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
 
+  /// Whether the log says `words`, at the latest in ten seconds: a thread of its own writes it.
+  public func hasLogged(_ words: String) -> Bool {
+    (try? wait(for: words, seconds: 10) { log.contains(words) }) != nil
+  }
+
   /// The end of the log, for messages.
   public var brief: String { String(log.suffix(400)) }
 

@@ -37,7 +37,7 @@ import Testing
         // Into the next window now and then, so that windows roll.
         now += 90_000_000
         let time = Instant(nanoseconds: now)
-        let decision = engine.check(query, under: policies, at: time)
+        let decision = engine.markedCheck(query, under: policies, at: time)
         _ = engine.peek(query, under: policies, at: time)
         _ = engine.settle(query, decision.receipt, actual: 2, under: policies, at: time)
         var acquisition = engine.acquire(query, under: policies, at: time)

@@ -241,7 +241,7 @@ import Testing
           receipt, actual: actual, tenant: tenant, policy: policy, key: key, now: now)
         continue
       default:
-        actual = engine.check(query, under: policies, at: instant)
+        actual = engine.markedCheck(query, under: policies, at: instant)
         expected = model.decide(
           tenant: tenant, policy: policy, key: key, cost: cost, now: now, intent: .check)
         if actual.outcome == .allow && random.chance(1, in: 4) {

@@ -89,7 +89,7 @@ extension RealThreads {
             decision = fixture.engine.peek(query, under: fixture.policies, at: now)
             call = .peek(cost)
           } else {
-            decision = fixture.engine.check(query, under: fixture.policies, at: now)
+            decision = fixture.engine.markedCheck(query, under: fixture.policies, at: now)
             call = .check(cost)
             if decision.outcome == .allow { receipts.append(decision.receipt) }
           }

@@ -40,7 +40,7 @@ private final class Changing {
   }
 
   @discardableResult func check(_ cost: UInt64 = 1, at now: UInt64) -> Decision {
-    engine.check(query(cost), under: policies, at: Instant(nanoseconds: now))
+    engine.markedCheck(query(cost), under: policies, at: Instant(nanoseconds: now))
   }
 
   func settle(_ receipt: Receipt, to actual: UInt64, at now: UInt64) -> Settlement {

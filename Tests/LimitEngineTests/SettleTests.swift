@@ -37,7 +37,7 @@ import Testing
     var admitted = 0
     for number in 0..<500 as Range<UInt64> {
       let now = Instant(nanoseconds: 60 * second + number * 100_000_000)
-      let decision = engine.check(query, under: policies, at: now)
+      let decision = engine.markedCheck(query, under: policies, at: now)
       guard decision.outcome == .allow else { continue }
       admitted += 1
       for actual in [1_499, 0] as [UInt64] {
@@ -107,7 +107,7 @@ import Testing
     var look = query
     look.cost = 0
     let now = Instant(nanoseconds: 60 * second)
-    let decision = engine.check(look, under: policies, at: now)
+    let decision = engine.markedCheck(look, under: policies, at: now)
     #expect(
       engine.settle(query, decision.receipt, actual: 90_000, under: policies, at: now) == .settled)
     let after = engine.peek(look, under: policies, at: now)

@@ -36,6 +36,28 @@ import Testing
     #expect(file.anyTenantRule == "plan free")
   }
 
+  @Test func acmeGetsInAFloodOfInventedTenantsWhatItGetsAlone() {
+    let engine = Engine()
+    engine.setAside(for: policies)
+    let gateway = policies.policy(named: "gateway")!
+    var now: UInt64 = 1 << 50
+    func isAllowed(_ tenant: Tenant, _ key: String) -> Bool {
+      now += 1_000
+      let key = Array(key.utf8).withUnsafeBytes { tenant.fingerprint(ofKey: $0) }
+      let query = Query(tenant: tenant, policy: gateway, key: key)
+      return engine.check(query, under: policies, at: Instant(nanoseconds: now)).outcome == .allow
+    }
+    let acme = policies.tenant(named: "acme")
+    var allowed = 0
+    for number in 0..<400_000 {
+      _ = isAllowed(policies.tenant(named: "invented-\(number)"), "user")
+      if number >= 300_000, number % 1_000 == 0 {
+        allowed += isAllowed(acme, "user-\(number)") ? 1 : 0
+      }
+    }
+    #expect(allowed == 100)
+  }
+
   @Test func definitionsReachTheEngine() throws {
     let expected: [LimitDefinition] = [
       LimitDefinition(

@@ -181,8 +181,13 @@ private let stamp = "[17/May/2015:10:05:03 +0000]"
 
   @Test(arguments: [
     ("time,tenant,policy", TraceFormat.csv),
-    ("h - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 1", .accessLog(.combined)),
-    ("2001:db8::5 - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 1 1", .accessLog(.combined)),
+    ("h - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 1", .accessLog(.common)),
+    ("h - - [17/May/2015:10:05:03 +0000] \"GET /\\\" HTTP/1.1\" 200 1", .accessLog(.common)),
+    ("2001:db8::5 - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 1 1", .accessLog(.common)),
+    (
+      "h - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"curl\"",
+      .accessLog(.combined)
+    ),
     (
       "a.b:443 h - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 1 1",
       .accessLog(.vhostCombined)
@@ -194,6 +199,7 @@ private let stamp = "[17/May/2015:10:05:03 +0000]"
 
   @Test(arguments: [
     ("{\"time\": 1}", "jq"), ("a b c [17/May/2015:10:05:03] x", "--log-format"),
+    ("h 127.0.0.1 1795636988.189 \"GET /?page=1 HTTP/1.1\" 200 0.000", "--log-format"),
   ])
   func aFormatThatReplayDoesNotReadIsToldWithWhatHelps(line: String, advice: String) {
     do throws(Malformed) {

@@ -37,11 +37,10 @@ final class House {
   }
 
   func start(_ file: PolicyFile) throws -> Household {
-    var opening = StateOpening(
+    let opening = StateOpening(
       sizes: installation.sizes, hashKey: installation.hashKey,
       liveStatePath: installation.isLive ? installation.livePath : nil,
       snapshots: installation.snapshots, clocks: installation.clocks)
-    opening.patience = 0
     let state = try opening.open()
     let now = Instant(nanoseconds: installation.clocks.boot &+ state.clockOffset)
     let kept = kept

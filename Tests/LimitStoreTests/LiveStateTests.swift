@@ -48,7 +48,9 @@ import Testing
   func exclusive() throws {
     let installation = try Installation()
     let first = try installation.open()
-    #expect(throws: StoreError.inUse(installation.livePath)) { _ = try installation.open() }
+    #expect(throws: StoreError.inUse(installation.livePath)) {
+      _ = try installation.open(patience: 0)
+    }
     #expect(first.left("a") == 10)
   }
 

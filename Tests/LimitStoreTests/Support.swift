@@ -40,7 +40,9 @@ final class Installation {
 
   private var second: UInt64 { Self.second }
 
-  func open(patience: UInt64 = 0) throws -> Opened {
+  /// - Parameter patience: as the daemon's: a process that another test begins has the lock as well,
+  ///   from its fork to its exec.
+  func open(patience: UInt64 = LiveFile.patienceNanoseconds) throws -> Opened {
     var opening = StateOpening(
       sizes: sizes, hashKey: hashKey, liveStatePath: isLive ? livePath : nil,
       snapshots: snapshots, clocks: clocks)

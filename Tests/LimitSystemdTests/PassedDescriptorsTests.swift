@@ -36,24 +36,5 @@ extension EnvironmentTests {
       #expect(passed.names == [])
       #expect(getenv("LISTEN_FDS") == nil)
     }
-
-    @Test func onlyAListeningStreamSocketWillDo() throws {
-      let stream = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-      let datagrams = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-      defer {
-        close(stream)
-        close(datagrams)
-      }
-      #expect(!PassedDescriptors.isListeningUnixStream(stream))
-      // Binds to a name of the kernel's choice (unix(7), autobind).
-      var family = sa_family_t(AF_UNIX)
-      let status = withUnsafePointer(to: &family) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(stream, $0, 2) }
-      }
-      try #require(status == 0 && listen(stream, 1) == 0)
-      #expect(PassedDescriptors.isListeningUnixStream(stream))
-      #expect(!PassedDescriptors.isListeningUnixStream(datagrams))
-      #expect(!PassedDescriptors.isListeningUnixStream(STDERR_FILENO))
-    }
   }
 }

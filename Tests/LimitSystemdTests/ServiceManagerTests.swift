@@ -33,8 +33,6 @@ extension EnvironmentTests {
     @Test func withoutAManagerNothingHappens() throws {
       unsetenv("NOTIFY_SOCKET")
       #expect(!ServiceManager.tell(.ready))
-      #expect(!DescriptorStore.remove(named: "table"))
-      #expect(try !DescriptorStore.push(STDIN_FILENO, named: "table"))
     }
 
     @Test func aManagerThatIsGoneIsNoError() throws {
@@ -42,37 +40,6 @@ extension EnvironmentTests {
       defer { manager.end() }
       unlink(manager.path)
       #expect(!ServiceManager.tell(.ready))
-    }
-
-    @Test func aDescriptorGoesToTheStoreUnderItsName() throws {
-      let manager = try FakeManager()
-      defer { manager.end() }
-      var ends: [Int32] = [0, 0]
-      try #require(pipe(&ends) == 0)
-      defer { for end in ends { close(end) } }
-      #expect(try DescriptorStore.push(ends[1], named: "table"))
-      let message = try #require(manager.next())
-      #expect(message.text == "FDSTORE=1\nFDNAME=table\nFDPOLL=0")
-      let stored = try #require(message.descriptor)
-      defer { close(stored) }
-      // The same pipe: what is written into the copy comes out of the other end.
-      #expect(write(stored, "x", 1) == 1)
-      var byte: UInt8 = 0
-      #expect(read(ends[0], &byte, 1) == 1)
-      #expect(byte == UInt8(ascii: "x"))
-    }
-
-    @Test func theStoreForgetsAName() throws {
-      let manager = try FakeManager()
-      defer { manager.end() }
-      #expect(DescriptorStore.remove(named: "table"))
-      #expect(manager.next()?.text == "FDSTOREREMOVE=1\nFDNAME=table")
-    }
-
-    @Test func whatCannotBeStoredIsAnError() throws {
-      let manager = try FakeManager()
-      defer { manager.end() }
-      #expect(throws: (any Error).self) { try DescriptorStore.push(-1, named: "table") }
     }
 
     @Test func theWatchdogIsForTheProcessThatItNames() {

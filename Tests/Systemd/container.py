@@ -14,7 +14,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BASE = ROOT / ".build-nspawn/base"
 # What limitd's package depends on, and what the tests use.
-PACKAGES = "systemd,systemd-sysv,dbus,procps"
+PACKAGES = "systemd,systemd-sysv,dbus,procps,libsqlite3-0"
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "SYSTEMD_PAGER": "cat"}
 
@@ -32,15 +32,16 @@ def wait_until(condition, what, seconds=60):
 
 
 def make_base():
-    """The folder of a Debian; whole, or not there."""
-    if (BASE / "made").exists():
+    """The folder of a Debian with these packages; whole, or not there."""
+    made = BASE / "made"
+    if made.exists() and made.read_text() == PACKAGES:
         return
     shutil.rmtree(BASE, ignore_errors=True)
     BASE.parent.mkdir(exist_ok=True)
     subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", BASE],
                    check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(BASE / "var/cache/apt", ignore_errors=True)
-    (BASE / "made").touch()
+    made.write_text(PACKAGES)
 
 
 class Container:

@@ -146,6 +146,15 @@ class SystemdTests(unittest.TestCase):
         owner = self.container.run("stat", "-c", "%a %U %G", "/var/lib/limitd",
                                    "/var/lib/limitd/hash.key").stdout
         self.assertEqual(owner, "700 limitd limitd\n600 limitd limitd\n")
+        # The buckets lie in memory of their own, in huge pages where the kernel has them.
+        self.assertTrue(self.container.path("/run/limitd.state/limitd.live").exists())
+        if pathlib.Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled").exists():
+            mounts = self.container.path("/proc/1/mounts").read_text()
+            self.assertRegex(mounts, r"tmpfs /run/limitd.state tmpfs \S*huge=advise")
+            self.assertRegex(self.container.path(f"/proc/{self.pid()}/smaps").read_text(),
+                             r"limitd\.live\n(?:\S+: .*\n)*?VmFlags:.* hg")
+        owner = self.container.run("stat", "-c", "%a %U %G", "/run/limitd.state").stdout
+        self.assertEqual(owner, "700 limitd limitd\n")
         # The process has no more than its unit says.
         status = self.container.path(f"/proc/{self.pid()}/status").read_text()
         self.assertIn("CapEff:\t0000000000000000", status)
@@ -273,7 +282,7 @@ class SystemdTests(unittest.TestCase):
 
     def test_11_stopping_and_starting_keeps_everything_by_the_snapshot_alone_too(self):
         key, used = self.container.path("/var/lib/limitd/hash.key").read_bytes(), self.used()
-        for forgets in ("", "rm -r /run/limitd-state"):
+        for forgets in ("", "rm /run/limitd.state/*"):
             self.container.run("systemctl", "stop", "limitd.socket", "limitd.service")
             self.assertFalse(pathlib.Path(self.socket).exists())
             if forgets:
@@ -314,7 +323,7 @@ class SystemdTests(unittest.TestCase):
         self.assertTrue(self.container.path(CONFIG).exists())
         self.assertFalse(pathlib.Path(self.socket).exists())
         self.container.run("dpkg", "--purge", "limitd")
-        for gone in ("/var/lib/limitd", "/etc/limitd", "/run/limitd", "/run/limitd-state"):
+        for gone in ("/var/lib/limitd", "/etc/limitd", "/run/limitd", "/run/limitd.state"):
             self.assertFalse(self.container.path(gone).exists(), gone)
         failed = self.container.run("systemctl", "list-units", "--failed", "--plain", "--no-legend")
         self.assertNotIn("limitd", failed.stdout)

@@ -83,6 +83,22 @@ import Testing
     #expect(banned.output.contains("note: the policy file blocks this tenant"), "\(banned)")
   }
 
+  @Test("Who is asked sees what would change, and only yes is yes")
+  func asks() throws {
+    let daemon = try daemon()
+    let arguments = [
+      "tenant", "block", "acme", "--reason", "unpaid", "--socket", daemon.socketPath,
+    ]
+    for (typed, code) in [("n", 1), ("", 1), ("maybe", 1), ("yes", 0)] as [(String, Int32)] {
+      let result = try Program.onTerminal(columns: 80, arguments, typed: "\(typed)\n")
+      #expect(result.exitCode == code, "\(typed): \(result.output)")
+      #expect(result.output.contains("+ blocked: unpaid"))
+      #expect(result.output.contains("Block acme? [y/N]"))
+      #expect(result.output.contains(code == 0 ? "in force" : "nothing is changed"))
+      #expect(try peek(daemon).isAllowed == (code != 0))
+    }
+  }
+
   @Test("The record of changes is listed, for one tenant too, and goes back as far as is asked")
   func audit() throws {
     let daemon = try daemon()

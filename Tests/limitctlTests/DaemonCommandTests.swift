@@ -85,27 +85,66 @@ import Testing
     #expect(result.exitCode == 0)
   }
 
-  @Test func aBenchIsEndedByCtrlCWithWhatItFound() throws {
+  /// Interrupts a bench of twenty queries a second once it has asked `count`.
+  private func interruptedBench(after count: Int) throws -> (output: Data, errors: String) {
     let daemon = try TestDaemon()
     let process = Process()
     process.executableURL = URL(filePath: Program.limitctl)
     process.arguments = [
       "bench", "--socket", daemon.socketPath, "--policy", "many", "--duration", "10m", "--json",
+      "--rate", "20",
     ]
-    let output = Pipe()
+    let (output, errors) = (Pipe(), Pipe())
     process.standardOutput = output
+    process.standardError = errors
     try process.run()
-    // Once it has asked anything it takes Ctrl-C for the wish to hear so far.
     try wait(for: "the bench to ask") {
-      try json(daemon, ["peek", "bench-0", "many"])["remaining"] as? Int != 10_000_000_000
+      let left = try json(daemon, ["peek", "bench-0", "many"])["remaining"] as? Int
+      return left.map { $0 <= 10_000_000_000 - count } ?? false
     }
     process.interrupt()
     process.waitUntilExit()
     #expect(process.terminationStatus == 130)
-    let text = output.fileHandleForReading.readDataToEndOfFile()
-    let document = try #require(try JSONSerialization.jsonObject(with: text) as? [String: Any])
+    return (
+      output.fileHandleForReading.readDataToEndOfFile(),
+      String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    )
+  }
+
+  @Test func aBenchIsEndedByCtrlCWithWhatItFound() throws {
+    // What is not counted lasts a second: at most twenty-one are due in it.
+    let (output, _) = try interruptedBench(after: 25)
+    let document = try #require(try JSONSerialization.jsonObject(with: output) as? [String: Any])
     #expect(document["format"] as? String == "limitctl-bench/1")
     #expect(document["is_complete"] as? Bool == false)
+    #expect(document["decisions"] as? Int ?? 0 > 0)
+  }
+
+  @Test func aBenchThatHasCountedNothingSaysSo() throws {
+    // On a busy machine the second may be over before the signal comes: then again.
+    for _ in 0..<20 {
+      let (output, errors) = try interruptedBench(after: 1)
+      guard output.isEmpty else { continue }
+      #expect(errors == "limitctl: interrupted before anything was counted\n")
+      return
+    }
+    Issue.record("no bench was interrupted in its first second")
+  }
+
+  @Test func aBenchSaysAsWhomItAsks() throws {
+    let daemon = try TestDaemon { options in
+      options.policy = """
+        limits:
+          few: {algorithm: token-bucket, scope: tenant, rate: 1/s, burst: 1}
+        policies:
+          gateway: [few]
+        tenants:
+          acme: {}
+        """
+    }
+    let result = try Program.run(["bench", "--socket", daemon.socketPath, "--requests", "10"])
+    #expect(result.exitCode == 1)
+    #expect(result.errors.contains("as the tenants bench-0, bench-1"), "\(result.errors)")
   }
 
   @Test func aLiveReplayOnTheTracesClockDecidesAsReplayAlone() throws {

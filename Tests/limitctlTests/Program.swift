@@ -60,11 +60,16 @@ enum Program {
   }
 
   /// Runs limitctl with its output and errors on a terminal so wide.
+  ///
+  /// - Parameter typed: what somebody types there; `nil`: nobody does.
   static func onTerminal(
-    columns: Int, _ arguments: [String], environment: [String: String] = [:]
+    columns: Int, _ arguments: [String], environment: [String: String] = [:], typed: String? = nil
   ) throws -> ProgramResult {
     let terminal = try PseudoTerminal(columns: columns)
-    let process = try terminal.start(arguments, environment: environment, hasInput: false)
+    let process = try terminal.start(
+      arguments, environment: environment, hasInput: typed != nil)
+    // The terminal keeps it until it is read.
+    if let typed { try terminal.type(typed) }
     let code = try terminal.end(of: process)
     return ProgramResult(
       output: try terminal.output().replacing("\r\n", with: "\n"), exitCode: code)

@@ -85,6 +85,34 @@ extension DaemonTests {
         ("DELETE", "/v1/tenants/acme/block", "{}", 400),
         ("DELETE", "/v1/tenants/acme/block?dry_run=1", nil, 400),
         ("DELETE", "/v1/tenants/acme/overrides?all", nil, 400),
+        ("PUT", "/v1/limits/few/mode", nil, 400), ("PUT", "/v1/limits/few/mode", "{}", 400),
+        ("PUT", "/v1/limits/few/mode", #"{"mode": "off"}"#, 400),
+        ("PUT", "/v1/limits/few/mode", #"{"mode": true}"#, 400),
+        ("PUT", "/v1/limits/fwe/mode", #"{"mode": "shadow"}"#, 404),
+        ("POST", "/v1/limits/few/mode", nil, 405), ("DELETE", "/v1/limits/a%0Ab/mode", nil, 400),
+        ("GET", "/v1/overrides?limit=1001", nil, 400), ("PUT", "/v1/overrides", "{}", 405),
+        ("POST", "/v1/overrides", nil, 400), ("POST", "/v1/overrides", "{}", 400),
+        ("POST", "/v1/overrides", #"{"tenants": {}}"#, 400),
+        ("POST", "/v1/overrides", #"{"tenants": [{"plan": "x"}]}"#, 400),
+        ("POST", "/v1/overrides", #"{"tenants": [{"tenant": "a b"}]}"#, 400),
+        ("POST", "/v1/overrides", #"{"tenants": [{"tenant": "a", "plna": "x"}]}"#, 400),
+        ("POST", "/v1/overrides", #"{"tenants": [{"tenant": "a"}, {"tenant": "a"}]}"#, 400),
+        (
+          "POST", "/v1/overrides",
+          #"{"tenants": [{"tenant": "a", "block": {"reason": "r", "until": "x"}}]}"#, 400
+        ),
+        (
+          "POST", "/v1/overrides",
+          #"{"tenants": [{"tenant": "ok", "block": {"reason": "r"}}, {"tenant": "b", "plan": "no"}]}"#,
+          422
+        ),
+        ("GET", "/v1/rules?offset=-1", nil, 400), ("POST", "/v1/rules", nil, 405),
+        ("POST", "/v1/tenants/acme/reset", "[]", 400),
+        ("POST", "/v1/tenants/acme/reset", #"{"limit": "fwe"}"#, 404),
+        ("POST", "/v1/tenants/acme/reset", #"{"limit": "held"}"#, 422),
+        ("POST", "/v1/tenants/acme/reset", #"{"limit": "many", "key": "k"}"#, 422),
+        ("POST", "/v1/tenants/acme/reset", #"{"keys": "k"}"#, 400),
+        ("POST", "/v1/tenants/a%20b/reset", nil, 400),
       ]
       for (method, target, body, status) in bad {
         let answer = try daemon.ask(method, target, body)

@@ -114,7 +114,7 @@ extension DaemonTests {
       #expect(try daemon.stop().code == 0)
       unlink(daemon.livePath)
       try daemon.start()
-      #expect(daemon.log.contains("goes on with a snapshot"))
+      #expect(daemon.hasLogged("goes on with a snapshot"))
       let next = try daemon.peer()
       let counted = try next.decide(Request.query("acme", "many", .peek))
       #expect(counted.capacity - counted.remaining == charged)

@@ -135,6 +135,22 @@ extension DaemonTests {
           try check(
             daemon, "DELETE", "/v1/tenants/{tenant}/overrides", asked: "/v1/tenants/\(target)")
         }
+        for body in [#"{"mode": "shadow"}"#, #"{"mode": "off"}"#] {
+          try check(
+            daemon, "PUT", "/v1/limits/{limit}/mode", asked: "/v1/limits/few/mode", body)
+        }
+        let lines = #"{"tenants": [{"tenant": "new", "plan": "pro", "block": {"reason": "r"}}]}"#
+        try check(daemon, "POST", "/v1/overrides", asked: "/v1/overrides", lines)
+        try check(daemon, "POST", "/v1/overrides", asked: "/v1/overrides", "[]")
+        try check(daemon, "GET", "/v1/overrides", asked: "/v1/overrides")
+        try check(daemon, "GET", "/v1/rules", asked: "/v1/rules")
+        try check(daemon, "GET", "/v1/rules", asked: "/v1/rules?limit=0")
+        try check(
+          daemon, "DELETE", "/v1/limits/{limit}/mode", asked: "/v1/limits/few/mode")
+        for body in [nil, #"{"limit": "all"}"#, #"{"key": "k"}"#] as [String?] {
+          try check(
+            daemon, "POST", "/v1/tenants/{tenant}/reset", asked: "/v1/tenants/acme/reset", body)
+        }
         try check(daemon, "GET", "/v1/audit", asked: "/v1/audit?limit=2")
         try check(daemon, "GET", "/v1/audit", asked: "/v1/audit?before=0")
         for query in ["", "?sort=queries&limit=1", "?sort=x", "?limit=0", "?since=1"] {
@@ -172,7 +188,7 @@ extension DaemonTests {
     func paths() throws {
       let daemon = try TestDaemon()
       let paths = try #require(document["paths"] as? [String: Object])
-      #expect(paths.count == 14)
+      #expect(paths.count == 18)
       for (path, operations) in paths {
         let target = path.replacing("{limit}", with: "few").replacing("{tenant}", with: "acme")
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {

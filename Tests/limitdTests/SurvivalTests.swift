@@ -203,7 +203,7 @@ extension DaemonTests {
       try daemon.write(
         policy: Self.policy, settings: "  table: {key-slots: 8192, tenant-slots: 2048}")
       try daemon.start()
-      #expect(daemon.log.contains("copied to other sizes"))
+      #expect(daemon.hasLogged("copied to other sizes"))
       let next = try daemon.peer()
       for key in 0..<500 {
         let decision = try next.decide(Request.query("acme", "both", .peek, key: "k\(key)"))
@@ -222,7 +222,7 @@ extension DaemonTests {
         try daemon.peer().decide(Request.query("acme", "both", cost: 100, key: "a")).isAllowed)
       #expect(try daemon.stop().code == 0)
       try daemon.start()
-      #expect(daemon.log.contains("goes on with a snapshot"))
+      #expect(daemon.hasLogged("goes on with a snapshot"))
       let peer = try daemon.peer()
       #expect(try peer.decide(Request.query("acme", "both", .peek, key: "a")).remaining == 200)
       // Two more intervals have begun after this when two files are newer.
@@ -245,10 +245,10 @@ extension DaemonTests {
       let daemon = try TestDaemon { $0.settings = "  snapshot-interval: 1s" }
       let peer = try daemon.peer()
       rename(daemon.statePath, daemon.statePath + "-away")
-      try wait(for: "the trouble to be told") { daemon.log.contains("no snapshot") }
+      try wait(for: "the trouble to be told") { daemon.hasLogged("no snapshot") }
       #expect(try peer.decide(Request.query("acme", "few")).isAllowed)
       rename(daemon.statePath + "-away", daemon.statePath)
-      try wait(for: "snapshots") { daemon.log.contains("snapshots are written again") }
+      try wait(for: "snapshots") { daemon.hasLogged("snapshots are written again") }
       #expect(try daemon.stop().code == 0)
     }
   }

@@ -71,6 +71,7 @@ static inline LIMITD_AES limitd_block limitd_aes_encrypt(const limitd_aes_keys *
   const __m128i *rounds = (const __m128i *)keys->rounds;
   __m128i state = _mm_set_epi64x((long long)block.high, (long long)block.low);
   state = _mm_xor_si128(state, _mm_loadu_si128(rounds));
+#pragma GCC unroll 9
   for (int number = 1; number < 10; number++)
     state = _mm_aesenc_si128(state, _mm_loadu_si128(rounds + number));
   state = _mm_aesenclast_si128(state, _mm_loadu_si128(rounds + 10));

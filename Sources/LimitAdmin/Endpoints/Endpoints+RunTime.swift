@@ -68,7 +68,7 @@ extension Endpoints {
   // MARK: Changes
 
   /// Has a change made, and answers when it is in force.
-  private func change(_ change: OverlayChange, _ call: Call, isDryRun: Bool) -> Outcome {
+  func change(_ change: OverlayChange, _ call: Call, isDryRun: Bool) -> Outcome {
     guard let peer = call.peer else { return .now(AdminResponse(.forbidden("nobody asks"))) }
     let source = self.source
     return .later { tell in
@@ -105,7 +105,7 @@ extension Endpoints {
   }
 
   /// `?dry_run=true`, of requests without a body.
-  private func isDryRun(_ call: Call) throws(Problem) -> Bool {
+  func isDryRun(_ call: Call) throws(Problem) -> Bool {
     try call.request.refuseParameters(besides: ["dry_run"])
     try refuseBody(call)
     switch call.request.parameters["dry_run"] {

@@ -33,6 +33,20 @@ struct Endpoints: Sendable {
       Route(.DELETE, "/v1/tenants/{tenant}/block", .administer) { call throws(Problem) in
         try unblock(call)
       },
+      Route(.POST, "/v1/tenants/{tenant}/reset", .administer) { call throws(Problem) in
+        try reset(call)
+      },
+      Route(.PUT, "/v1/limits/{limit}/mode", .administer) { call throws(Problem) in
+        try setMode(call)
+      },
+      Route(.DELETE, "/v1/limits/{limit}/mode", .administer) { call throws(Problem) in
+        try unsetMode(call)
+      },
+      Route(.GET, "/v1/overrides", .observe) { call throws(Problem) in try overrides(call) },
+      Route(.POST, "/v1/overrides", .administer, bodyBytesMax: OverridesImport.bodyBytesMax) {
+        call throws(Problem) in try importOverrides(call)
+      },
+      Route(.GET, "/v1/rules", .observe) { call throws(Problem) in try rules(call) },
       Route(.GET, "/v1/audit", .observe) { call throws(Problem) in try audit(call) },
       Route(.GET, "/v1/top", .observe) { call throws(Problem) in try top(call) },
       Route(.POST, "/v1/peek", .observeSome) { call throws(Problem) in try peek(call) },

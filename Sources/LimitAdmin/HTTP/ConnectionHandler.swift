@@ -10,8 +10,8 @@ import NIOHTTP1
 
 /// Bounds on what a peer may do to a connection.
 struct ConnectionBounds: Sendable {
-  /// Bytes of a request's body.
-  var bodyBytes = 65_536
+  /// Bytes of a request's body, unless its endpoint takes more.
+  static let bodyBytes = 65_536
   /// From the first byte of a request, or from the connection's start, to its last byte.
   var requestTime = TimeAmount.seconds(10)
   /// From there to the last byte of the answer that the peer has read.
@@ -38,18 +38,25 @@ final class ConnectionHandler: ChannelInboundHandler {
 
   private let caller: Caller
   private let bounds: ConnectionBounds
+  private let bodyBytesMax: (HTTPRequestHead, Caller) -> Int
   private let answer: Answer
   private let onEnd: () -> Void
   private var state = State.idle
+  /// Of the request that is being received.
+  private var bodyBytes = 0
   private var deadline: Scheduled<Void>?
 
-  /// - Parameter onEnd: called once, when the connection is gone.
+  /// - Parameters:
+  ///   - bodyBytesMax: how large the body of such a request may be.
+  ///   - onEnd: called once, when the connection is gone.
   init(
-    _ caller: Caller, _ bounds: ConnectionBounds, answer: @escaping Answer,
+    _ caller: Caller, _ bounds: ConnectionBounds,
+    bodyBytesMax: @escaping (HTTPRequestHead, Caller) -> Int, answer: @escaping Answer,
     onEnd: @escaping () -> Void
   ) {
     self.caller = caller
     self.bounds = bounds
+    self.bodyBytesMax = bodyBytesMax
     self.answer = answer
     self.onEnd = onEnd
   }
@@ -72,13 +79,14 @@ final class ConnectionHandler: ChannelInboundHandler {
     switch (unwrapInboundIn(data), state) {
     case (.head(let head), .idle):
       limit(bounds.requestTime, context)
+      bodyBytes = bodyBytesMax(head, caller)
       state = .receiving(head, context.channel.allocator.buffer(capacity: 0))
     case (.body(var part), .receiving(let head, var body)):
-      guard body.readableBytes + part.readableBytes <= bounds.bodyBytes else {
+      guard body.readableBytes + part.readableBytes <= bodyBytes else {
         return end(
           with: Problem(
             status: 413, title: "Content too large",
-            detail: "a body has at most \(bounds.bodyBytes) bytes"), context)
+            detail: "a body has at most \(bodyBytes) bytes here"), context)
       }
       // So that the buffer has one owner and grows in place.
       state = .answering

@@ -56,10 +56,11 @@ public enum SlidingWindow {
   ///   - current: a window of this length, or `empty`.
   ///   - previous: read while `current` was what it is.
   @inline(__always) static func view(
-    current word: StateWord, previous: StateWord, window: UInt64, now: UInt64
+    current word: StateWord, previous: StateWord, window divisor: FastDivisor, now: UInt64
   ) -> View {
-    let elapsed = now % window
-    let start = now &- elapsed
+    let window = divisor.value
+    let start = divisor.quotient(of: now) &* window
+    let elapsed = now &- start
     let expiry = Tick(atOrAfter: start &+ 2 &* window)
     if word.tick == expiry, word.isWindow, !word.isFrozen {
       return View(
@@ -153,6 +154,7 @@ public enum SlidingWindow {
     _ view: View, limit: UInt64, window: UInt64, cost: UInt64
   ) -> Bool {
     guard view.current &+ cost <= limit else { return false }
+    if view.previous == 0 { return true }
     let inView = view.previous.multipliedFullWidth(by: window &- view.elapsed)
     let room = (limit &- view.current &- cost).multipliedFullWidth(by: window)
     return (inView.high, inView.low) <= (room.high, room.low)

@@ -96,8 +96,8 @@ public struct Receipt: Hashable, Sendable, BitwiseCopyable {
   public var decidedAt: Instant
   /// The query's cost.
   public var cost: UInt64
-  /// Tells the engine that all of this is its own word, for the query's tenant and key. 0 where the
-  /// decision was no allowance, or a peek: then there is nothing to settle.
+  /// Tells the engine that all of this is its own word, for the query's tenant and key
+  /// (`PolicySet.mark`). 0 until then: such a receipt is stale.
   public var mac: UInt64
   /// Of the policy's list of limits (`PolicySet.tag(of:)`), to which the fields below refer.
   public var tag: UInt32

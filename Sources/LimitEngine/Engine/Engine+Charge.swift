@@ -12,32 +12,31 @@ extension Engine {
     if let slot = site.slot, !site.rolls, slot.exchangeCurrent(site.current, with: site.next) {
       site.isCharged = true
     } else {
-      site = chargeSlowly(site, rule, query, cost: cost, now: now, intent: intent)
+      site = chargeSlowly(rule, query, cost: cost, now: now, intent: intent, level: site.level)
     }
   }
 
+  /// Looks anew and charges what it finds, until one attempt succeeds or the limit refuses. It looks
+  /// again even where nothing has changed, such as for a bucket's first charge: taking over what was
+  /// seen would make each decision put that into memory.
   @inline(never) private func chargeSlowly(
-    _ seen: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant,
-    intent: Intent
+    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant, intent: Intent,
+    level: UInt8
   ) -> Site {
-    var site = seen
-    var level = site.level
-    // A bucket that has a slot and does not roll was tried by `charge`, and has changed.
-    var isFresh = site.slot == nil || site.rolls
-    while site.outcome == .allow {
-      if isFresh, attempt(&site, &level, rule, query, now: now) {
+    var level = level
+    while true {
+      var site = look(rule, query, cost: cost, now: now, intent: intent, level: level)
+      guard site.outcome == .allow else { return site }
+      level = site.level
+      if attempt(&site, &level, rule, query, now: now) {
         site.isCharged = true
-        break
+        return site
       }
       guard rule.pointee.scope.rawValue + level <= Scope.global.rawValue else {
         site.outcome = .deny
-        break
+        return site
       }
-      site = look(rule, query, cost: cost, now: now, intent: intent, level: level)
-      level = site.level
-      isFresh = true
     }
-    return site
   }
 
   /// One attempt to store `site.next`.

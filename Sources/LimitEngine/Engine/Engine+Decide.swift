@@ -48,26 +48,81 @@ extension Engine {
     }
     if isPastHorizon(now) { passHorizon(to: now) }
     let entries = policies.range(of: query.policy)
-    var decision =
-      entries.count == 1
-      ? decideOne(entries[0], query, tag: tag, under: policies, at: now, intent: intent, held: held)
-      : decideAll(entries, query, tag: tag, under: policies, at: now, intent: intent, held: held)
-    if decision.outcome == .allow && intent != .peek { policies.mark(&decision.receipt, of: query) }
-    return decision
+    guard entries.count == 1 else {
+      return decideAll(
+        entries, query, tag: tag, under: policies, at: now, intent: intent, held: held)
+    }
+    let rule = policies.rule(for: entries[0].limit, of: query.tenant)
+    let cost = entries[0].charge(for: query.cost)
+    switch rule.pointee.algorithm {
+    case .tokenBucket:
+      if let site = quickSite(rule, query, cost, now, intent, isWindow: false) {
+        return answer(site, rule, query, cost: cost, tag: tag, at: now, intent: intent)
+      }
+    case .slidingWindow:
+      return decideWindow(rule, query, cost: cost, tag: tag, at: now, intent: intent, held: held)
+    case .concurrency: break
+    }
+    return decideOne(rule, query, cost: cost, tag: tag, at: now, intent: intent, held: held)
+  }
+
+  /// A policy of one sliding window.
+  @inline(never) private func decideWindow(
+    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, tag: UInt32, at now: Instant,
+    intent: Intent, held: (Slot, UInt64) -> Void
+  ) -> Decision {
+    guard let site = quickSite(rule, query, cost, now, intent, isWindow: true) else {
+      return decideOne(rule, query, cost: cost, tag: tag, at: now, intent: intent, held: held)
+    }
+    return answer(site, rule, query, cost: cost, tag: tag, at: now, intent: intent)
+  }
+
+  /// What most queries meet: a bucket that has a slot, by the rules in force, and that nobody else
+  /// charges at the same time. Looked at and charged; `nil`, and nothing done, for all others.
+  ///
+  /// - Parameter isWindow: whether the rule is a sliding window, else a token bucket.
+  @inline(__always) private func quickSite(
+    _ rule: UnsafePointer<Rule>, _ query: Query, _ cost: UInt64, _ now: Instant, _ intent: Intent,
+    isWindow: Bool
+  ) -> Site? {
+    guard
+      let found = table(rule.pointee.scope.rawValue).pointee.find(
+        Self.identity(rule, query, level: 0)),
+      found.current.head == rule.pointee.head
+    else { return nil }
+    let (slot, current) = (found.slot, found.current)
+    var site: Site
+    if isWindow {
+      guard let previous = Self.previous(rule, slot, while: current) else { return nil }
+      site = Self.window(rule, slot: slot, current, previous, cost, now, intent, level: 0)
+    } else {
+      site = Self.tokenBucket(rule, slot: slot, current, cost, now, intent, level: 0)
+    }
+    if site.outcome == .allow && cost > 0 && intent != .peek {
+      guard !site.rolls, slot.exchangeCurrent(current, with: site.next) else { return nil }
+      site.isCharged = true
+    }
+    return site
   }
 
   /// A policy of one limit: nothing to give back, nothing to choose between.
-  @inline(__always) private func decideOne(
-    _ entry: PolicyEntry, _ query: Query, tag: UInt32, under policies: borrowing PolicySet,
-    at now: Instant, intent: Intent, held: (Slot, UInt64) -> Void
+  @inline(never) private func decideOne(
+    _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, tag: UInt32, at now: Instant,
+    intent: Intent, held: (Slot, UInt64) -> Void
   ) -> Decision {
-    let rule = policies.rule(for: entry.limit, of: query.tenant)
-    let cost = entry.charge(for: query.cost)
     var site = look(rule, query, cost: cost, now: now, intent: intent)
     if site.outcome == .allow && charges(rule, cost, intent) {
       charge(&site, rule, query, cost: cost, now: now, intent: intent)
       if site.isCharged { report(site, rule, cost, intent, to: held) }
     }
+    return answer(site, rule, query, cost: cost, tag: tag, at: now, intent: intent)
+  }
+
+  /// The decision of a policy's only limit.
+  @inline(__always) private func answer(
+    _ site: Site, _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, tag: UInt32,
+    at now: Instant, intent: Intent
+  ) -> Decision {
     var summary = Summary(at: now)
     let isEnforced = Self.enforces(rule, query.tenant)
     summary.add(
@@ -84,74 +139,84 @@ extension Engine {
   ) -> Decision {
     withUnsafeTemporaryAllocation(of: Site.self, capacity: PolicySetBuilder.limitsPerPolicyMax) {
       sites in
-      let sites = sites.baseAddress!
-      var isAdmitted = true
-      for place in 0..<entries.count {
-        let entry = entries[place]
-        let rule = policies.rule(for: entry.limit, of: query.tenant)
-        (sites + place).initialize(
-          to: look(rule, query, cost: entry.charge(for: query.cost), now: now, intent: intent))
-        if sites[place].outcome != .allow && Self.enforces(rule, query.tenant) {
-          isAdmitted = false
-        }
+      withUnsafeTemporaryAllocation(of: Term.self, capacity: PolicySetBuilder.limitsPerPolicyMax) {
+        terms in
+        decideAll(
+          entries, query, tag: tag, under: policies, at: now, intent: intent, held: held,
+          sites.baseAddress!, terms.baseAddress!)
       }
-      if isAdmitted {
-        isAdmitted = chargeAll(sites, entries, query, under: policies, at: now, intent: intent)
-      }
-      var summary = Summary(at: now)
-      var deciding = 0
-      var rank = Rank.lowest
-      for place in 0..<entries.count {
-        let entry = entries[place]
-        let rule = policies.rule(for: entry.limit, of: query.tenant)
-        let isEnforced = Self.enforces(rule, query.tenant)
-        let cost = entry.charge(for: query.cost)
-        summary.add(
-          sites[place], rule, place: place, cost: charges(rule, cost, intent) ? cost : 0,
-          isEnforced: isEnforced)
-        let candidate = Rank(sites[place], rule, isEnforced: isEnforced, isAdmitted: isAdmitted)
-        if place == 0 || rank < candidate { (rank, deciding) = (candidate, place) }
-        guard sites[place].isCharged else { continue }
-        report(sites[place], rule, cost, intent, to: held)
-      }
-      return summary.decision(
-        sites[deciding], policies.rule(for: entries[deciding].limit, of: query.tenant),
-        place: deciding, query, tag: tag, isAdmitted: isAdmitted)
     }
+  }
+
+  @inline(__always) private func decideAll(
+    _ entries: UnsafeBufferPointer<PolicyEntry>, _ query: Query, tag: UInt32,
+    under policies: borrowing PolicySet, at now: Instant, intent: Intent,
+    held: (Slot, UInt64) -> Void, _ sites: UnsafeMutablePointer<Site>,
+    _ terms: UnsafeMutablePointer<Term>
+  ) -> Decision {
+    let count = entries.count
+    var isAdmitted = true
+    for place in 0..<count {
+      let rule = policies.rule(for: entries[place].limit, of: query.tenant)
+      let cost = entries[place].charge(for: query.cost)
+      let isEnforced = Self.enforces(rule, query.tenant)
+      (terms + place).initialize(
+        to: Term(
+          rule: rule, cost: cost, isEnforced: isEnforced, isCharging: charges(rule, cost, intent)))
+      (sites + place).initialize(to: look(rule, query, cost: cost, now: now, intent: intent))
+      if sites[place].outcome != .allow && isEnforced { isAdmitted = false }
+    }
+    if isAdmitted { isAdmitted = chargeAll(sites, terms, count, query, at: now, intent: intent) }
+    var summary = Summary(at: now)
+    var deciding = 0
+    var rank = Rank.lowest
+    for place in 0..<count {
+      let term = terms[place]
+      summary.add(
+        sites[place], term.rule, place: place, cost: term.isCharging ? term.cost : 0,
+        isEnforced: term.isEnforced)
+      let candidate = Rank(
+        sites[place], term.rule, isEnforced: term.isEnforced, isAdmitted: isAdmitted)
+      if place == 0 || rank < candidate { (rank, deciding) = (candidate, place) }
+      guard sites[place].isCharged else { continue }
+      report(sites[place], term.rule, term.cost, intent, to: held)
+    }
+    return summary.decision(
+      sites[deciding], terms[deciding].rule, place: deciding, query, tag: tag,
+      isAdmitted: isAdmitted)
   }
 
   /// Charges every limit that admits, or none. Token buckets come last, since taking back a charge
   /// is exact for the others (see `uncharge`).
   @inline(__always) private func chargeAll(
-    _ sites: UnsafeMutablePointer<Site>, _ entries: UnsafeBufferPointer<PolicyEntry>,
-    _ query: Query, under policies: borrowing PolicySet, at now: Instant, intent: Intent
+    _ sites: UnsafeMutablePointer<Site>, _ terms: UnsafePointer<Term>, _ count: Int,
+    _ query: Query, at now: Instant, intent: Intent
   ) -> Bool {
-    for chargesTokenBuckets in [false, true] {
-      for place in 0..<entries.count {
-        let entry = entries[place]
-        let rule = policies.rule(for: entry.limit, of: query.tenant)
-        let cost = entry.charge(for: query.cost)
-        guard (rule.pointee.algorithm == .tokenBucket) == chargesTokenBuckets,
-          sites[place].outcome == .allow, charges(rule, cost, intent)
+    var chargesTokenBuckets = false
+    repeat {
+      for place in 0..<count {
+        let term = terms[place]
+        guard (term.rule.pointee.algorithm == .tokenBucket) == chargesTokenBuckets,
+          sites[place].outcome == .allow, term.isCharging
         else { continue }
-        charge(&sites[place], rule, query, cost: cost, now: now, intent: intent)
-        if sites[place].outcome != .allow && Self.enforces(rule, query.tenant) {
-          undo(sites, entries, query, under: policies, at: now)
+        charge(&sites[place], term.rule, query, cost: term.cost, now: now, intent: intent)
+        if sites[place].outcome != .allow && term.isEnforced {
+          undo(sites, terms, count, query, at: now)
           return false
         }
       }
-    }
+      chargesTokenBuckets.toggle()
+    } while chargesTokenBuckets
     return true
   }
 
   /// Gives back what was charged before another limit refused.
   @inline(never) private func undo(
-    _ sites: UnsafeMutablePointer<Site>, _ entries: UnsafeBufferPointer<PolicyEntry>,
-    _ query: Query, under policies: borrowing PolicySet, at now: Instant
+    _ sites: UnsafeMutablePointer<Site>, _ terms: UnsafePointer<Term>, _ count: Int,
+    _ query: Query, at now: Instant
   ) {
-    for place in 0..<entries.count where sites[place].isCharged {
-      let rule = policies.rule(for: entries[place].limit, of: query.tenant)
-      uncharge(sites[place], rule, query, cost: entries[place].charge(for: query.cost), now: now)
+    for place in 0..<count where sites[place].isCharged {
+      uncharge(sites[place], terms[place].rule, query, cost: terms[place].cost, now: now)
       sites[place].isCharged = false
     }
   }
@@ -181,4 +246,16 @@ extension Engine {
     }
     held(slot, cost)
   }
+}
+
+/// One limit of a policy, as one query meets it: by the rule that was in force when it was looked at,
+/// also where that changes meanwhile.
+private struct Term: BitwiseCopyable {
+  var rule: UnsafePointer<Rule>
+  /// What the query takes from the limit.
+  var cost: UInt64
+  /// Whether a denial by it denies the query.
+  var isEnforced: Bool
+  /// Whether the query, once admitted, writes to its bucket.
+  var isCharging: Bool
 }

@@ -38,10 +38,12 @@ extension Engine {
     let scope = rule.pointee.scope.rawValue &+ level
     // Lock-free: a further turn means that another thread changed the bucket in between.
     while let found = table(scope).pointee.find(id) {
-      let site =
-        found.current.head == rule.pointee.head
-        ? Self.site(rule, slot: found.slot, found.current, previous: nil, cost, now, intent, level)
-        : lookAcrossRules(rule, found.slot, found.current, cost, now, intent, level)
+      let (slot, current) = (found.slot, found.current)
+      if current.head == rule.pointee.head {
+        guard let previous = Self.previous(rule, slot, while: current) else { continue }
+        return Self.site(rule, slot: slot, current, previous: previous, cost, now, intent, level)
+      }
+      let site = lookAcrossRules(rule, slot, current, cost, now, intent, level)
       if let site { return site }
     }
     return lookAbsent(rule, query, cost: cost, now: now, intent: intent, level: level)
@@ -71,50 +73,65 @@ extension Engine {
       }
     }
     // A bucket without a slot has no second word that could change meanwhile.
-    return Self.site(rule, slot: nil, .empty, previous: .empty, cost, now, intent, level)!
+    return Self.site(rule, slot: nil, .empty, previous: .empty, cost, now, intent, level)
   }
 
-  /// Evaluates a bucket's words; `nil` where they changed while being read. The token bucket is
-  /// inlined into the query path; the others would only crowd it.
-  ///
-  /// - Parameter previous: the second word; `nil` to read it.
-  @inline(__always) static func site(
-    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, previous: StateWord?,
-    _ cost: UInt64, _ now: Instant, _ intent: Intent, _ level: UInt8
-  ) -> Site? {
-    guard rule.pointee.algorithm == .tokenBucket else {
-      return otherSite(rule, slot: slot, current, previous, cost, now, intent, level)
+  /// A bucket's second word as it was while `current` was the first; `nil` where that is over. Only
+  /// windows have one that counts.
+  @inline(__always) static func previous(
+    _ rule: UnsafePointer<Rule>, _ slot: Slot, while current: StateWord
+  ) -> StateWord? {
+    guard rule.pointee.algorithm == .slidingWindow else { return .empty }
+    guard let seen = slot.loadPrevious(while: current) else { return nil }
+    // Carried over to the rules that follow, beside a window that is not yet: it counts.
+    if rule.pointee.isFormer, seen.isWindow, seen.tick == current.tick {
+      return seen.with(head: current.head)
     }
+    return seen
+  }
+
+  @inline(__always) static func tokenBucket(
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ cost: UInt64, _ now: Instant,
+    _ intent: Intent, level: UInt8
+  ) -> Site {
     let verdict = TokenBucket.decide(
       current, head: rule.pointee.head, interval: rule.pointee.divisor,
       burst: rule.pointee.capacity, now: now.nanoseconds, cost: cost, intent: intent)
     return Site(slot, current, previous: .empty, verdict, level: level)
   }
 
-  @inline(never) private static func otherSite(
-    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ known: StateWord?,
+  /// What a bucket's words say. The token bucket is inlined; the others would only crowd it.
+  @inline(__always) static func site(
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, previous: StateWord,
     _ cost: UInt64, _ now: Instant, _ intent: Intent, _ level: UInt8
-  ) -> Site? {
-    let capacity = rule.pointee.capacity
-    if rule.pointee.algorithm == .concurrency {
-      let verdict = Concurrency.decide(
-        current, limit: capacity, now: now.nanoseconds, cost: cost, intent: intent)
-      return Site(slot, current, previous: .empty, verdict, level: level)
+  ) -> Site {
+    rule.pointee.algorithm == .tokenBucket
+      ? tokenBucket(rule, slot: slot, current, cost, now, intent, level: level)
+      : otherSite(rule, slot: slot, current, previous, cost, now, intent, level)
+  }
+
+  @inline(never) private static func otherSite(
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ previous: StateWord,
+    _ cost: UInt64, _ now: Instant, _ intent: Intent, _ level: UInt8
+  ) -> Site {
+    if rule.pointee.algorithm == .slidingWindow {
+      return window(rule, slot: slot, current, previous, cost, now, intent, level: level)
     }
-    let window = rule.pointee.period
-    var previous = known ?? .empty
-    if known == nil, let slot {
-      guard let seen = slot.loadPrevious(while: current) else { return nil }
-      previous = seen
-      // Carried over to the rules that follow, beside a window that is not yet: it counts.
-      if rule.pointee.isFormer, previous.isWindow, previous.tick == current.tick {
-        previous = previous.with(head: current.head)
-      }
-    }
+    let verdict = Concurrency.decide(
+      current, limit: rule.pointee.capacity, now: now.nanoseconds, cost: cost, intent: intent)
+    return Site(slot, current, previous: .empty, verdict, level: level)
+  }
+
+  @inline(__always) static func window(
+    _ rule: UnsafePointer<Rule>, slot: Slot?, _ current: StateWord, _ previous: StateWord,
+    _ cost: UInt64, _ now: Instant, _ intent: Intent, level: UInt8
+  ) -> Site {
+    let window = rule.pointee.divisor
     let view = SlidingWindow.view(
       current: current, previous: previous, window: window, now: now.nanoseconds)
     let verdict = SlidingWindow.decide(
-      view, head: rule.pointee.head, limit: capacity, window: window, cost: cost, intent: intent)
+      view, head: rule.pointee.head, limit: rule.pointee.capacity, window: window.value, cost: cost,
+      intent: intent)
     return Site(
       slot, current, previous: previous, verdict, level: level, rolls: view.rolls,
       isAhead: view.isAhead)

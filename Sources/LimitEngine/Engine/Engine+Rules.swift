@@ -49,13 +49,12 @@ extension Engine {
   ) -> Site? {
     // The rules have changed since this decision began: go on by those in force.
     if rule.pointee.isFormer, let newer = rule.pointee.counterpart {
-      return Self.site(newer, slot: slot, current, previous: nil, cost, now, intent, level)
+      guard let previous = Self.previous(newer, slot, while: current) else { return nil }
+      return Self.site(newer, slot: slot, current, previous: previous, cost, now, intent, level)
     }
     guard let words = converted(slot, current, to: rule) else { return nil }
-    guard
-      var site = Self.site(
-        rule, slot: nil, words.current, previous: words.previous, cost, now, intent, level)
-    else { return nil }
+    var site = Self.site(
+      rule, slot: nil, words.current, previous: words.previous, cost, now, intent, level)
     site.slot = slot
     site.current = current
     site.previous = words.seen

@@ -115,7 +115,7 @@ extension Engine {
   }
 
   /// One attempt to give units back to the window that they were taken from.
-  private func giveBack(
+  func giveBack(
     _ cost: UInt64, from charge: SlidingWindow.Charge, _ slot: Slot, _ current: StateWord,
     previous: StateWord, window: UInt64, _ now: Instant
   ) -> Bool {
@@ -156,7 +156,7 @@ extension Engine {
       }
       if rule.pointee.algorithm == .slidingWindow {
         let view = SlidingWindow.view(
-          current: site.current, previous: site.previous, window: rule.pointee.period,
+          current: site.current, previous: site.previous, window: rule.pointee.divisor,
           now: now.nanoseconds)
         site.next = SlidingWindow.book(view, head: rule.pointee.head, cost: cost)
       } else {

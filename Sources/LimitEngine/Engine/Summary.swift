@@ -33,14 +33,16 @@ struct Summary {
     }
     if site.isCharged {
       charged |= 1 << UInt16(place)
-      if site.isAhead { moveAhead(to: site.next, rule) }
+      if site.isAhead { asOf = Self.start(of: site.next, rule, near: asOf) }
     }
   }
 
-  /// A window that a later clock reading had begun was charged: as of its start.
-  @inline(never) private mutating func moveAhead(to word: StateWord, _ rule: UnsafePointer<Rule>) {
-    asOf = max(
-      asOf, SlidingWindow.start(of: word.tick, window: rule.pointee.period, near: asOf))
+  /// A window that a later clock reading had begun was charged: as of its start. Not a method of the
+  /// value, which would then have to lie in memory.
+  @inline(never) private static func start(
+    of word: StateWord, _ rule: UnsafePointer<Rule>, near asOf: UInt64
+  ) -> UInt64 {
+    max(asOf, SlidingWindow.start(of: word.tick, window: rule.pointee.period, near: asOf))
   }
 
   /// The answer, with the figures of the limit that decided.

@@ -184,8 +184,10 @@ public final class PolicySet: @unchecked Sendable {
 
   // MARK: The query path
 
-  /// Marks the receipt of a decision on `query` as this installation's.
-  @inline(__always) func mark(_ receipt: inout Receipt, of query: Query) {
+  /// Marks the receipt of a decision on `query` as this installation's, so that it can be settled.
+  /// For whoever hands it out: only where the query was admitted, and was no peek. O(1).
+  public func mark(_ receipt: inout Receipt, of query: Query) {
+    check(query)
     receipt.mac = receiptKey.mark(
       receipt, key: query.key, list: policies[Int(query.policy.rawValue)].secret)
   }

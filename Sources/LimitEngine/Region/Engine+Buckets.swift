@@ -83,10 +83,10 @@ extension Engine {
 
   /// Asks the processor to fetch where a bucket may stand, so that its `restore` does not wait.
   public func prefetch(_ record: BucketRecord) {
-    table(record.scope.rawValue).pointee.prefetch(BucketID(tag: record.tag))
+    table(record.scope.rawValue).pointee.prefetchForInsert(BucketID(tag: record.tag))
   }
 
-  /// Puts a bucket into its table, whatever the shares are. Only before any thread decides, and
+  /// Puts a bucket into its table, whatever the shares are. Any thread, but only before one decides, and
   /// after `setAside`, which says who is a guest. Expected O(1).
   public func restore(_ record: BucketRecord, at now: Instant) -> Restoration {
     let current = StateWord(rawValue: record.current)

@@ -120,9 +120,8 @@ extension BucketTable {
       guard others.contains(where: { self.bucket(of: id, candidate: $0) == bucket }) else {
         return false
       }
-      for home in [first, second] {
-        _ = self.slot(0, inBucket: home).tag.pointee.bitwiseOr(Slot.mark, ordering: .relaxed)
-      }
+      mark(first)
+      mark(second)
     }
     return find(id)?.slot == slot
   }
@@ -152,9 +151,15 @@ extension Slot {
   /// Leaves the slot as it was when the table was made, but for the mark. Not while threads decide.
   func wipe() {
     let mark = tag.pointee.load(ordering: .relaxed) & Slot.mark
-    for (word, value) in [(tag, mark), (current, 0), (previous, 0), (owner, 0)] {
-      // Pages that hold nothing stay clean.
-      guard word.pointee.load(ordering: .relaxed) != value else { continue }
+    Self.set(tag, to: mark)
+    Self.set(current, to: 0)
+    Self.set(previous, to: 0)
+    Self.set(owner, to: 0)
+  }
+
+  /// Pages that hold nothing stay clean.
+  @inline(__always) private static func set(_ word: UnsafeMutablePointer<Word>, to value: UInt64) {
+    if word.pointee.load(ordering: .relaxed) != value {
       word.pointee.store(value, ordering: .relaxed)
     }
   }

@@ -95,10 +95,8 @@ extension BucketTable {
     if let free = prefersFirst ? one.free : two.free { return free }
     // Both homes are full. Marking them before announcing elsewhere lets searchers know. The
     // marks are sequentially consistent for the sake of the look that follows the announcement.
-    for home in [first, second] {
-      _ = slot(0, inBucket: home).tag.pointee.bitwiseOr(
-        Slot.mark, ordering: .sequentiallyConsistent)
-    }
+    mark(first)
+    mark(second)
     for number in Self.homes..<Self.candidates {
       if let free = survey(bucket(of: id, candidate: number), for: id, at: now).free { return free }
     }

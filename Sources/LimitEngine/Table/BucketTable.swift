@@ -18,17 +18,22 @@ import Synchronization
 struct BucketID: Equatable {
   /// 63 bits that tell buckets apart; never 0.
   let tag: UInt64
+  /// What chooses the candidate places: the tag's bits, from the top. Without the lowest, so that it
+  /// need not wait for 0 to be told from 1.
+  let position: UInt64
 
   @inline(__always) init(_ fingerprint: Fingerprint, seed: Fingerprint) {
-    let tag = (fingerprint.low ^ seed.low) & ~Slot.mark
+    let bits = fingerprint.low ^ seed.low
+    position = bits << 1 & ~2
+    let tag = bits & ~Slot.mark
     self.tag = tag == 0 ? 1 : tag
   }
 
   /// - Precondition: a tag that was stored: not 0, without the mark.
-  init(tag: UInt64) { self.tag = tag }
-
-  /// What chooses the candidate places: the tag's bits, from the top.
-  @inline(__always) var position: UInt64 { tag << 1 }
+  init(tag: UInt64) {
+    self.tag = tag
+    position = tag << 1 & ~2
+  }
 }
 
 /// How a table counts what lives in it.
@@ -99,6 +104,12 @@ struct BucketTable: @unchecked Sendable {
     limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 1)).base)
   }
 
+  /// As `prefetch`, with the words of the first home that only taking a slot needs.
+  func prefetchForInsert(_ id: BucketID) {
+    prefetch(id)
+    limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 0)).previous)
+  }
+
   /// A live slot and the state word it was seen with.
   struct Found {
     let slot: Slot
@@ -116,11 +127,14 @@ struct BucketTable: @unchecked Sendable {
     let second = bucket(of: id, candidate: 1)
     limitd_prefetch(slot(0, inBucket: second).base)
     if let found = find(id, inBucket: first) { return found }
-    if let found = find(id, inBucket: second) { return found }
-    return isMarked(first) && isMarked(second) ? findOutsideHomes(id) : nil
+    return findOutsideFirst(id)
   }
 
-  @inline(never) private func findOutsideHomes(_ id: BucketID) -> Found? {
+  @inline(never) private func findOutsideFirst(_ id: BucketID) -> Found? {
+    let first = bucket(of: id, candidate: 0)
+    let second = bucket(of: id, candidate: 1)
+    if let found = find(id, inBucket: second) { return found }
+    guard isMarked(first) && isMarked(second) else { return nil }
     for number in Self.homes..<Self.candidates {
       if let found = find(id, inBucket: bucket(of: id, candidate: number)) { return found }
     }
@@ -161,6 +175,12 @@ struct BucketTable: @unchecked Sendable {
       return nil
     }
     return Found(slot: slot, current: current)
+  }
+
+  /// Notes that a bucket has turned one away. Sequentially consistent, as below.
+  func mark(_ bucket: UInt64) {
+    _ = slot(0, inBucket: bucket).tag.pointee.bitwiseOr(
+      Slot.mark, ordering: .sequentiallyConsistent)
   }
 
   /// Sequentially consistent: see `BucketTable.insert` on why a searcher that misses a mark is

@@ -47,6 +47,7 @@ package struct LogFormat: Hashable {
     return LogFormat(name: name, parts: parts)
   }
 
+  package static var common: LogFormat { named[0] }
   package static var combined: LogFormat { named[1] }
   package static var vhostCombined: LogFormat { named[2] }
 

@@ -26,8 +26,11 @@ package enum TraceFormat: Hashable {
           + "jq -r '[.time, .tenant, .policy, .key] | @csv'")
     }
     if hasVirtualHost(start), matches(start, .vhostCombined) { return .accessLog(.vhostCombined) }
-    if matches(start, .combined) { return .accessLog(.combined) }
-    if hasTimeInBrackets(start) {
+    if matches(start, .common) {
+      // The same to replay, but called what it is: in common nothing but the request is quoted.
+      return .accessLog(quoteCount(start) > 2 ? .combined : .common)
+    }
+    if hasTimeInBrackets(start) || hasRequest(start) {
       throw Malformed(
         "is an access log in a format that replay does not know: '\(readable(start[...]))'; "
           + "write it as the server has it, such as --log-format "
@@ -46,6 +49,18 @@ package enum TraceFormat: Hashable {
       separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
     guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return false }
     return parts[1].allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+  }
+
+  /// How many quotes stand in `line` that no backslash precedes.
+  private static func quoteCount(_ line: [UInt8]) -> Int {
+    line.indices.count { place in
+      line[place] == Ascii.quote && (place == 0 || line[place - 1] != Ascii.backslash)
+    }
+  }
+
+  /// Whether a request line stands in it, such as `GET /path HTTP/1.1`.
+  private static func hasRequest(_ line: [UInt8]) -> Bool {
+    readable(line[...]).contains(/[A-Z]+ \S+ HTTP\/[0-9]/)
   }
 
   private static func hasTimeInBrackets(_ line: [UInt8]) -> Bool {

@@ -73,10 +73,9 @@ struct ConnectionState {
   /// - Returns: whether the connection is to have a turn.
   @inline(__always) mutating func reported(_ events: Poller.Events) -> Bool {
     isReadable = true
-    if !events.isDisjoint(with: [.peerClosed, .hangUp, .error]) { hasPeerClosed = true }
+    if events.areOfAnEnd { hasPeerClosed = true }
     // Until the socket takes the replies that wait, nothing else is done.
-    return !isBlocked
-      || !events.isDisjoint(with: [.output, .hangUp, .error])
+    return !isBlocked || events.allowOutput
   }
 
   /// The socket has no more input for now.

@@ -62,12 +62,13 @@ extension Session {
         decisionCount &-= 1
         continue
       }
-      let decision: Decision
+      var decision: Decision
       switch pending.pointee.kind {
       case .check, .batchItem:
         decision = turn.engine.check(query, under: turn.policies, at: now)
         turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
         turn.group.note(decision, of: place)
+        if decision.outcome == .allow { turn.policies.mark(&decision.receipt, of: query) }
       case .peek:
         decision = turn.engine.peek(query, under: turn.policies, at: now)
         turn.group.noteNone(of: place)
@@ -94,14 +95,15 @@ extension Session {
   ) {
     let pending = turn.group[place]
     var acquisition = turn.engine.acquire(query, under: turn.policies, at: now)
-    turn.counters.count(
-      acquisition.decision, cost: query.cost, in: pending.pointee.counters)
-    turn.group.note(acquisition.decision, of: place)
+    var decision = acquisition.decision
+    turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
+    turn.group.note(decision, of: place)
+    if decision.outcome == .allow { turn.policies.mark(&decision.receipt, of: query) }
     var number: UInt64 = 0
     // One that holds nothing takes no place.
     if let permit = acquisition.takePermit(), permit.count > 0 { number = permits.insert(permit) }
     DecisionReply.encode(
-      DecisionRecord(acquisition.decision), permit: number,
+      DecisionRecord(decision), permit: number,
       operation: pending.pointee.reply, id: pending.pointee.id, into: &turn.output)
   }
 

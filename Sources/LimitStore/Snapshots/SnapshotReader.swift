@@ -98,12 +98,17 @@ package struct SnapshotContents: Sendable {
         guard let found = SnapshotFormat.names(words, block) else { throw .damaged(offset: 0) }
         for (identity, name) in found { names[identity] = name }
       case .buckets:
-        var counts: [UInt64: Int] = [:]
-        let isSound = SnapshotFormat.forEachRecord(words, block) {
-          counts[$0.limit, default: 0] += 1
+        // A dictionary is asked where the limit changes, not for each record.
+        var (limit, count) = (UInt64(0), 0)
+        let isSound = SnapshotFormat.forEachRecord(words, block) { record in
+          if record.limit != limit {
+            buckets[limit, default: 0] += count
+            (limit, count) = (record.limit, 0)
+          }
+          count += 1
         }
         guard isSound else { throw .damaged(offset: 0) }
-        buckets.merge(counts) { $0 + $1 }
+        if count > 0 { buckets[limit, default: 0] += count }
       case .end: break
       }
     }
@@ -115,64 +120,4 @@ package struct FoundSnapshot: Sendable {
   package let path: String
   package let contents: SnapshotContents
   package var info: SnapshotInfo { contents.info }
-}
-
-/// What came of putting a snapshot's buckets into an engine.
-package struct SnapshotRestore: Sendable {
-  package private(set) var restored = 0
-  /// As if never used by now.
-  package private(set) var dead = 0
-  /// No room, or there already.
-  package private(set) var dropped = 0
-  /// Words that no bucket can have.
-  package private(set) var damaged = 0
-  /// From the snapshot until now, in ns.
-  package let elapsed: UInt64
-
-  private static let bucketsPerTelling = 1_000_000
-  /// How many records before its turn comes memory is asked for a record's places.
-  private static let ahead = 16
-
-  /// Restores every bucket. O(buckets). Only before anybody decides.
-  init(
-    _ snapshot: FoundSnapshot, _ dating: SnapshotDating, into engine: Engine, at now: Instant,
-    _ progress: (Int, Int) -> Void
-  ) {
-    elapsed = dating.elapsed
-    let total = snapshot.contents.bucketCount
-    var told = 0
-    // It was whole a moment ago; what cannot be read now is not there.
-    guard var reader = try? SnapshotReader(snapshot.path), reader.info == snapshot.info else {
-      return
-    }
-    var records: [BucketRecord] = []
-    while let (block, words) = try? reader.next() {
-      guard block.kind == .buckets else { continue }
-      records.removeAll(keepingCapacity: true)
-      _ = SnapshotFormat.forEachRecord(words, block) { records.append($0) }
-      for (place, record) in records.enumerated() {
-        if place + Self.ahead < records.count { engine.prefetch(records[place + Self.ahead]) }
-        restore(record, dating, into: engine, at: now)
-      }
-      let done = restored + dead + dropped + damaged
-      guard done - told >= Self.bucketsPerTelling else { continue }
-      told = done
-      progress(done, total)
-    }
-  }
-
-  private mutating func restore(
-    _ record: BucketRecord, _ dating: SnapshotDating, into engine: Engine, at now: Instant
-  ) {
-    if dating.isOver(record) {
-      dead += 1
-      return
-    }
-    switch engine.restore(record, at: now) {
-    case .restored: restored += 1
-    case .dead: dead += 1
-    case .noRoom, .exists: dropped += 1
-    case .damaged: damaged += 1
-    }
-  }
 }

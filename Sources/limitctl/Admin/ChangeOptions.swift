@@ -51,19 +51,34 @@ struct HurtingChangeOptions: ParsableArguments {
     _ ask: (AdminClient, Bool) throws(AdminError) -> (value: ChangeAnswer, text: String)
   ) throws {
     guard !yes, !change.dryRun else { return try change.run(ask) }
-    guard isatty(STDIN_FILENO) == 1 else {
-      throw ValidationError("This asks first, and nobody is there to answer; say --yes.")
-    }
+    try Confirmation.requireSomebody()
     let admin = change.admin
     try admin.run { client, terminal throws(AdminError) in
       let planned = try ask(client, true).value
       let lines = AdminText.differences(planned.differences, of: planned.differenceCount, terminal)
-      try? StandardStream.error.write(
-        lines.map { "\($0)\n" }.joined() + "\(visible(question))? [y/N] ")
-      guard ["y", "yes"].contains(readLine()?.lowercased() ?? "") else {
-        return CommandResult(errors: "nothing is changed\n", exitCode: DaemonExit.error)
-      }
+      guard Confirmation.isGiven(to: question, after: lines) else { return Confirmation.refused }
       return admin.result(try ask(client, false)) { ChangeOptions.lines($0, terminal) }
     }
   }
+}
+
+/// A question to the person at the terminal.
+enum Confirmation {
+  /// - Throws: where nobody is at a terminal to be asked.
+  static func requireSomebody() throws {
+    guard isatty(STDIN_FILENO) == 1 else {
+      throw ValidationError("This asks first, and nobody is there to answer; say --yes.")
+    }
+  }
+
+  /// Asks. Anything but yes is no.
+  ///
+  /// - Parameter lines: shown before.
+  static func isGiven(to question: String, after lines: [String] = []) -> Bool {
+    try? StandardStream.error.write(
+      lines.map { "\($0)\n" }.joined() + "\(visible(question))? [y/N] ")
+    return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+  }
+
+  static let refused = CommandResult(errors: "nothing is changed\n", exitCode: DaemonExit.error)
 }

@@ -18,10 +18,21 @@ enum BenchError: Error {
   case system(String)
   /// The daemon answered something else than decisions.
   case refused(String)
+  /// Somebody ended the run before anything was counted.
+  case interrupted
 
   func result(at endpoint: EndpointOptions, policy: String) -> CommandResult {
     switch self {
+    case .client(let error) where error.daemonError == .unknownTenant:
+      CommandResult(
+        errors: "limitctl: \(error); a bench asks as the tenants bench-0, bench-1, …: name them "
+          + "under tenants in the policy file, or give it a rule for others ('*')\n",
+        exitCode: DaemonExit.error)
     case .client(let error): DaemonExit.result(error, at: endpoint, policy: policy)
+    case .interrupted:
+      CommandResult(
+        errors: "limitctl: interrupted before anything was counted\n",
+        exitCode: 128 + SIGINT)
     case .system(let what), .refused(let what):
       CommandResult(errors: "limitctl: \(what)\n", exitCode: DaemonExit.error)
     }
@@ -32,6 +43,8 @@ enum BenchError: Error {
 struct BenchRun: ~Copyable {
   /// Longest latency that is told apart, in ns: 10 minutes.
   private static let latencyMax: UInt64 = 600_000_000_000
+  /// How long the part at most takes that is not counted, in ns.
+  private static let warmUpMax: UInt64 = 1_000_000_000
   /// How long to wait for replies when nothing more is sent, in ns.
   private static let patience: UInt64 = 5_000_000_000
 
@@ -75,11 +88,12 @@ struct BenchRun: ~Copyable {
 
   /// Sends the warm-up, then what is counted.
   mutating func run() throws(BenchError) -> BenchOutcome {
-    try send(share: 0.1)
+    try send(share: 0.1, timeMax: Self.warmUpMax)
+    guard !Interruption.hasCome else { throw .interrupted }
     isCounting = true
     let cpu = Self.cpuTime()
     let start = Self.clock()
-    try send(share: 1)
+    try send(share: 1, timeMax: .max)
     outcome.elapsed = Self.clock() - start
     outcome.clientCPU = Self.cpuTime() - cpu
     outcome.latencies = latencies
@@ -89,12 +103,16 @@ struct BenchRun: ~Copyable {
   }
 
   /// Sends groups for a share of the plan, and waits for their replies.
-  private mutating func send(share: Double) throws(BenchError) {
+  ///
+  /// - Parameter timeMax: how long at most, in ns.
+  private mutating func send(share: Double, timeMax: UInt64) throws(BenchError) {
     let start = Self.clock()
     let groupsMax = plan.requests.map { requests in
       max(1, UInt64(Double(requests) * share) / UInt64(plan.pipeline))
     }
-    let end = plan.requests == nil ? start + UInt64(Double(plan.duration) * share) : .max
+    let time = plan.requests == nil ? UInt64(Double(plan.duration) * share) : .max
+    let (last, isEndless) = start.addingReportingOverflow(min(time, timeMax))
+    let end = isEndless ? UInt64.max : last
     var sent: UInt64 = 0
     var now = start
     while sent < groupsMax ?? .max, now < end, !Interruption.hasCome {

@@ -14,11 +14,11 @@ struct Bench: ParsableCommand {
       replies. Without --rate the next group follows at once. With --rate groups are due at fixed \
       times, and latency counts from when a group was due, also where it could not be sent yet: a \
       daemon that stalls is charged for the requests that it kept from being sent (no coordinated \
-      omission). A first tenth of the run is not counted.
+      omission). A first tenth of the run, at most a second, is not counted.
 
       The queries are real: they charge the tenants bench-0, bench-1, … under the policy.
 
-      Ctrl-C ends the run, with the results so far and exit code 130.
+      Ctrl-C ends the run, with the results so far, if anything was counted, and exit code 130.
 
       Exit codes: 0 done; 1 error; 3 the daemon cannot be reached; 64 usage.
       """

@@ -13,7 +13,7 @@ struct TenantCommand: ParsableCommand {
       """,
     subcommands: [
       TenantList.self, TenantShow.self, TenantSet.self, TenantUnset.self, TenantBlockCommand.self,
-      TenantUnblock.self,
+      TenantUnblock.self, TenantReset.self, TenantExport.self, TenantImport.self,
     ]
   )
 }

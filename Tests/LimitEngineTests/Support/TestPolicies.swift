@@ -81,6 +81,16 @@ struct Fixture: Sendable {
   }
 
   func check(_ query: Query, at now: UInt64) -> Decision {
-    engine.check(query, under: policies, at: Instant(nanoseconds: now))
+    engine.markedCheck(query, under: policies, at: Instant(nanoseconds: now))
+  }
+}
+
+extension Engine {
+  /// A decision with a receipt that can be settled, as one is given out.
+  func markedCheck(_ query: Query, under policies: borrowing PolicySet, at now: Instant) -> Decision
+  {
+    var decision = check(query, under: policies, at: now)
+    if decision.outcome == .allow { policies.mark(&decision.receipt, of: query) }
+    return decision
   }
 }

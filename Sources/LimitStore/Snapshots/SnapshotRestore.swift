@@ -1,0 +1,126 @@
+// Putting a snapshot's buckets into an engine, by as many threads as serve: most of the time goes into
+// waiting for memory.
+//
+//     BlockSource ─▶ a block, whole ─▶ records ─▶ Engine.restore        each thread, until none is left
+
+import LimitEngine
+import LimitSystem
+
+/// What came of putting a snapshot's buckets into an engine.
+package struct SnapshotRestore: Sendable {
+  package private(set) var restored = 0
+  /// As if never used by now.
+  package private(set) var dead = 0
+  /// No room, or there already.
+  package private(set) var dropped = 0
+  /// Words that no bucket can have.
+  package private(set) var damaged = 0
+  /// From the snapshot until now, in ns.
+  package let elapsed: UInt64
+
+  private static let bucketsPerTelling = 1_000_000
+  /// How many records before its turn comes memory is asked for a record's places.
+  private static let ahead = 16
+
+  private init(elapsed: UInt64) { self.elapsed = elapsed }
+
+  private var count: Int { restored + dead + dropped + damaged }
+
+  /// Restores every bucket. O(buckets). Only before anybody decides.
+  ///
+  /// - Parameter progress: called on this thread, with how many are done, and of how many.
+  init(
+    _ snapshot: FoundSnapshot, _ dating: SnapshotDating, into engine: Engine, at now: Instant,
+    _ progress: (Int, Int) -> Void
+  ) {
+    self.init(elapsed: dating.elapsed)
+    // It was whole a moment ago; what cannot be read now is not there.
+    guard let reader = try? SnapshotReader(snapshot.path), reader.info == snapshot.info else {
+      return
+    }
+    let total = snapshot.contents.bucketCount
+    let source = BlockSource(reader)
+    let sum = Locked(SnapshotRestore(elapsed: dating.elapsed))
+    withoutActuallyEscaping(progress) { progress in
+      let teller = Teller(progress)
+      Thread.concurrently(TableMemory.threadsMax, named: "limitd-restore") { number in
+        var told = 0
+        while let records = source.next() {
+          var part = SnapshotRestore(elapsed: 0)
+          part.restore(records, dating, into: engine, at: now)
+          let done = sum.withLock { sum in
+            sum.add(part)
+            return sum.count
+          }
+          guard number == 0, done - told >= Self.bucketsPerTelling else { continue }
+          told = done
+          teller.tell(done, total)
+        }
+      }
+    }
+    add(sum.withLock { $0 })
+  }
+
+  private mutating func add(_ other: SnapshotRestore) {
+    restored += other.restored
+    dead += other.dead
+    dropped += other.dropped
+    damaged += other.damaged
+  }
+
+  private mutating func restore(
+    _ records: [BucketRecord], _ dating: SnapshotDating, into engine: Engine, at now: Instant
+  ) {
+    for (place, record) in records.enumerated() {
+      if place + Self.ahead < records.count { engine.prefetch(records[place + Self.ahead]) }
+      if dating.isOver(record) {
+        dead += 1
+        continue
+      }
+      switch engine.restore(record, at: now) {
+      case .restored: restored += 1
+      case .dead: dead += 1
+      case .noRoom, .exists: dropped += 1
+      case .damaged: damaged += 1
+      }
+    }
+  }
+}
+
+/// Hands a snapshot's blocks to threads, each to one of them.
+private final class BlockSource: @unchecked Sendable {
+  /// Only under the lock.
+  private var reader: SnapshotReader
+  private var isOver = false
+  private let lock = Locked(())
+
+  init(_ reader: consuming SnapshotReader) { self.reader = reader }
+
+  /// The records of the next block of buckets; `nil` where there are no more, or none that is whole.
+  func next() -> [BucketRecord]? {
+    while let (block, words) = nextBlock() {
+      guard block.kind == .buckets else { continue }
+      var records: [BucketRecord] = []
+      records.reserveCapacity(block.records)
+      _ = SnapshotFormat.forEachRecord(words, block) { records.append($0) }
+      return records
+    }
+    return nil
+  }
+
+  private func nextBlock() -> (block: SnapshotFormat.Block, words: [UInt64])? {
+    lock.withLock { _ in
+      guard !isOver, let found = try? reader.next() else {
+        isOver = true
+        return nil
+      }
+      return found
+    }
+  }
+}
+
+/// Carries a closure to the thread that it came from.
+private struct Teller: @unchecked Sendable {
+  let tell: (Int, Int) -> Void
+  init(_ tell: @escaping (Int, Int) -> Void) { self.tell = tell }
+}

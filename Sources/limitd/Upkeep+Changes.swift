@@ -1,0 +1,72 @@
+// What the upkeep thread does for what is set at run time: makes changes last, and puts them in force.
+
+import LimitAdminModel
+import LimitCatalog
+import LimitPolicy
+import LimitRuntime
+import Logging
+import Synchronization
+
+extension Upkeep {
+  func record(_ authors: [AuditAuthor], _ before: UInt64) {
+    let after = runtime.rulebook.file.sourceIdentity
+    for author in authors {
+      rules.record(
+        AuditEntry(
+          at: WallTime.now, author: author, action: "reload",
+          from: "rules \(String(before, radix: 16))", to: "rules \(String(after, radix: 16))"))
+    }
+  }
+
+  /// Makes changes last, one after the other, and puts what they come to in force, once for all.
+  func make(_ changes: [PendingChange]) {
+    var file: PolicyFile?
+    var made: [(PendingChange, [OverlayDifference])] = []
+    for pending in changes {
+      do throws(Problem) {
+        let draft = try rules.draft(pending.change)
+        guard !pending.isDryRun, !draft.differences.isEmpty else {
+          pending.tell(.success(draft.differences))
+          continue
+        }
+        try rules.keep(draft, by: pending.author)
+        file = draft.file
+        made.append((pending, draft.differences))
+      } catch {
+        pending.tell(.failure(error))
+      }
+    }
+    guard let file else { return }
+    let adoption = runtime.adopt(overlaid: file) { isAbandoned.load(ordering: .relaxed) }
+    if let adoption { Reloader.tell(adoption.shortage, log) }
+    for (pending, differences) in made {
+      guard adoption != nil else {
+        pending.tell(.failure(Self.theDaemonEnds))
+        continue
+      }
+      log.notice(
+        "changed at run time",
+        metadata: [
+          "what": "\(pending.change.name)", "differences": "\(differences.count)",
+          "by": "\(pending.author.name)",
+        ])
+      pending.tell(.success(differences))
+    }
+  }
+
+  private static var theDaemonEnds: Problem {
+    Problem(
+      status: 503, title: "The daemon ends",
+      detail: "the change is kept, and in force from the next start on")
+  }
+}
+
+/// A change of what is set at run time that waits for its turn.
+struct PendingChange: Sendable {
+  var change: OverlayChange
+  var author: AuditAuthor
+  /// Whether only to say what it would do.
+  var isDryRun: Bool
+  /// Told what differs, when it is on the disk and in force.
+  var tell: @Sendable (Result<[OverlayDifference], Problem>) -> Void
+}
