@@ -156,14 +156,14 @@ final class PseudoTerminal {
 
   /// Waits for the end of a program, and gives its exit code.
   func end(of process: Process) throws -> Int32 {
-    let start = clockSeconds()
-    while process.isRunning {
-      _ = try output()
-      usleep(1000)
-      guard clockSeconds() - start < 120 else {
-        process.terminate()
-        throw WaitedInVain(description: "the program does not end: \(try output().suffix(400))")
+    do {
+      try wait(for: "the program's end", seconds: 120) {
+        _ = try output()
+        return !process.isRunning
       }
+    } catch {
+      process.terminate()
+      throw error
     }
     process.waitUntilExit()
     return Program.code(of: process)
