@@ -241,8 +241,8 @@ class SystemdTests(unittest.TestCase):
         wait_until(lambda: self.journal("TENANT_ID=acme", denied), "the event in the journal")
         entry = json.loads(self.journal("TENANT_ID=acme", denied, "--output=json").splitlines()[-1])
         self.assertEqual((entry["LIMIT"], entry["REASON"], entry["PRIORITY"]), ("few", "limit", "5"))
-        told = [json.loads(line) for line in self.container.shell(
-            "limitctl events --tenant acme").stdout.splitlines()]
+        said = self.container.run("limitctl", "events", "--tenant", "acme").stdout
+        told = [json.loads(line) for line in said.splitlines()]
         self.assertIn((int(entry["EVENT_ID"]), "denial_started"),
                       [(event["id"], event["kind"]) for event in told])
         self.assertEqual(self.journal("TENANT_ID=nobody"), "")
