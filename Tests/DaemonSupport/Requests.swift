@@ -81,6 +81,20 @@ public enum Request {
     return frame(0x48, body + receipt + tenant.utf8 + policy.utf8 + key.utf8, id: id)
   }
 
+  /// Corrects a decision by handle.
+  ///
+  /// - Parameter receipt: the 28 bytes of a decision, or others.
+  public static func settle(
+    handle: UInt16 = 0, cost: UInt64, actual: UInt64, receipt: [UInt8], key: String = "k",
+    id: UInt32 = 1
+  ) -> [UInt8] {
+    var body: [UInt8] = []
+    body.append(number: UInt64(handle), bytes: 2)
+    body.append(number: cost, bytes: 6)
+    body.append(number: actual, bytes: 8)
+    return frame(0x08, body + receipt + key.utf8, id: id)
+  }
+
   /// One check of a batch.
   public struct Item: Sendable {
     public var handle: UInt16

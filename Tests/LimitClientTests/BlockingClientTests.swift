@@ -118,6 +118,22 @@ extension DaemonTests {
       try client.refund(denied.receipt)
     }
 
+    @Test func aReceiptOfOtherLimitsIsStaleAndChangesNothing() throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon)
+      let receipt = try client.check(tenant: "acme", policy: "budget", cost: 100).receipt
+      try daemon.reload(
+        policy: DaemonOptions.defaultPolicy.replacing("budget: {", with: "tokens: {")
+          .replacing("[budget]", with: "[tokens]"))
+      #expect(try client.check(tenant: "acme", policy: "budget", cost: 100).limit == "tokens")
+      #expect {
+        try client.refund(receipt)
+      } throws: {
+        ($0 as? LimitClientError)?.daemonError == .staleReceipt
+      }
+      #expect(try client.peek(tenant: "acme", policy: "budget").remaining == 900)
+    }
+
     @Test func theDaemonsEndIsSurvivedAndADeadConnectionIsNoCallersTrouble() throws {
       let daemon = try TestDaemon()
       let client = client(daemon)
