@@ -131,6 +131,34 @@ import Testing
     #expect(decision.remaining == 10 && decision.flags == [])
   }
 
+  @Test("128 connections with 1,024 permits each, at the default sizes, leave named tenants theirs")
+  func permitsOfManyGuests() {
+    let limits = [
+      (Scope.tenant, concurrency(limit: 10)), (.key, tokenBucket(every: day, burst: 5)),
+    ]
+    let named = Named(limits) { $0 = Engine.Configuration() }
+    var permits = 0
+    for number in 0..<(128 * 1_024) {
+      var acquisition = named.engine.acquire(
+        named.query("invented-\(number)"), under: named.policies, at: Instant(nanoseconds: day))
+      // Held until the engine ends.
+      if acquisition.takePermit() != nil { permits += 1 }
+    }
+    // One each for the guests that have a place, which is half of 65,536, and for all others together as
+    // many as the key limit's bucket has in which they meet.
+    #expect(permits == 32_768 + 5)
+    #expect(named.engine.occupancy(.tenant).live == 32_768)
+    for tenant in ["acme", "globex"] {
+      for left in (0..<10).reversed() as ReversedCollection<Range<UInt64>> {
+        var acquisition = named.engine.acquire(
+          named.query(tenant, "\(left)"), under: named.policies, at: Instant(nanoseconds: day))
+        #expect(acquisition.decision.flags == [] && acquisition.takePermit() != nil)
+      }
+      #expect(named.check(tenant, cost: 0, at: day).flags == [])
+    }
+    named.expectSound(at: day)
+  }
+
   @Test("As many tenants as the number says have places, and the places of the dead come back")
   func placesOfTheDead() {
     let limits: [(Scope, LimitSettings)] = [(.key, tokenBucket(every: second, burst: 5))]

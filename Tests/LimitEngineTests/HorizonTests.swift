@@ -68,35 +68,71 @@ import Testing
 
 extension RealThreads {
   @Suite struct HorizonRaces {
+    private static func limits(unitEvery interval: UInt64) -> [(Scope, LimitSettings)] {
+      [
+        (.key, tokenBucket(every: interval, burst: 900)),
+        (.key, slidingWindow(limit: 900, window: day)),
+      ]
+    }
+
+    /// That threads which start together are admitted as much of three unused keys' two limits as they
+    /// ask for, 300 units of each, or all there is.
+    private func expectExact(
+      _ fixture: Fixture, at now: UInt64, threads: Int, _ what: String
+    ) {
+      let admitted = Atomic(0)
+      runThreads(threads) { thread in
+        for turn in 0..<900 {
+          for policy in 1...2 {
+            let query = fixture.query("user-\(turn % 3)", policy: policy)
+            if fixture.check(query, at: now).outcome == .allow {
+              admitted.add(1, ordering: .relaxed)
+            }
+          }
+        }
+      }
+      let total = admitted.load(ordering: .relaxed)
+      #expect(total == 6 * min(900, 300 * threads), "\(what)")
+    }
+
     @Test(
       "On a host that has been up for months, threads that start together admit the limit exactly",
       arguments: [(150, 4), (250, 2), (250, 4)] as [(UInt64, Int)])
     func longUptime(days: UInt64, threads: Int) {
       for round in 0..<(30 / min(scale, 3)) {
         // Fresh, or last used when the host was young.
-        let limits = [
-          (Scope.key, tokenBucket(every: day, burst: 900)),
-          (Scope.key, slidingWindow(limit: 900, window: day)),
-        ]
-        let fixture = Fixture(limits, keySlots: 1 << 15)
+        let fixture = Fixture(Self.limits(unitEvery: day), keySlots: 1 << 15)
         if round % 2 == 1 {
           for key in 0..<500 { _ = fixture.check(fixture.query("old-\(key)"), at: day) }
         }
-        let now = days * day + UInt64(round)
-        let admitted = Atomic(0)
-        runThreads(threads) { thread in
-          for turn in 0..<900 {
-            for policy in 1...2 {
-              let query = fixture.query("user-\(turn % 3)", policy: policy)
-              if fixture.check(query, at: now).outcome == .allow {
-                admitted.add(1, ordering: .relaxed)
-              }
-            }
+        expectExact(
+          fixture, at: days * day + UInt64(round), threads: threads, "round \(round)")
+      }
+    }
+
+    @Test(
+      "So they do with tables restored from long before, in which those very keys were used up",
+      arguments: [(131, 4), (150, 2), (208, 4), (250, 4)] as [(UInt64, Int)])
+    func restoredTables(days: UInt64, threads: Int) throws {
+      var configuration = Engine.Configuration.tiny
+      configuration.keySlots = 1 << 15
+      for round in 0..<(30 / min(scale, 3)) {
+        let young = Survivor(Self.limits(unitEvery: day / 900), configuration, at: day)
+        let keys = (0..<500).map { "old-\($0)" } + (0..<3).map { "user-\($0)" }
+        for key in keys {
+          for policy in 1...2 {
+            let query = young.fixture.query(key, policy: policy, cost: 900)
+            #expect(young.check(query, at: day + UInt64(round)).outcome == .allow)
           }
         }
-        // Three keys, two limits; each key is asked for 300 times by each thread.
-        let total = admitted.load(ordering: .relaxed)
-        #expect(total == 6 * min(900, 300 * threads), "round \(round)")
+        // Taken up at once, and left alone for as long; or taken up only then.
+        let taken = round % 2 == 0 ? day + second : days * day
+        let restored = try young.recovered(at: taken)
+        #expect(restored.recovery.damaged == 0)
+        #expect(restored.recovery.live + restored.recovery.dead == 2 * keys.count)
+        expectExact(
+          restored.fixture, at: days * day + UInt64(round), threads: threads,
+          "round \(round), \(days) days")
       }
     }
 
