@@ -5,7 +5,9 @@ import Testing
 
 @testable import LimitEngine
 
-@Suite struct AllocationTests {
+// Skipped, and the run says so, where a sanitizer owns malloc and nothing is counted.
+@Suite(.enabled(if: limitd_allocations_of_this_thread() >= 0, "a sanitizer owns malloc"))
+struct AllocationTests {
   private func allocations(_ body: () -> Void) -> Int64 {
     body()
     let before = limitd_allocations_of_this_thread()
@@ -14,7 +16,6 @@ import Testing
   }
 
   @Test("The counter counts") func counterCounts() {
-    guard limitd_allocations_of_this_thread() >= 0 else { return }
     let before = limitd_allocations_of_this_thread()
     let array = [UInt8](repeating: 1, count: Int.random(in: 1_000...2_000))
     #expect(array.count > 0)
@@ -23,7 +24,6 @@ import Testing
 
   @Test("Allow, deny, peek, settle, permits and sweeps allocate nothing, with one limit or many")
   func decisionsAllocateNothing() {
-    guard limitd_allocations_of_this_thread() >= 0 else { return }
     let fixture = Fixture([
       (.key, tokenBucket(every: 10, burst: 1 << 20)),
       (.tenant, slidingWindow(limit: 1 << 30, window: second)), (.global, concurrency(limit: 4)),
@@ -62,7 +62,6 @@ import Testing
 
   @Test("Resolving a tenant by its bytes allocates nothing, named or not")
   func tenantsAllocateNothing() {
-    guard limitd_allocations_of_this_thread() >= 0 else { return }
     var plan = PolicyPlan()
     plan.limits = [
       LimitDefinition(name: "l", scope: .key, settings: tokenBucket(every: 1, burst: 1))
@@ -83,7 +82,6 @@ import Testing
 
   @Test("Finding a policy by the bytes of its name allocates nothing, there or not")
   func policiesAllocateNothing() {
-    guard limitd_allocations_of_this_thread() >= 0 else { return }
     var plan = PolicyPlan()
     plan.limits = [
       LimitDefinition(name: "l", scope: .key, settings: tokenBucket(every: 1, burst: 1))
