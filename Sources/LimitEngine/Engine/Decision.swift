@@ -2,7 +2,7 @@
 
 /// The answer to one query, with the figures for reply headers.
 public struct Decision: Hashable, Sendable, BitwiseCopyable {
-  public enum Outcome: UInt8, Sendable, BitwiseCopyable {
+  public enum Outcome: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     /// Every limit admitted the query and was charged (or, for a peek, would have).
     case allow = 0
     /// A limit has too little left now; nothing was charged.
@@ -12,7 +12,7 @@ public struct Decision: Hashable, Sendable, BitwiseCopyable {
   }
 
   /// Who decided.
-  public enum Reason: UInt8, Sendable, BitwiseCopyable {
+  public enum Reason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     /// The limit named in `limit`.
     case limit = 0
     /// The tenant is blocked.
