@@ -69,6 +69,10 @@ extension Engine {
       }
       let id = Self.identity(rule, query, level: level)
       if !table.hasRoom(id, for: tenant, isGuest: isGuest, at: now) {
+        if intent != .peek {
+          let cap = table.cap(for: tenant, isGuest: isGuest)
+          storages.capCounters.count(scope, cap, of: query.key)
+        }
         return look(rule, query, cost: cost, now: now, intent: intent, level: level + 1)
       }
     }

@@ -19,6 +19,9 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
   private let tableCounters: UnsafeMutablePointer<TableCounters>
   /// What the rules in force allow: guests' places, then a table's shares each. This process's own.
   private let bounds: UnsafeMutablePointer<Word>
+  /// This process's own too.
+  let capCounters: CapCounters
+  private let capWords: UnsafeMutablePointer<Word>
   private static let boundWords = 1 + Scope.allCases.count * Shares.boundWords
 
   init(_ region: consuming EngineRegion, _ configuration: Engine.Configuration) {
@@ -26,6 +29,9 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
     let layout = region.layout
     bounds = .allocate(capacity: Self.boundWords)
     for place in 0..<Self.boundWords { (bounds + place).initialize(to: Word(0)) }
+    capWords = .allocate(capacity: CapCounters.wordCount)
+    for place in 0..<CapCounters.wordCount { (capWords + place).initialize(to: Word(0)) }
+    capCounters = CapCounters(words: capWords)
     bounds.pointee.store(UInt64(configuration.tenantsMax), ordering: .relaxed)
     let directory = TenantDirectory(
       words: region.directoryWords, places: layout.directoryPlaces,
@@ -61,6 +67,7 @@ struct EngineStorage: ~Copyable, @unchecked Sendable {
     tables.deallocate()
     tableCounters.deallocate()
     bounds.deallocate()
+    capWords.deallocate()
   }
 
   var horizon: UInt64 { @inline(__always) get { horizonWord.pointee.load(ordering: .relaxed) } }

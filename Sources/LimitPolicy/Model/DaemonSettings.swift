@@ -25,6 +25,26 @@ public struct DaemonSettings: Equatable, Sendable {
     }
   }
 
+  /// A TCP address of this host that only this host reaches.
+  public struct LoopbackAddress: Equatable, Sendable, CustomStringConvertible {
+    /// `nil`: `::1`; else an IPv4 address of 127.0.0.0/8, its first byte uppermost.
+    public var ipv4: UInt32?
+    /// At least 1.
+    public var port: UInt16
+
+    public init(ipv4: UInt32?, port: UInt16) {
+      self.ipv4 = ipv4
+      self.port = port
+    }
+
+    /// As the file would have it.
+    public var description: String {
+      guard let ipv4 else { return "[::1]:\(port)" }
+      let bytes = [24, 16, 8, 0].map { "\(UInt8(truncatingIfNeeded: ipv4 >> UInt32($0)))" }
+      return bytes.joined(separator: ".") + ":\(port)"
+    }
+  }
+
   /// Where the buckets lie while the daemon runs: in a file that outlives a daemon that is killed, or
   /// not.
   public enum LiveState: Equatable, Sendable {
@@ -171,6 +191,9 @@ public struct DaemonSettings: Equatable, Sendable {
   /// Where administrators come in. An empty path, the default, stands for one beside `socket`: see
   /// `adminSocketPath`, which differs from that of `socket`.
   public var adminSocket = Socket(path: "", mode: 0o600, group: nil)
+  /// Where whoever is on the host may read the metrics by TCP; `nil`, the default: nowhere, but where
+  /// systemd passes a socket.
+  public var metricsListener: LoopbackAddress? = nil
   /// The directory of what outlives the daemon. 1 to 4095 bytes without NUL.
   public var stateDirectory = "/var/lib/limitd"
   /// Where the buckets lie while the daemon runs.
