@@ -57,6 +57,7 @@ package struct AdminSource: Sendable {
 
   package var runtime: Runtime
   package var monitor: DecisionMonitor
+  package var events: EventLog
   package var facts: DaemonFacts
   package var figures: @Sendable () -> DaemonFigures
   /// Reads the policy file anew.
@@ -67,7 +68,7 @@ package struct AdminSource: Sendable {
   package var runTime: RunTimeAccess
 
   package init(
-    runtime: Runtime, monitor: DecisionMonitor, facts: DaemonFacts,
+    runtime: Runtime, monitor: DecisionMonitor, events: EventLog, facts: DaemonFacts,
     figures: @escaping @Sendable () -> DaemonFigures,
     read: @escaping @Sendable () throws(PolicyFileError) -> PolicyFile,
     reload: @escaping @Sendable (Peer?, @escaping Tell<ReloadResult>) -> Void,
@@ -78,6 +79,7 @@ package struct AdminSource: Sendable {
   ) {
     self.runtime = runtime
     self.monitor = monitor
+    self.events = events
     self.facts = facts
     self.figures = figures
     self.read = read

@@ -23,6 +23,7 @@ import LimitProtocol
       Explain.self,
       Why.self,
       Top.self,
+      Events.self,
       Shadow.self,
       Reload.self,
       AuditCommand.self,

@@ -30,12 +30,13 @@ enum AdminInterface {
   ///
   /// - Parameter socketPath: of the decision socket; `nil` where systemd passed it.
   static func source(
-    _ runtime: Runtime, _ monitor: DecisionMonitor, _ configuration: DaemonConfiguration,
+    _ runtime: Runtime, _ monitor: DecisionMonitor, _ events: EventLog,
+    _ configuration: DaemonConfiguration,
     workers: Int, socketPath: String?, quota: PeerQuota, upkeep: Upkeep, rules: RunTimeRules,
     snapshots: SnapshotKeeper?
   ) -> AdminSource {
     AdminSource(
-      runtime: runtime, monitor: monitor,
+      runtime: runtime, monitor: monitor, events: events,
       facts: DaemonFacts(
         version: Release.version, startedAt: Clock.bootNanoseconds(),
         configPath: configuration.path, socketPath: socketPath,
@@ -92,6 +93,12 @@ enum AdminInterface {
               AuditEntry(
                 at: WallTime.now, author: AuditAuthor(peer), action: "tenant reset", tenant: tenant,
                 limit: limit, to: "\(count) buckets" + (key.map { ", key \($0)" } ?? "")))
+            var event = Event(
+              .tenantChanged, tenant: EventTenant(tenant, in: runtime.rulebook.policies),
+              limit: limit)
+            (event.action, event.author) = ("tenant reset", AuditAuthor(peer).name)
+            event.key = key
+            events.add(event)
             tell(count)
           }
         },

@@ -138,18 +138,20 @@ struct OpenedDaemon: ~Copyable {
     Reloader.tell(configuration.file.warnings, log)
     Reloader.tell(runtime.shortage, log)
     let server = try Server(runtime, listener, options, log: log)
+    let events = EventLog { EventLines.write($0, log) }
     let upkeep = Upkeep(
-      runtime, server.quota, Reloader(read: configuration.read, settings: settings, log: log),
-      rules, log)
+      runtime, server.quota,
+      Reloader(read: configuration.read, settings: settings, events: events, log: log), rules,
+      events, log)
     try upkeep.start()
-    let snapshots = state.snapshots(of: runtime, every: settings.snapshotInterval, log)
+    let snapshots = state.snapshots(of: runtime, events, every: settings.snapshotInterval, log)
     try snapshots?.start()
-    let monitor = DecisionMonitor(runtime)
-    try MonitorThread.start(monitor)
+    let monitor = DecisionMonitor(runtime, events)
+    try MonitorThread.start(monitor, events)
     let admin = AdminInterface.start(
       adminSockets,
       AdminInterface.source(
-        runtime, monitor, configuration, workers: options.workers, socketPath: socketPath,
+        runtime, monitor, events, configuration, workers: options.workers, socketPath: socketPath,
         quota: server.quota, upkeep: upkeep, rules: rules, snapshots: snapshots), log)
     let lifeSigns = LifeSigns()
     lifeSigns.tellReady()

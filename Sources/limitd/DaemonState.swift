@@ -90,12 +90,13 @@ struct DaemonState: ~Copyable {
   }
 
   /// Who writes snapshots; `nil` where none are to be.
-  func snapshots(of runtime: Runtime, every interval: Nanoseconds, _ log: Logger) -> SnapshotKeeper?
-  {
+  func snapshots(
+    of runtime: Runtime, _ events: EventLog, every interval: Nanoseconds, _ log: Logger
+  ) -> SnapshotKeeper? {
     guard let directory, let policies else { return nil }
     return SnapshotKeeper(
       directory, policies, runtime, hashKey: hashKey, clockOffset: state.clockOffset,
-      every: interval, log)
+      events, every: interval, log)
   }
 
   // MARK: The log

@@ -1,5 +1,5 @@
 // Looks at what the event loops hand over of their decisions: every 100 ms while there is something, else
-// every second.
+// every second. Readers of events whose time is over are answered on the way.
 
 import Glibc
 import LimitRuntime
@@ -10,9 +10,13 @@ enum MonitorThread {
   private static let idleMicroseconds: UInt32 = 1_000_000
 
   /// Begins to look; ends with the process.
-  static func start(_ monitor: DecisionMonitor) throws(SystemError) {
+  static func start(_ monitor: DecisionMonitor, _ events: EventLog) throws(SystemError) {
     _ = try Thread(named: "limitd-monitor") {
-      while true { usleep(monitor.drain() ? busyMicroseconds : idleMicroseconds) }
+      while true {
+        let isBusy = monitor.drain()
+        events.passTime()
+        usleep(isBusy ? busyMicroseconds : idleMicroseconds)
+      }
     }
   }
 }

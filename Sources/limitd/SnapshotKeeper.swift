@@ -17,6 +17,7 @@ final class SnapshotKeeper: Sendable {
   private let hashKey: HashKey
   private let clockOffset: UInt64
   private let interval: UInt64
+  private let events: EventLog
   private let log: Logger
 
   /// When the next one is due, by CLOCK_BOOTTIME, in ns. Only for the first thread.
@@ -50,8 +51,9 @@ final class SnapshotKeeper: Sendable {
 
   init(
     _ directory: SnapshotDirectory, _ policies: KeptPolicies, _ runtime: Runtime, hashKey: HashKey,
-    clockOffset: UInt64, every interval: Nanoseconds, _ log: Logger
+    clockOffset: UInt64, _ events: EventLog, every interval: Nanoseconds, _ log: Logger
   ) {
+    self.events = events
     self.directory = directory
     self.policies = policies
     self.runtime = runtime
@@ -146,9 +148,13 @@ final class SnapshotKeeper: Sendable {
       }
       // Each interval fails alike: only what is new is told.
       if trouble != error || isLast {
+        var event = Event(.snapshotFailed)
+        event.detail = "\(error)"
         log.error(
           "no snapshot; the ones before are kept",
-          metadata: ["directory": "\(directory.path)", "error": "\(error)"])
+          metadata: EventLines.metadata(
+            (event.kind, events.add(event)),
+            and: ["directory": "\(directory.path)", "error": "\(error)"]))
       }
       trouble = error
     }

@@ -35,7 +35,9 @@ struct StandardErrorLog: LogHandler {
     guard let suppressed = throttle.admit(message, at: Clock.bootNanoseconds()) else { return }
     var all = metadata.merging(event.metadata ?? [:]) { _, new in new }
     if suppressed > 0 { all["suppressed"] = "\(suppressed)" }
-    let fields = all.sorted { $0.key < $1.key }.map { " \($0)=\(Self.shown($1))" }.joined()
+    let fields = all.filter { $0.key != JournalEntry.messageID }.sorted { $0.key < $1.key }.map {
+      " \($0)=\(Self.shown($1))"
+    }.joined()
     let start = isJournal ? "<\(event.level.priority)>" : "\(Self.time()) \(event.level.rawValue): "
     LogQueue.standardError.add("\(start)\(Self.escaped(message))\(fields)\n")
   }

@@ -50,8 +50,38 @@ extension Upkeep {
           "what": "\(pending.change.name)", "differences": "\(differences.count)",
           "by": "\(pending.author.name)",
         ])
+      tell(of: differences, pending)
       pending.tell(.success(differences))
     }
+  }
+
+  /// Differences of one change that are events of their own.
+  private static let eventsMax = 64
+
+  /// Adds an event for each tenant and limit that a change is about; where these are many, one for the rest.
+  private func tell(of differences: [OverlayDifference], _ pending: PendingChange) {
+    let policies = runtime.rulebook.policies
+    var found = differences.prefix(Self.eventsMax).map { difference in
+      var event: Event
+      switch difference.subject {
+      case .tenant(let name):
+        event = Event(.tenantChanged, tenant: EventTenant(name, in: policies))
+      case .limit(let name): event = Event(.limitChanged, limit: name)
+      }
+      (event.before, event.after) = (difference.before, difference.after)
+      return event
+    }
+    if differences.count > Self.eventsMax {
+      var rest = Event(.tenantChanged)
+      rest.detail = "and \(differences.count - Self.eventsMax) more"
+      found.append(rest)
+    }
+    events.add(
+      found.map {
+        var event = $0
+        (event.action, event.author) = (pending.change.name, pending.author.name)
+        return event
+      })
   }
 
   private static var theDaemonEnds: Problem {

@@ -55,6 +55,7 @@ final class Upkeep: Sendable {
   private let quota: PeerQuota
   private let reloader: Reloader
   let rules: RunTimeRules
+  let events: EventLog
   let log: Logger
   private let jobs = Locked(Jobs())
   private let hasJobs = Condition()
@@ -64,12 +65,13 @@ final class Upkeep: Sendable {
 
   init(
     _ runtime: Runtime, _ quota: PeerQuota, _ reloader: Reloader, _ rules: RunTimeRules,
-    _ log: Logger
+    _ events: EventLog, _ log: Logger
   ) {
     self.runtime = runtime
     self.quota = quota
     self.reloader = reloader
     self.rules = rules
+    self.events = events
     self.log = log
   }
 
@@ -122,7 +124,9 @@ final class Upkeep: Sendable {
         ServiceManager.tell(
           .reloading(monotonicMicroseconds: Clock.monotonicNanoseconds() / 1000))
         let before = runtime.rulebook.file.sourceIdentity
-        let outcome = reloader.reload(runtime, rules) { isAbandoned.load(ordering: .relaxed) }
+        let outcome = reloader.reload(runtime, rules, by: due.reloads.map(\.author.name)) {
+          isAbandoned.load(ordering: .relaxed)
+        }
         ServiceManager.tell(.ready)
         reloads.withLock { $0.add(outcome) }
         if case .reloaded = outcome { record(due.reloads.map(\.author), before) }
@@ -154,16 +158,18 @@ struct Reloader: Sendable {
   let read: @Sendable () throws(PolicyFileError) -> PolicyFile
   /// The settings that the daemon was started with.
   let settings: DaemonSettings
+  let events: EventLog
   let log: Logger
 
-  func reload(_ runtime: Runtime, _ rules: RunTimeRules, unless isAbandoned: () -> Bool)
-    -> ReloadOutcome
-  {
+  /// - Parameter authors: who asked for it.
+  func reload(
+    _ runtime: Runtime, _ rules: RunTimeRules, by authors: [String], unless isAbandoned: () -> Bool
+  ) -> ReloadOutcome {
     let file: PolicyFile
     do throws(PolicyFileError) {
       file = try read()
     } catch {
-      return refuse(error.diagnostics.map { "\($0)" })
+      return refuse(error.diagnostics.map { "\($0)" }, by: authors)
     }
     do throws(UnknownNameError) {
       let (laid, problems) = rules.laid(over: file)
@@ -174,25 +180,43 @@ struct Reloader: Sendable {
       Self.tell(adoption.shortage, log)
       Self.tell(adoption.count, log)
     } catch {
-      return refuse([error.description])
+      return refuse([error.description], by: authors)
     }
     Self.tell(file.warnings, log)
     for name in settings.namesOfRestart(for: file.daemon) {
       log.warning(
         "a setting has changed that needs a restart", metadata: ["setting": "daemon.\(name)"])
     }
+    let counts = (policies: file.policyNames.count, tenants: file.tenantNames.count)
     log.notice(
       "reloaded",
-      metadata: ["policies": "\(file.policyNames.count)", "tenants": "\(file.tenantNames.count)"])
+      metadata: EventLines.metadata(
+        event(
+          .reloaded, by: authors, "\(counts.policies) policies, \(counts.tenants) tenants named"),
+        and: ["policies": "\(counts.policies)", "tenants": "\(counts.tenants)"]))
     return .reloaded
   }
 
-  private func refuse(_ lines: [String]) -> ReloadOutcome {
+  /// Adds an event, and gives it with its number.
+  private func event(_ kind: Event.Kind, by authors: [String], _ detail: String?) -> (
+    Event.Kind, UInt64?
+  ) {
+    var event = Event(kind)
+    event.action = "reload"
+    // Several that waited were one.
+    event.author = Set(authors).sorted().joined(separator: ", ")
+    event.detail = detail
+    return (kind, events.add(event))
+  }
+
+  private func refuse(_ lines: [String], by authors: [String]) -> ReloadOutcome {
     for line in lines.prefix(Self.warningsMax) {
       log.error("policy file", metadata: ["error": "\(line)"])
     }
     log.error(
-      "not reloaded; the rules before are still in force", metadata: ["errors": "\(lines.count)"])
+      "not reloaded; the rules before are still in force",
+      metadata: EventLines.metadata(
+        event(.reloadFailed, by: authors, lines.first), and: ["errors": "\(lines.count)"]))
     return .refused(lines)
   }
 

@@ -7,6 +7,7 @@ One container for the whole run; the tests go in the order of their names, each 
 before left the service.
 """
 import ctypes
+import json
 import os
 import pathlib
 import re
@@ -230,6 +231,21 @@ class SystemdTests(unittest.TestCase):
         self.assertIn('"MESSAGE":"serving', said)
         self.assertIn('"POLICIES":"', said)
         self.assertNotEqual(self.journal("SOCKET=passed by systemd"), "")
+
+    def test_071_what_befalls_a_tenant_is_found_by_its_name(self):
+        client = connect(self.socket)
+        for _ in range(self.burst() + 1):
+            outcome = ask(client, tenant="acme", policy="few", key=b"denied")["outcome"]
+        self.assertEqual(outcome, DENY)
+        denied = "MESSAGE_ID=1a881c028d7a498da30aed9b0b6357e4"
+        wait_until(lambda: self.journal("TENANT_ID=acme", denied), "the event in the journal")
+        entry = json.loads(self.journal("TENANT_ID=acme", denied, "--output=json").splitlines()[-1])
+        self.assertEqual((entry["LIMIT"], entry["REASON"], entry["PRIORITY"]), ("few", "limit", "5"))
+        said = self.container.run("limitctl", "events", "--tenant", "acme").stdout
+        told = [json.loads(line) for line in said.splitlines()]
+        self.assertIn((int(entry["EVENT_ID"]), "denial_started"),
+                      [(event["id"], event["kind"]) for event in told])
+        self.assertEqual(self.journal("TENANT_ID=nobody"), "")
 
     def test_08_after_kill_another_serves_and_nobody_is_refused_or_forgotten(self):
         used = self.used()

@@ -173,6 +173,7 @@ import Testing
     for arguments in [
       ["status"], ["tenant", "list"], ["limit", "list"], ["metrics"], ["reload"],
       ["snapshot", "save"], ["explain", "acme", "few"], ["why", "acme"], ["top"], ["top", "-1"],
+      ["events"],
     ] {
       let result = try Program.run(arguments + ["--admin-socket", "/nonexistent/admin.sock"])
       #expect(result.exitCode == 3 && result.output == "", "\(arguments)")

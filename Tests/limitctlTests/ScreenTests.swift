@@ -45,6 +45,19 @@ private let screens: [(name: String, arguments: [String])] = [
     }
   }
 
+  @Test func theScreensInTheReadmeAreTheSnapshots() throws {
+    let readme = try String(contentsOfFile: "\(Program.root)/README.md", encoding: .utf8)
+    for name in ["status", "top", "tenant-show", "replay"] {
+      var screen = try String(
+        contentsOfFile: "\(Program.root)/Tests/Snapshots/screen-\(name)-80.txt", encoding: .utf8)
+      // Of the report its beginning.
+      if let end = screen.firstRange(of: "\nOver time") {
+        screen = String(screen[..<end.lowerBound])
+      }
+      #expect(readme.contains("```\n\(screen)```\n"), "\(name)")
+    }
+  }
+
   @Test func aTerminalHasColoursAndAPipeHasNone() throws {
     let arguments = ["replay", "--config", "examples/policy.yaml", "examples/sample-trace.csv"]
     #expect(try Program.onTerminal(columns: 80, arguments).output.contains("\u{1B}[1mReplay"))

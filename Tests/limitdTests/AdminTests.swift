@@ -14,7 +14,7 @@ extension DaemonTests {
       ("GET", "/v1/limits/few", nil, true), ("GET", "/v1/tenants", nil, true),
       ("GET", "/v1/tenants/acme", nil, true), ("GET", "/v1/tenants/acme/denials", nil, true),
       ("POST", "/v1/peek", #"{"tenant": "acme", "policy": "few"}"#, true),
-      ("GET", "/v1/top", nil, true),
+      ("GET", "/v1/top", nil, true), ("GET", "/v1/events", nil, true),
       ("GET", "/metrics", nil, true), ("POST", "/v1/reload", "{}", false),
       ("POST", "/v1/snapshot", nil, false), ("GET", "/v1/audit", nil, true),
       ("PATCH", "/v1/tenants/acme", #"{"plan": null}"#, false),

@@ -156,6 +156,9 @@ extension DaemonTests {
         for query in ["", "?sort=queries&limit=1", "?sort=x", "?limit=0", "?since=1"] {
           try check(daemon, "GET", "/v1/top", asked: "/v1/top\(query)")
         }
+        for query in ["", "?tenant=acme&limit=1", "?after=0&wait=1", "?wait=1", "?limit=0"] {
+          try check(daemon, "GET", "/v1/events", asked: "/v1/events\(query)")
+        }
         try check(daemon, "GET", "/metrics", asked: "/metrics")
         try check(daemon, "POST", "/v1/snapshot", asked: "/v1/snapshot")
         for body in [#"{"dry_run": true}"#, "{}", "[]"] {
@@ -188,7 +191,7 @@ extension DaemonTests {
     func paths() throws {
       let daemon = try TestDaemon()
       let paths = try #require(document["paths"] as? [String: Object])
-      #expect(paths.count == 18)
+      #expect(paths.count == 19)
       for (path, operations) in paths {
         let target = path.replacing("{limit}", with: "few").replacing("{tenant}", with: "acme")
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {

@@ -49,6 +49,7 @@ struct Endpoints: Sendable {
       Route(.GET, "/v1/rules", .observe) { call throws(Problem) in try rules(call) },
       Route(.GET, "/v1/audit", .observe) { call throws(Problem) in try audit(call) },
       Route(.GET, "/v1/top", .observe) { call throws(Problem) in try top(call) },
+      Route(.GET, "/v1/events", .observeSome) { call throws(Problem) in try events(call) },
       Route(.POST, "/v1/peek", .observeSome) { call throws(Problem) in try peek(call) },
       Route(.POST, "/v1/reload", .administer) { call throws(Problem) in try reload(call) },
       Route(.POST, "/v1/snapshot", .administer) { call throws(Problem) in try saveSnapshot(call) },

@@ -1,25 +1,30 @@
 // Reads what the workers hand over of their decisions, and keeps what people ask about: the last denials
-// of each tenant, and who is decided on and denied most. Off the query path: where it is late, or not
-// called at all, workers go on and count what they could not hand over.
+// of each tenant, who is decided on and denied most, and the events of who begins to be denied. Off the
+// query path: where it is late, or not called at all, workers go on and count what they could not hand over.
 //
-//     worker ─▶ SampleRing ─▶ DecisionMonitor.drain ─┬─▶ DenialLog
-//                                                    └─▶ Activity
+//     worker ─┬▶ SampleRing ───────▶ DecisionMonitor.drain ─┬─▶ DenialLog
+//             └▶ DecisionCounters ─▶                        ├─▶ Activity
+//                                                           └─▶ TenantWatch ─▶ EventLog
 
 package import LimitEngine
 import LimitSystem
 
 /// Any thread.
 package final class DecisionMonitor: Sendable {
-  private struct State {
+  struct State {
     var denials = DenialLog()
     var activity: Activity
+    var watch = TenantWatch()
+    var counters = CounterWatch()
   }
 
-  private let runtime: Runtime
+  let runtime: Runtime
+  private let events: EventLog
   private let state: Locked<State>
 
-  package init(_ runtime: Runtime) {
+  package init(_ runtime: Runtime, _ events: EventLog) {
     self.runtime = runtime
+    self.events = events
     state = Locked(State(activity: Activity(at: Clock.bootNanoseconds())))
   }
 
@@ -27,21 +32,31 @@ package final class DecisionMonitor: Sendable {
   ///
   /// - Returns: whether there was anything.
   @discardableResult package func drain() -> Bool {
-    state.withLock { state in
+    let (isAny, found) = state.withLock { state in
       let moment = Moment.now()
       state.activity.pass(to: moment.boot) { counted() }
-      var isAny = false
+      var (isAny, found): (Bool, [Event]) = (false, [])
+      var soft = SoftSights()
       for ring in runtime.sampleRings {
         ring.drain { sample, tenant, key in
           isAny = true
           if sample.weight > 0 { state.activity.add(sample, tenant: tenant, key: key) }
           if sample.outcome != .allow {
-            state.denials.add(denial(sample, key, moment), of: sample.tenant)
+            let denial = denial(sample, key, moment)
+            state.denials.add(denial, of: sample.tenant)
+            note(denial, sample, tenant, moment, &state, &found)
+          } else if sample.flags.contains(.softThreshold) {
+            soft.add(sample, tenant: tenant, key: key)
           }
         }
       }
-      return isAny
+      for sight in soft.sights { note(sight, moment, &state, &found) }
+      noteCounted(moment, &state, &found)
+      found += state.watch.settle(at: moment.boot)
+      return (isAny, found)
     }
+    if !found.isEmpty { events.add(found) }
+    return isAny
   }
 
   /// Decisions that could not be handed over, since nobody drained in time.
@@ -82,7 +97,7 @@ package final class DecisionMonitor: Sendable {
   // MARK: Samples
 
   /// The same moment on all clocks.
-  private struct Moment {
+  struct Moment {
     var boot: UInt64
     var wall: UInt64
     var engine: Instant
