@@ -121,9 +121,8 @@ package final class Runtime: Sendable {
     }
     // First all go over to the new set, which decides by the former rules as yet.
     guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
-    let changesAt = Instant(
-      nanoseconds: EngineClock.now().nanoseconds + Self.changeAheadNanoseconds)
-    engine.putInForce(rulebook.policies, at: changesAt)
+    engine.putInForce(
+      rulebook.policies, aheadBy: Self.changeAheadNanoseconds, of: EngineClock.now)
     // Then every turn that began by the former rules comes to its end.
     guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
     adoption.count = engine.convert(under: rulebook.policies, at: EngineClock.now())

@@ -122,8 +122,7 @@ extension AuditAuthor {
     }
     self.init(
       userID: peer.userID, processID: peer.processID,
-      name: getpwuid(peer.userID).map { String(cString: $0.pointee.pw_name) }
-        ?? "uid \(peer.userID)")
+      name: UserName.of(peer.userID) ?? "uid \(peer.userID)")
   }
 }
 

@@ -55,6 +55,14 @@ struct AdminSockets: ~Copyable {
     return try .make(socket, named: "admin socket", flag: "--admin-socket")
   }
 
+  /// Where the admin socket was made; `nil` where there is none, or it was handed in.
+  var path: String? {
+    switch admin {
+    case .some(let admin): admin.path
+    case .none: nil
+    }
+  }
+
   /// Lets peers connect: the listeners, with descriptors of their own.
   func listeners() throws -> [AdminListener] {
     var listeners: [AdminListener] = []

@@ -79,17 +79,20 @@ public struct DaemonSettings: Equatable, Sendable {
   /// Sizes of the engine's tables, all of which is taken at start (`Engine.Configuration`).
   public struct Table: Equatable, Sendable {
     /// Slots for buckets per key: 1024 to 2^32; default 2^20.
-    public var keySlots = 1 << 20
+    public var keySlots = defaults.keySlots
     /// Slots for buckets per tenant: 1024 to 2^32; default 2^17.
-    public var tenantSlots = 1 << 17
+    public var tenantSlots = defaults.tenantSlots
     /// How many tenants may have buckets at a time: 1 to 8,000,000; default 2^16.
-    public var tenants = 1 << 16
+    public var tenants = defaults.tenantsMax
     /// How many key buckets one tenant may have live: 1 to `keySlots`; `nil`, the default: a
     /// quarter of `keySlots`.
     public var keysPerTenant: Int? = nil
     /// The part of each table, and of `tenants`, that all tenants together may have that are not
     /// named, in percent: 0 to 100; default 50.
-    public var guestPercent = 50
+    public var guestPercent = defaults.guestPercent
+
+    /// The engine's.
+    private static let defaults = Engine.Configuration()
 
     public init() {}
   }
