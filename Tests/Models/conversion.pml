@@ -70,9 +70,16 @@ proctype Charger(byte operations) {
     }
 look:
     atomic { next = 0; if :: over -> goto finished :: else -> w = current fi }
+#ifdef BREAK_PARITY
+    goto decide;                                    /* words do not say by which rules */
+#endif
     if
     :: parity(w) == byNew -> goto decide
+#ifdef BREAK_FORMER
+    :: !byNew && parity(w) == 1 -> goto decide      /* goes on by the former rule all the same */
+#else
     :: !byNew && parity(w) == 1 -> byNew = 1; goto decide  /* isFormer: go on by the newer */
+#endif
     :: byNew && parity(w) == 0 -> goto adopt
     fi;
 

@@ -172,6 +172,8 @@ breaks BREAK_NO_PUBLISH window_roll $one_rolls
 breaks BREAK_STORE window_roll $one_rolls
 breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
 breaks BREAK_NOW conversion LATEST=2
+breaks BREAK_PARITY conversion LATEST=2
+breaks BREAK_FORMER conversion LATEST=2
 breaks BREAK_REFUND window_roll $one_each REFUNDS LATEST=3
 
 if [ "$effort" = full ]; then
