@@ -60,6 +60,7 @@ bench: setup ## Print limitd beside a bare echo and Redis, and write bench.json;
 	@$(MAKE) --no-print-directory bench-engine
 	@$(MAKE) --no-print-directory bench-state
 	@$(MAKE) --no-print-directory bench-client
+	@$(MAKE) --no-print-directory bench-admin
 
 .PHONY: bench-engine
 bench-engine: setup ## Print nanoseconds per decision, pinned to one processor
@@ -88,7 +89,7 @@ bench-fairness: setup ## What one user's flood of connections costs another user
 .PHONY: bench-admin
 bench-admin: setup ## Time the admin interface with 100,000 tenants, and what it costs clients
 	@$(SWIFT_RELEASE) --product limitd
-	@scripts/setup python3
+	@scripts/setup python3 gcc
 	@scripts/bench-admin $(RELEASED)
 
 .PHONY: bench-policy

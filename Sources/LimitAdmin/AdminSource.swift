@@ -15,6 +15,8 @@ package struct DaemonFigures: Sendable {
   package var snapshots: DaemonStatus.Snapshots?
   package var reloads = DaemonStatus.Reloads(
     successes: 0, failures: 0, ageSeconds: 0, isLastGood: true)
+  /// How long the last reload took; `nil`: there was none.
+  package var reloadSeconds: Double?
 
   package init() {}
 }
@@ -29,10 +31,12 @@ package struct DaemonFacts: Sendable {
   package var socketPath: String?
   package var stateDirectory: String
   package var workers: Int
+  /// What the numbers of `LoopFigures.refused` that are used mean.
+  package var refusalReasons: [(number: UInt16, name: String)]
 
   package init(
     version: String, startedAt: UInt64, configPath: String, socketPath: String?,
-    stateDirectory: String, workers: Int
+    stateDirectory: String, workers: Int, refusalReasons: [(number: UInt16, name: String)]
   ) {
     self.version = version
     self.startedAt = startedAt
@@ -40,6 +44,7 @@ package struct DaemonFacts: Sendable {
     self.socketPath = socketPath
     self.stateDirectory = stateDirectory
     self.workers = workers
+    self.refusalReasons = refusalReasons
   }
 }
 

@@ -17,6 +17,8 @@ package final class Worker: Sendable {
   package let decisionCount = Atomic<UInt64>(0)
   /// What it has decided, for whom.
   package let counters = DecisionCounters()
+  /// What else it counts.
+  package let loopCounters = LoopCounters()
   /// Some of its decisions, on their way to whoever monitors.
   package let samples = SampleRing()
   /// How many rulebooks the worker has taken. Written by the worker between two turns; releasing, for
@@ -119,9 +121,8 @@ package final class Runtime: Sendable {
     }
     // First all go over to the new set, which decides by the former rules as yet.
     guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
-    let changesAt = Instant(
-      nanoseconds: EngineClock.now().nanoseconds + Self.changeAheadNanoseconds)
-    engine.putInForce(rulebook.policies, at: changesAt)
+    engine.putInForce(
+      rulebook.policies, aheadBy: Self.changeAheadNanoseconds, of: EngineClock.now)
     // Then every turn that began by the former rules comes to its end.
     guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
     adoption.count = engine.convert(under: rulebook.policies, at: EngineClock.now())
@@ -212,6 +213,13 @@ package final class Runtime: Sendable {
       for worker in workers { worker.counters.add(block: UInt16(number), to: &sums) }
       return (block, sums)
     }
+  }
+
+  /// What all workers have counted besides decisions. O(workers).
+  package var loopFigures: LoopFigures {
+    var figures = LoopFigures()
+    for worker in state.withLock({ $0.workers }) { worker.loopCounters.add(to: &figures) }
+    return figures
   }
 
   /// The workers' rings of samples. One thread at a time drains them (`DecisionMonitor`).

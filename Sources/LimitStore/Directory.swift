@@ -26,14 +26,29 @@ package enum Directory {
     while end != path.endIndex {
       end = path[end...].dropFirst().firstIndex(of: "/") ?? path.endIndex
       let isLast = end == path.endIndex
-      guard mkdir(String(path[..<end]), isLast ? mode : 0o755) != 0, errno != EEXIST else {
+      let piece = String(path[..<end])
+      if mkdir(piece, isLast ? mode : 0o755) == 0 {
+        // The process's mask may have taken bits away.
+        try setMode(isLast ? mode : 0o755, of: piece)
         continue
       }
+      if errno == EEXIST { continue }
       let error = SystemError.last()
       if !isLast, error.number == EROFS || error.number == EACCES, access(path, F_OK) == 0 {
         continue
       }
       throw .system(doing: "make \(purpose) \(path) (\(remedy))", error)
+    }
+  }
+
+  /// By a descriptor, so that no other directory can come to stand at the path meanwhile.
+  private static func setMode(_ mode: UInt32, of path: String) throws(StoreError) {
+    do throws(SystemError) {
+      let directory = try Descriptor(
+        open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
+      guard fchmod(directory.number, mode) == 0 else { throw .last() }
+    } catch {
+      throw .system(doing: "set the mode of \(path)", error)
     }
   }
 }

@@ -171,7 +171,13 @@ package struct LiveFile: ~Copyable, Sendable {
 
   // MARK: A new one
 
-  private var newPath: String { "\(path).new" }
+  /// Where one lies while it is being made.
+  var newPath: String { "\(path).new" }
+
+  /// Removes a file that holds nothing, for a daemon that does not come to start.
+  package func removeEmpty() {
+    if isEmpty { unlink(path) }
+  }
 
   /// Gives back what the file holds.
   package func clear() throws(StoreError) {

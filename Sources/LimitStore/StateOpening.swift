@@ -71,9 +71,11 @@ package struct StateOpening {
     self.clocks = clocks
   }
 
+  /// - Parameter making: told each path at which something will be that is of no use before this
+  ///   returns, for who ends the process meanwhile.
   /// - Throws: `StoreError` where the memory is not there, or the live state is another's. State that
   ///   is damaged, foreign or too old is no error: the report says so.
-  package func open() throws(StoreError) -> OpenedState {
+  package func open(making: (String) -> Void = { _ in }) throws(StoreError) -> OpenedState {
     var report = OpeningReport()
     guard let liveStatePath else {
       let byteCount = Engine.byteCount(sizes)
@@ -83,6 +85,8 @@ package struct StateOpening {
       return OpenedState(engine: engine, clockOffset: offset, report: report, liveFile: nil)
     }
     var file = try LiveFile(liveStatePath, patience: patience)
+    making(file.newPath)
+    if file.isEmpty { making(file.path) }
     if !file.isInMemory { report.findings.append(.liveStateOnDisk(liveStatePath)) }
     if !file.isEmpty {
       do throws(Refusal) {
@@ -95,11 +99,17 @@ package struct StateOpening {
     }
     var made: NewLiveFile?
     let byteCount = Engine.byteCount(sizes)
-    let (engine, offset) = try restored(&report) { () throws(StoreError) in
-      let new = try file.make(byteCount: byteCount)
-      let memory = new.memory
-      made = consume new
-      return (memory, LiveFile.unmap)
+    let (engine, offset): (Engine, UInt64)
+    do throws(StoreError) {
+      (engine, offset) = try restored(&report) { () throws(StoreError) in
+        let new = try file.make(byteCount: byteCount)
+        let memory = new.memory
+        made = consume new
+        return (memory, LiveFile.unmap)
+      }
+    } catch {
+      file.removeEmpty()
+      throw error
     }
     try file.replace(by: made.take()!)
     return OpenedState(engine: engine, clockOffset: offset, report: report, liveFile: file)

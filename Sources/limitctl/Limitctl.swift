@@ -13,6 +13,7 @@ import LimitProtocol
     subcommands: [
       Check.self,
       Peek.self,
+      Settle.self,
       Refund.self,
       Hold.self,
       Ping.self,

@@ -40,14 +40,19 @@ enum AdminInterface {
       facts: DaemonFacts(
         version: Release.version, startedAt: Clock.bootNanoseconds(),
         configPath: configuration.path, socketPath: socketPath,
-        stateDirectory: configuration.file.daemon.stateDirectory, workers: workers),
+        stateDirectory: configuration.file.daemon.stateDirectory, workers: workers,
+        refusalReasons: ErrorCode.allCases.map {
+          ($0.rawValue, $0.name.replacing(" ", with: "_"))
+        }),
       figures: {
         var figures = DaemonFigures()
         figures.connections = quota.connectionCount
         figures.connectionsMax = quota.connectionsMax
         figures.connectionsRefused = quota.refusedCount
         figures.connectionBytes = quota.memoryHeld
-        figures.reloads = DaemonStatus.Reloads(upkeep.reloadFigures)
+        let reloads = upkeep.reloadFigures
+        figures.reloads = DaemonStatus.Reloads(reloads)
+        figures.reloadSeconds = reloads.took.map { Double($0) / 1e9 }
         figures.snapshots = snapshots.map { DaemonStatus.Snapshots($0.figures) }
         return figures
       },
@@ -117,8 +122,7 @@ extension AuditAuthor {
     }
     self.init(
       userID: peer.userID, processID: peer.processID,
-      name: getpwuid(peer.userID).map { String(cString: $0.pointee.pw_name) }
-        ?? "uid \(peer.userID)")
+      name: UserName.of(peer.userID) ?? "uid \(peer.userID)")
   }
 }
 

@@ -1,5 +1,5 @@
 // Where the admin interface's sockets come from: systemd, where it passes them, else the policy file's
-// path. They are no condition of a start: without them the daemon decides as ever, and says that it
+// paths. They are no condition of a start: without them the daemon decides as ever, and says that it
 // cannot be asked.
 
 import Glibc
@@ -19,9 +19,20 @@ struct AdminSockets: ~Copyable {
   private let admin: ListeningSocket?
   private let metrics: [Int32]
 
-  /// Takes what systemd passes, and makes an admin socket where it passes none.
+  /// Takes what systemd passes, makes an admin socket where it passes none, and a TCP socket for metrics
+  /// where the policy file asks for one.
   init(_ settings: DaemonSettings, _ passed: inout PassedDescriptors, _ log: Logger) {
-    metrics = Self.metricsNames.flatMap { passed.take(named: $0) }
+    var metrics = Self.metricsNames.flatMap { passed.take(named: $0) }
+    if let address = settings.metricsListener {
+      do throws(LoopbackSocketError) {
+        metrics.append(try LoopbackSocket.open(address))
+      } catch {
+        log.error(
+          "no metrics by TCP; decisions are served without them",
+          metadata: ["address": "\(address)", "error": "\(error)", "remedy": "\(error.remedy)"])
+      }
+    }
+    self.metrics = metrics
     let descriptors = Self.adminNames.flatMap { passed.take(named: $0) }
     do {
       admin = try Self.open(settings, descriptors)
@@ -42,6 +53,14 @@ struct AdminSockets: ~Copyable {
     var socket = settings.adminSocket
     socket.path = settings.adminSocketPath
     return try .make(socket, named: "admin socket", flag: "--admin-socket")
+  }
+
+  /// Where the admin socket was made; `nil` where there is none, or it was handed in.
+  var path: String? {
+    switch admin {
+    case .some(let admin): admin.path
+    case .none: nil
+    }
   }
 
   /// Lets peers connect: the listeners, with descriptors of their own.

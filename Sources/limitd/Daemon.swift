@@ -6,6 +6,7 @@
 //     serve   signals, time and commands, until one asks for the end
 //     stop    what was received is answered; then the process ends, whatever else goes on
 
+import Glibc
 import LimitAdmin
 import LimitCatalog
 import LimitEngine
@@ -49,8 +50,8 @@ struct OpenedDaemon: ~Copyable {
   /// told of the first one; nobody can connect to it before there are loops.
   ///
   /// - Throws: what is wrong, in words for the person who can put it right: `UnknownNameError` where
-  ///   the policy file is at fault, else `StoreError`, `ServerError` or `SystemError`. Nothing is
-  ///   left behind.
+  ///   the policy file is at fault, else `StoreError`, `ServerError` or `SystemError`. Left behind is
+  ///   what the next start needs all the same: the hash key, the catalog, and files for locks.
   init(_ given: DaemonConfiguration, _ log: Logger) throws {
     // First, while what systemd passes are the only descriptors of their numbers.
     var passed = try PassedDescriptors.take()
@@ -61,7 +62,7 @@ struct OpenedDaemon: ~Copyable {
     // Names that this host does not know are found before anything is touched.
     let rulebook = try Rulebook(configuration.file, hashKey: key)
     let commands = try CommandQueue()
-    let dispatcher = try Dispatcher(commands, tickNanoseconds: LifeSigns.tickNanoseconds())
+    var dispatcher = try Dispatcher(commands, tickNanoseconds: LifeSigns.tickNanoseconds())
     let listener = try DecisionSocket.open(settings.socket, &passed)
     let adminSockets = AdminSockets(settings, &passed, log)
     for name in passed.names {
@@ -71,13 +72,18 @@ struct OpenedDaemon: ~Copyable {
     // Memory for hundreds of millions of slots takes the kernel its time.
     ServiceManager.tell(
       .status("making the tables"), .extendTimeout(microseconds: Self.tablesMicroseconds))
-    let (rules, file) = RunTimeRules.open(
-      configuration.file, isTrace: configuration.isClockSettable, log)
-    let state = try DaemonState(
-      file, rulebook.policies, hashKey: key, isTrace: configuration.isClockSettable,
-      log)
+    let isTrace = configuration.isClockSettable
+    let made = Locked([listener.path, adminSockets.path].compactMap { $0 })
+    var opened: RunTimeRules?
+    let state = try dispatcher.hearingTheEnd({ Self.end(removing: made.withLock { $0 }, log) }) {
+      let (rules, file) = RunTimeRules.open(configuration.file, isTrace: isTrace, log)
+      opened = rules
+      return try DaemonState(
+        file, rulebook.policies, hashKey: key, isTrace: isTrace, log,
+        making: { path in made.withLock { $0.append(path) } })
+    }
+    rules = opened!
     runtime = state.runtime(log)
-    self.rules = rules
     self.state = state
     self.commands = commands
     self.dispatcher = dispatcher
@@ -87,11 +93,20 @@ struct OpenedDaemon: ~Copyable {
     self.log = log
   }
 
+  /// Ends the process at once, whatever the start is waiting for.
+  private static func end(removing paths: [String], _ log: Logger) -> Never {
+    ServiceManager.tell(.stopping)
+    for path in paths { unlink(path) }
+    log.notice("stopped before it served")
+    LogQueue.standardError.writeNow()
+    _exit(EXIT_SUCCESS)
+  }
+
   private static func hashKey(_ settings: DaemonSettings, _ log: Logger) throws -> HashKey {
     let directory = settings.stateDirectory
     try Directory.make(
       directory, mode: 0o700, purpose: "the state directory",
-      remedy: "run: install -d -m 700 -o limitd \(directory), or give another --state-dir")
+      remedy: "run: install -d -m 700 -o \(UserName.own) \(directory), or give another --state-dir")
     let (key, origin) = try HashKeyFile.key(in: directory)
     let path = "\(directory)/hash.key"
     switch origin {

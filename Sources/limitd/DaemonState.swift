@@ -26,9 +26,11 @@ struct DaemonState: ~Copyable {
   ///   - compiled: what the file comes to by itself, whatever was in force before.
   ///   - isTrace: whether clients set the clock: then nothing is kept, since what a trace decided lies
   ///     in a time of its own.
+  ///   - making: told each path at which something will be that is of no use before all is open.
   /// - Throws: `StoreError`, `UnknownNameError`.
   init(
-    _ file: PolicyFile, _ compiled: PolicySet, hashKey: HashKey, isTrace: Bool, _ log: Logger
+    _ file: PolicyFile, _ compiled: PolicySet, hashKey: HashKey, isTrace: Bool, _ log: Logger,
+    making: (String) -> Void
   ) throws {
     let settings = file.daemon
     let directory = isTrace ? nil : SnapshotDirectory(settings.stateDirectory)
@@ -42,7 +44,7 @@ struct DaemonState: ~Copyable {
     }
     // Before buckets come in: who is named is no guest.
     opening.prepare = { $0.setAside(for: compiled) }
-    let opened = try opening.open()
+    let opened = try opening.open(making: making)
     EngineClock.setOffset(opened.clockOffset)
     Self.tell(opened.report, log)
     let (rulebook, goingOn) = try opened.engine.goOn(

@@ -38,7 +38,7 @@ extension ListeningSocket {
     if let directory = settings.path.directoryOfPath {
       try Directory.make(
         directory, mode: 0o755, purpose: "the \(name)'s directory",
-        remedy: "run: install -d -o limitd \(directory), or give another \(flag)")
+        remedy: "run: install -d -o \(UserName.own) \(directory), or give another \(flag)")
     }
     return try ListeningSocket(settings)
   }

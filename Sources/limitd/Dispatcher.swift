@@ -71,6 +71,36 @@ struct Dispatcher: ~Copyable {
     self.commands = commands
   }
 
+  /// Runs `body`, which may take long and cannot be interrupted, while another thread hears the
+  /// signals: the first that asks for the end calls `end`. One that asks for a reload is an event
+  /// afterwards.
+  mutating func hearingTheEnd<Value: ~Copyable>(
+    _ end: @escaping @Sendable () -> Never, during body: () throws -> Value
+  ) throws -> Value {
+    let over = try WakeUp()
+    let isReloadAsked = Locked(false)
+    let (signals, overDescriptor) = (signals.number, over.descriptor)
+    let thread = try Thread(named: "limitd-start") {
+      while true {
+        var entries = [signals, overDescriptor].map {
+          pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        guard retrying({ poll(&entries, 2, -1) }) > 0 else { return }
+        switch limitd_take_signal(signals) {
+        case SIGTERM, SIGINT: end()
+        case SIGHUP: isReloadAsked.withLock { $0 = true }
+        default: if entries[1].revents != 0 { return }
+        }
+      }
+    }
+    defer {
+      over.ring()
+      thread.join()
+      if isReloadAsked.withLock({ $0 }) { pending.append(.reload { _ in }) }
+    }
+    return try body()
+  }
+
   /// Waits for the next event. A storm of signals to reload is one reload.
   mutating func next() -> Event {
     while pending.isEmpty {

@@ -26,8 +26,12 @@ struct ReloadFigures: Sendable {
   private(set) var isLastGood = true
   /// When the rules in force were loaded, by CLOCK_BOOTTIME, in ns.
   private(set) var loadedAt = Clock.bootNanoseconds()
+  /// How long the last one took, whatever came of it, in ns; `nil`: there was none.
+  private(set) var took: UInt64?
 
-  fileprivate mutating func add(_ outcome: ReloadOutcome) {
+  /// - Parameter start: by CLOCK_BOOTTIME, in ns.
+  fileprivate mutating func add(_ outcome: ReloadOutcome, since start: UInt64) {
+    took = Clock.bootNanoseconds() - start
     switch outcome {
     case .reloaded:
       successes += 1
@@ -123,12 +127,13 @@ final class Upkeep: Sendable {
       if !due.reloads.isEmpty {
         ServiceManager.tell(
           .reloading(monotonicMicroseconds: Clock.monotonicNanoseconds() / 1000))
+        let start = Clock.bootNanoseconds()
         let before = runtime.rulebook.file.sourceIdentity
         let outcome = reloader.reload(runtime, rules, by: due.reloads.map(\.author.name)) {
           isAbandoned.load(ordering: .relaxed)
         }
         ServiceManager.tell(.ready)
-        reloads.withLock { $0.add(outcome) }
+        reloads.withLock { $0.add(outcome, since: start) }
         if case .reloaded = outcome { record(due.reloads.map(\.author), before) }
         for (_, tell) in due.reloads { tell(outcome) }
       }
@@ -261,6 +266,7 @@ extension DaemonSettings {
       ("workers", new.workers != workers), ("spin", new.spin != spin),
       ("log-level", new.logLevel != logLevel), ("table", new.table != table),
       ("limits", new.limits != limits),
+      ("metrics", new.metricsListener != metricsListener),
     ]
     return differences.filter(\.1).map(\.0)
   }

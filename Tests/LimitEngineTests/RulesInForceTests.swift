@@ -39,8 +39,8 @@ import Testing
     }
     let steps: [() -> Void] = [
       { storages(engine.storages.rulesSourceWords + 1, 8) },
-      { storages(engine.storages.rulesChangedAtWord, day + 5) },
-      { storages(engine.storages.rulesWord, 1 << 32 | 1) },
+      { storages(engine.storages.change.changedAtWord, day + 5) },
+      { storages(engine.storages.change.rulesWord, 1 << 32 | 1) },
     ]
     for number in 0...steps.count {
       if number > 0 { steps[number - 1]() }

@@ -138,6 +138,32 @@ import Testing
     }
   }
 
+  @Test("A receipt of an earlier window, settled amid a roll, forgets no window")
+  func olderReceiptAmidARoll() {
+    let fixture = Fixture([(.key, slidingWindow(limit: 200, window: second))])
+    let query = fixture.query(cost: 50)
+    let older = fixture.check(query, at: 10 * second)
+    #expect(fixture.check(fixture.query(cost: 150), at: 11 * second).outcome == .allow)
+    let slot = slot(of: query, fixture)
+    let current = slot.loadCurrent()
+    // As another thread leaves it that rolls on to the window of 12 s, and stopped there.
+    #expect(slot.exchangeCurrent(current, with: current.frozen))
+    #expect(settle(fixture, query, older.receipt, to: 0, at: 12 * second) == .settled)
+    #expect(fixture.check(fixture.query(cost: 51), at: 12 * second).outcome == .deny)
+    #expect(fixture.check(fixture.query(cost: 50), at: 12 * second).remaining == 0)
+  }
+
+  @Test("A debt as long as is kept is read rightly by a thread that is some minutes behind")
+  func longestDebt() {
+    let fixture = Fixture([(.key, tokenBucket(every: 3_600 * second, burst: 10))])
+    let query = fixture.query(cost: 1)
+    let receipt = fixture.check(query, at: day).receipt
+    #expect(settle(fixture, query, receipt, to: 1 << 47, at: day) == .settled)
+    for behind in [0, 1, 1_000 * second] {
+      #expect(fixture.check(query, at: day - behind).outcome == .deny)
+    }
+  }
+
   private func slot(of query: Query, _ fixture: Fixture) -> Slot {
     let rule = fixture.policies.rule(for: LimitIndex(0), of: query.tenant)
     let table = fixture.engine.table(Scope.key.rawValue).pointee

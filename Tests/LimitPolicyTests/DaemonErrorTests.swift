@@ -4,8 +4,8 @@ import LimitPolicy
 import Testing
 
 private let daemonKeys =
-  "socket, admin-socket, state-dir, live-state, snapshot-interval, workers, spin, log-level, table, "
-  + "limits and access"
+  "socket, admin-socket, state-dir, live-state, snapshot-interval, workers, spin, log-level, metrics, "
+  + "table, limits and access"
 
 @Suite struct DaemonErrorTests {
   /// Expects what is said about a section, less the file's name and line.
@@ -50,6 +50,29 @@ private let daemonKeys =
       "{limits: {<<: {}}}",
       "19: daemon, limits: merge keys (<<) are not supported; write the values out"
     )
+  }
+
+  @Test func metricsAreReadFromThisHostOnly() {
+    for address in ["0.0.0.0:9648", "10.0.0.1:9648", "[::]:9648", "localhost:9648", "127.1:9648"] {
+      expect(
+        "{metrics: {listen: '\(address)'}}",
+        "28: daemon, metrics: listen '\(address)' is no loopback address, and whoever reaches "
+          + "another one could read the metrics; write 127.0.0.1:9648 or [::1]:9648"
+      )
+    }
+    for address in ["127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:+1"] {
+      expect(
+        "{metrics: {listen: '\(address)'}}",
+        "28: daemon, metrics: listen '\(address)' has no port from 1 to 65535; write one, as in "
+          + "127.0.0.1:9648"
+      )
+    }
+    expect(
+      "{metrics: {listen: []}}",
+      "28: daemon, metrics: listen must be an address such as 127.0.0.1:9648, found a list"
+    )
+    expect(
+      "{metrics: {port: 1}}", "20: daemon, metrics: unknown key 'port'; known here: listen")
   }
 
   @Test func duplicateKeysAreReported() {

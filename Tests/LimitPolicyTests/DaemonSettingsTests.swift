@@ -23,6 +23,7 @@ let daemonExample =
       workers: 2
       spin: 50us
       log-level: debug
+      metrics: {listen: 127.8.0.1:9648}
       table: {key-slots: 1M, tenant-slots: 128k, tenants: 65_537, keys-per-tenant: 250k, guest-share: 25%}
       limits:
         connections: 1
@@ -70,6 +71,7 @@ let daemonExample =
     #expect(settings.workers == nil)
     #expect(settings.spin == .zero)
     #expect(settings.logLevel == .info)
+    #expect(settings.metricsListener == nil)
     #expect(settings.table.keySlots == 1_048_576)
     #expect(settings.table.tenantSlots == 131_072)
     #expect(settings.table.tenants == 65_536)
@@ -89,6 +91,13 @@ let daemonExample =
     #expect(settings.access == nil)
   }
 
+  @Test func aMetricsAddressIsWrittenAsItIsRead() throws {
+    for address in ["127.0.0.1:1", "127.255.3.4:65535", "[::1]:9648"] {
+      #expect(
+        try settings("{metrics: {listen: '\(address)'}}").metricsListener?.description == address)
+    }
+  }
+
   @Test func everythingIsReadBack() throws {
     var expected = DaemonSettings()
     expected.socket = .init(path: "limitd.sock", mode: 0o666, group: "limitd")
@@ -99,6 +108,7 @@ let daemonExample =
     expected.workers = 2
     expected.spin = Nanoseconds(50_000)
     expected.logLevel = .debug
+    expected.metricsListener = .init(ipv4: 0x7F08_0001, port: 9648)
     expected.table.keySlots = 1_000_000
     expected.table.tenantSlots = 128_000
     expected.table.tenants = 65_537
@@ -116,26 +126,26 @@ let daemonExample =
     expected.limits.handles = 10
     expected.limits.permits = 11
     expected.access = [
-      .init(subject: .group("www-data"), roles: .query, tenants: nil, line: 32, column: 15),
+      .init(subject: .group("www-data"), roles: .query, tenants: nil, line: 33, column: 15),
       .init(
         subject: .user("billing"),
         roles: [.query, .settle],
         tenants: ["t"],
-        line: 33,
+        line: 34,
         column: 14
       ),
       .init(
         subject: .userID(1000),
         roles: [.observe, .administer],
         tenants: nil,
-        line: 34,
+        line: 35,
         column: 14
       ),
       .init(
         subject: .groupID(4_294_967_294),
         roles: [.query, .settle, .observe, .administer],
         tenants: nil,
-        line: 35,
+        line: 36,
         column: 14
       ),
     ]

@@ -39,7 +39,7 @@ import Testing
           + "write {} where there are none",
         "p.yaml:4:10: tenants: expected a mapping of tenants to plans and limits, found 'x'",
         "p.yaml:5:9: daemon: expected a mapping of socket, admin-socket, state-dir, live-state, "
-          + "snapshot-interval, workers, spin, log-level, table, limits and access, found '1'",
+          + "snapshot-interval, workers, spin, log-level, metrics, table, limits and access, found '1'",
       ]
     )
   }

@@ -31,6 +31,28 @@ import Testing
     }
   }
 
+  @Test func settlingSaysWhatWasUsedMoreOrLess() throws {
+    let daemon = try TestDaemon()
+    func used() throws -> Int {
+      let decision = try json(daemon, ["peek", "acme", "budget", "--cost", "0"])
+      return 1000 - (try #require(decision["remaining"] as? Int, "\(decision)"))
+    }
+    for (actual, total) in [("700", 700), ("5", 705), ("0", 705)] {
+      let taken = try json(daemon, ["check", "acme", "budget", "--cost", "100"])
+      let receipt = try #require(taken["receipt"] as? String)
+      #expect(try json(daemon, ["settle", receipt, actual])["settled"] as? Bool == true)
+      #expect(try used() == total)
+    }
+    let taken = try json(daemon, ["check", "acme", "budget", "--cost", "100"])
+    let receipt = try #require(taken["receipt"] as? String)
+    for arguments in [["settle", receipt, "many"], ["settle", "beef", "1"], ["settle", receipt]] {
+      #expect(try Program.run(arguments + ["--socket", daemon.socketPath]).exitCode == 64)
+    }
+    #expect(try used() == 805)
+    #expect(try json(daemon, ["refund", receipt, "--units", "5"])["refunded"] as? Bool == true)
+    #expect(try used() == 800)
+  }
+
   @Test func limitsThatMayNotDenyAreSaidToBeSo() throws {
     let daemon = try TestDaemon { options in
       options.policy = """

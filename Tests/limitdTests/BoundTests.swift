@@ -167,6 +167,50 @@ extension DaemonTests {
       try expectService(daemon)
     }
 
+    @Test("Of a peer that reads late the daemon keeps what queue-bytes says, and answers it all")
+    func queueBytes() throws {
+      let daemon = try daemon("queue-bytes: 16384, stall-timeout: 10m")
+      let peer = try daemon.peer()
+      try peer.bind(0, "acme", "many")
+      let descriptor = peer.descriptor
+      let requestCount = 200_000
+      let before = daemon.residentBytes
+      try withBackground(1) { background, _ in
+        for start in stride(from: 0, to: requestCount, by: 100) {
+          let bytes = (start..<(start + 100)).flatMap { Request.query(id: UInt32($0)) }
+          try Self.send(bytes, descriptor)
+          background.didRound()
+        }
+      } during: { background in
+        var sent = -1
+        try wait(for: "the sender to be held up") {
+          defer { sent = background.roundCount }
+          usleep(200_000)
+          return background.roundCount == sent
+        }
+        #expect(sent > 0 && sent < requestCount / 100)
+        #expect(daemon.residentBytes - before < 2 << 20)
+        for id in 0..<requestCount {
+          let reply = try peer.receive()
+          try #require(reply?.id == UInt32(id) && reply?.decision?.isAllowed == true)
+        }
+        #expect(background.failureCount == 0)
+      }
+      try expectService(daemon)
+    }
+
+    /// Sends all bytes, on a thread of its own beside a peer that receives.
+    private static func send(_ bytes: [UInt8], _ descriptor: Int32) throws {
+      var rest = bytes[...]
+      while !rest.isEmpty {
+        let count = rest.withUnsafeBytes {
+          Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        }
+        guard count > 0 else { throw Unanswered() }
+        rest = rest.dropFirst(count)
+      }
+    }
+
     // MARK: What a request may ask for
 
     @Test("A batch of the most items is decided, one more is refused whole, and it goes on")

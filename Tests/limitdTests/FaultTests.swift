@@ -55,6 +55,23 @@ extension DaemonTests {
       log.components(separatedBy: text).count - 1
     }
 
+    @Test(
+      "A hash key that cannot be written for good is not used", arguments: ["hash.key", "/state"])
+    func keyOnFailingDisk(_ word: String) throws {
+      let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(atPath: folder) }
+      let disk = try FaultyDisk(in: folder)
+      let daemon = try TestDaemon(starts: false) { $0.wrapper = disk.wrapper(forPathsWith: word) }
+      try disk.set("fsync \(EIO)")
+      try daemon.spawn()
+      #expect(try daemon.waitForEnd().code == 1)
+      #expect(daemon.log.contains("hash.key"), "\(daemon.brief)")
+      try disk.set(nil)
+      try daemon.start()
+      #expect(try daemon.peer().decide(Request.query("acme", "few")).isAllowed)
+    }
+
     @Test("A disk that fails stops no decision, harms no snapshot, is told once, and tried again")
     func failingDisk() throws {
       let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path

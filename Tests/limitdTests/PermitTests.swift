@@ -47,6 +47,23 @@ extension DaemonTests {
       try wait(for: "the permits to return") { try !isFull(watcher) }
     }
 
+    @Test("A connection that a fork holds too keeps its permits until the last of them closes it")
+    func forkedHolder() throws {
+      let daemon = try TestDaemon()
+      let watcher = try daemon.peer()
+      let holder = try daemon.peer()
+      for _ in 0..<2 { _ = try holder.ask(Request.query("acme", "held", .acquire)) }
+      // What a child of fork(2) has: another descriptor of the same open file.
+      let copy = dup(holder.descriptor)
+      holder.close()
+      for _ in 0..<50 {
+        #expect(try isFull(watcher))
+        usleep(2000)
+      }
+      close(copy)
+      try wait(for: "the permits to return") { try !isFull(watcher) }
+    }
+
     @Test("Permits that are held as the rules change return to where they came from")
     func reloads() throws {
       let daemon = try TestDaemon()

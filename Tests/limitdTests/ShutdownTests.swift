@@ -7,8 +7,8 @@ import Testing
 
 extension DaemonTests {
   @Suite struct ShutdownTests {
-    /// A daemon ends within 2 s; on a machine that does other things too, within twice that.
-    static let endSecondsMax = 4.0
+    /// A daemon ends within 2 s; a machine that does other things too may take a little more.
+    static let endSecondsMax = 3.0
 
     @Test("Every query that was sent before the end is answered, then the end is said")
     func answersAll() throws {
@@ -91,6 +91,7 @@ extension DaemonTests {
       daemon.signal(SIGHUP)
       usleep(500_000)
       #expect(try peer.decide(Request.query("acme", "many")).isAllowed)
+      #expect(daemon.reloadCount == 0, "the file is read already: make it larger")
       let end = try daemon.stop()
       #expect(end.code == 0)
       #expect(end.seconds < Self.endSecondsMax, "it took \(end.seconds) s")

@@ -45,6 +45,12 @@ extension DaemonTests {
       #expect(misses.count == 0, "\(misses.first ?? "")")
     }
 
+    @Test("A tenant is decided as the model says while others invent tenants")
+    func isolationFromInvented() throws {
+      let misses = try missesDuringStorm { "invented-\($0)-\($1)" }
+      #expect(misses.count == 0, "\(misses.first ?? "")")
+    }
+
     /// Has tenant `acme` decided at random while storms fill the tables.
     ///
     /// - Parameter tenant: whom a storm asks for, by its number and round.

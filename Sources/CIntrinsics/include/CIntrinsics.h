@@ -24,9 +24,9 @@ typedef struct {
   uint64_t high;
 } limitd_block;
 
-/// The eleven round keys of one key.
+/// The eleven round keys of one key. Aligned, so that instructions take them from memory.
 typedef struct {
-  limitd_block rounds[11];
+  _Alignas(16) limitd_block rounds[11];
 } limitd_aes_keys;
 
 #if defined(__x86_64__)
@@ -47,10 +47,10 @@ static inline LIMITD_AES __m128i limitd_aes_next_key(__m128i key, __m128i assist
 static inline LIMITD_AES limitd_aes_keys limitd_aes_expand(limitd_block key) {
   limitd_aes_keys keys;
   __m128i round = _mm_set_epi64x((long long)key.high, (long long)key.low);
-  _mm_storeu_si128((__m128i *)&keys.rounds[0], round);
+  _mm_store_si128((__m128i *)&keys.rounds[0], round);
 #define LIMITD_ROUND(number, constant)                                                    \
   round = limitd_aes_next_key(round, _mm_aeskeygenassist_si128(round, constant));         \
-  _mm_storeu_si128((__m128i *)&keys.rounds[number], round);
+  _mm_store_si128((__m128i *)&keys.rounds[number], round);
   LIMITD_ROUND(1, 0x01)
   LIMITD_ROUND(2, 0x02)
   LIMITD_ROUND(3, 0x04)
@@ -65,20 +65,32 @@ static inline LIMITD_AES limitd_aes_keys limitd_aes_expand(limitd_block key) {
   return keys;
 }
 
+static inline LIMITD_AES __m128i limitd_aes_rounds(const limitd_aes_keys *keys, __m128i state) {
+  const __m128i *rounds = (const __m128i *)keys->rounds;
+  state = _mm_xor_si128(state, rounds[0]);
+#pragma GCC unroll 9
+  for (int number = 1; number < 10; number++) state = _mm_aesenc_si128(state, rounds[number]);
+  return _mm_aesenclast_si128(state, rounds[10]);
+}
+
 /// Encrypts one block.
 static inline LIMITD_AES limitd_block limitd_aes_encrypt(const limitd_aes_keys *keys,
                                                          limitd_block block) {
-  const __m128i *rounds = (const __m128i *)keys->rounds;
   __m128i state = _mm_set_epi64x((long long)block.high, (long long)block.low);
-  state = _mm_xor_si128(state, _mm_loadu_si128(rounds));
-#pragma GCC unroll 9
-  for (int number = 1; number < 10; number++)
-    state = _mm_aesenc_si128(state, _mm_loadu_si128(rounds + number));
-  state = _mm_aesenclast_si128(state, _mm_loadu_si128(rounds + 10));
+  state = limitd_aes_rounds(keys, state);
   limitd_block result;
   result.low = (uint64_t)_mm_cvtsi128_si64(state);
   result.high = (uint64_t)_mm_extract_epi64(state, 1);
   return result;
+}
+
+/// The low half of `block` encrypted under a tweak: of E(block ^ tweak) ^ tweak.
+static inline LIMITD_AES uint64_t limitd_aes_tweaked_low(const limitd_aes_keys *keys,
+                                                         limitd_block block, limitd_block tweak) {
+  __m128i mask = _mm_set_epi64x((long long)tweak.high, (long long)tweak.low);
+  __m128i state = _mm_set_epi64x((long long)block.high, (long long)block.low);
+  state = limitd_aes_rounds(keys, _mm_xor_si128(state, mask));
+  return (uint64_t)_mm_cvtsi128_si64(_mm_xor_si128(state, mask));
 }
 
 #else
@@ -91,6 +103,13 @@ static inline limitd_aes_keys limitd_aes_expand(limitd_block key) {
 static inline limitd_block limitd_aes_encrypt(const limitd_aes_keys *keys, limitd_block block) {
   (void)keys;
   (void)block;
+  __builtin_trap();
+}
+static inline uint64_t limitd_aes_tweaked_low(const limitd_aes_keys *keys, limitd_block block,
+                                              limitd_block tweak) {
+  (void)keys;
+  (void)block;
+  (void)tweak;
   __builtin_trap();
 }
 

@@ -13,7 +13,10 @@ extension Endpoints {
     addDaemon(to: &text, call.rulebook)
     addConnections(to: &text)
     addState(to: &text)
+    addCaps(to: &text)
+    addLoops(to: &text)
     addDecisions(to: &text)
+    addTenants(to: &text, call.rulebook)
     return .now(AdminResponse(text: text.text, contentType: MetricsText.contentType))
   }
 
@@ -51,6 +54,10 @@ extension Endpoints {
     text.add(reloads.failures, [("result", "failure")])
     text.begin("limitd_reload_last_success", .gauge, "Whether the last reload succeeded.")
     text.add(reloads.isLastGood ? 1 : 0)
+    if let took = figures.reloadSeconds {
+      text.begin("limitd_reload_duration_seconds", .gauge, "Time that the last reload took.")
+      text.add(seconds: took)
+    }
     text.begin("limitd_rules_age_seconds", .gauge, "Time since the rules in force were loaded.")
     text.add(seconds: reloads.ageSeconds)
     guard let snapshots = figures.snapshots else { return }

@@ -6,7 +6,7 @@ struct MetricsText {
 
   typealias Label = (name: String, value: String)
 
-  enum Kind: String { case counter, gauge }
+  enum Kind: String { case counter, gauge, histogram }
 
   private(set) var text = ""
   private var family = ""
@@ -29,8 +29,29 @@ struct MetricsText {
     text += "\(seconds)\n"
   }
 
-  private mutating func addName(_ labels: [Label]) {
+  /// Adds the series of a histogram of durations.
+  ///
+  /// - Parameters:
+  ///   - bounds: of the buckets, in ns, ascending.
+  ///   - counts: of each bucket by itself, and one more for what is above all bounds.
+  ///   - sum: in ns.
+  mutating func add(buckets bounds: [UInt64], _ counts: [UInt64], sum: UInt64) {
+    var total: UInt64 = 0
+    for (place, count) in counts.enumerated() {
+      total &+= count
+      let bound = place < bounds.count ? "\(Double(bounds[place]) / 1e9)" : "+Inf"
+      addName([("le", bound)], suffix: "_bucket")
+      text += "\(total)\n"
+    }
+    addName([], suffix: "_sum")
+    text += "\(Double(sum) / 1e9)\n"
+    addName([], suffix: "_count")
+    text += "\(total)\n"
+  }
+
+  private mutating func addName(_ labels: [Label], suffix: String = "") {
     text += family
+    text += suffix
     if !labels.isEmpty {
       text += "{"
       for (place, label) in labels.enumerated() {

@@ -46,7 +46,8 @@ extension Engine {
   ) -> Bool {
     if let slot = site.slot {
       if site.isOlder {
-        adopt(slot, site.current, to: rule, at: now)
+        adopt(
+          slot, site.current, to: rule, isShared: Self.isShared(rule, level: level), at: now)
         return false
       }
       return site.rolls

@@ -14,13 +14,13 @@ extension Engine {
     }
   }
 
-  /// Everybody's bucket of a global limit. Where tenants overflow, guests meet in one, which has
-  /// their rule, and of the named tenants those with the same period.
+  /// Everybody's bucket of a global limit. Where tenants overflow, guests with the same period meet in
+  /// one, and so do named tenants: such a bucket has its period for good.
   private static func sharedFingerprint(
     _ rule: UnsafePointer<Rule>, _ query: Query, level: UInt8
   ) -> Fingerprint {
     if level == 0 { return Fingerprint(low: 0, high: 0) }
-    let kind = query.tenant.isNamed ? rule.pointee.period << 1 | 1 : 2
+    let kind = rule.pointee.period << 2 | (query.tenant.isNamed ? 1 : 2)
     // Multiplying by an odd constant keeps kinds apart, and puts them into places of their own.
     return Fingerprint(low: kind &* 0x9e37_79b9_7f4a_7c15, high: 0)
   }
@@ -69,6 +69,10 @@ extension Engine {
       }
       let id = Self.identity(rule, query, level: level)
       if !table.hasRoom(id, for: tenant, isGuest: isGuest, at: now) {
+        if intent != .peek {
+          let cap = table.cap(for: tenant, isGuest: isGuest)
+          storages.capCounters.count(scope, cap, of: query.key)
+        }
         return look(rule, query, cost: cost, now: now, intent: intent, level: level + 1)
       }
     }

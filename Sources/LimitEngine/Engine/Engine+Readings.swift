@@ -31,13 +31,15 @@ extension Engine {
   /// free dead slots.
   ///
   /// O(limits of the policy). The limits are read one after the other, while others decide.
+  /// - Parameter scope: reads only the limits of that scope; all unless given.
   /// - Precondition: the query's tenant and policy were looked up in `policies`.
-  public func readings(_ query: Query, under policies: PolicySet, at now: Instant)
-    -> [BucketReading]
-  {
+  public func readings(
+    _ query: Query, of scope: Scope? = nil, under policies: PolicySet, at now: Instant
+  ) -> [BucketReading] {
     policies.check(query)
     if isPastHorizon(now) { passHorizon(to: now) }
-    return policies.range(of: query.policy).map { entry in
+    return policies.range(of: query.policy).compactMap { entry in
+      if let scope, policies.limits[Int(entry.limit.rawValue)].scope != scope { return nil }
       let rule = policies.rule(for: entry.limit, of: query.tenant)
       let cost = entry.charge(for: query.cost)
       let site = look(rule, query, cost: cost, now: now, intent: .peek)

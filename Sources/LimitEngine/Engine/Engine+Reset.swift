@@ -29,7 +29,7 @@ extension Engine {
           let word = slot.loadCurrent()
           let owner = slot.loadOwner()
           guard word.isTokenBucket || word.isWindow, owner.tenant == number,
-            case .rule(let rule) = pass.fate(of: owner, word, in: scope),
+            case .rule(let rule, _) = pass.fate(of: owner, word, in: scope),
             limit == nil || rule.pointee.limit == limit
           else { continue }
           if reset(slot, as: rule, at: now, { $0.tenant == number && $0.limit == owner.limit }) {
@@ -88,7 +88,7 @@ extension Engine {
           isWanted(slot.loadOwner())
         else { return wasUsed }
         guard current.head == rule.pointee.head else {
-          adopt(slot, current, to: rule, at: now)
+          adopt(slot, current, to: rule, isShared: false, at: now)
           continue
         }
         guard let previous = slot.loadPrevious(while: current) else { continue }

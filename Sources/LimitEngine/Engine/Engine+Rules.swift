@@ -7,7 +7,7 @@ extension Engine {
   /// that was written by them, with an acquire.
   var rulesChangedAt: UInt64 {
     // A damaged region may say anything.
-    min(storages.rulesChangedAtWord.pointee.load(ordering: .relaxed), Instant.max.nanoseconds)
+    min(storages.change.changedAtWord.pointee.load(ordering: .relaxed), Instant.max.nanoseconds)
   }
 
   /// Changes the rules: from now on `policies` decides by its own and no longer by those of the set
@@ -18,11 +18,31 @@ extension Engine {
   ///
   /// - Parameter now: not before any reading of the clock that a decision was made by.
   public func putInForce(_ policies: PolicySet, at now: Instant) {
-    // One word switches them: a process that is killed here leaves the rules before, or these.
+    noteChange(to: policies, at: now.nanoseconds)
+    policies.putInForce()
+  }
+
+  /// One word switches them: a process that is killed here leaves the rules before, or these.
+  private func noteChange(to policies: PolicySet, at changedAt: UInt64) {
     storages.noteRules(
       RulesInForce(
-        generation: policies.generation, isChanging: true, changedAt: now.nanoseconds,
+        generation: policies.generation, isChanging: true, changedAt: changedAt,
         source: policies.source, formerSource: nil))
+  }
+
+  /// As `putInForce`, as of an instant that no reading of the clock has reached before the rules change,
+  /// unless the thread is kept from running between two instructions.
+  ///
+  /// - Parameters:
+  ///   - lead: how far ahead of the clock, in ns: longer than a reading is used.
+  ///   - clock: by which decisions are made.
+  public func putInForce(_ policies: PolicySet, aheadBy lead: UInt64, of clock: () -> Instant) {
+    var changedAt: UInt64
+    // What is noted counts from `putInForce` on: a thread that did not run meanwhile notes it again.
+    repeat {
+      changedAt = clock().nanoseconds + lead
+      noteChange(to: policies, at: changedAt)
+    } while clock().nanoseconds + lead / 2 > changedAt
     policies.putInForce()
   }
 
@@ -52,7 +72,8 @@ extension Engine {
       guard let previous = Self.previous(newer, slot, while: current) else { return nil }
       return Self.site(newer, slot: slot, current, previous: previous, cost, now, intent, level)
     }
-    guard let words = converted(slot, current, to: rule) else { return nil }
+    let isShared = Self.isShared(rule, level: level)
+    guard let words = converted(slot, current, to: rule, isShared: isShared) else { return nil }
     var site = Self.site(
       rule, slot: nil, words.current, previous: words.previous, cost, now, intent, level)
     site.slot = slot
@@ -64,11 +85,30 @@ extension Engine {
     return site
   }
 
+  /// Whether a bucket `level` scopes wider than a rule's own is one of everybody's in which tenants
+  /// overflow: all of them have one period, and it has that for good.
+  static func isShared(_ rule: UnsafePointer<Rule>, level: UInt8) -> Bool {
+    level > 0 && rule.pointee.scope.rawValue + level == Scope.global.rawValue
+  }
+
   /// What a bucket's words mean under `rule`, which is in force; `nil` where they changed while being
   /// read.
-  private func converted(_ slot: Slot, _ current: StateWord, to rule: UnsafePointer<Rule>)
-    -> (current: StateWord, previous: StateWord, seen: StateWord)?
-  {
+  ///
+  /// - Parameter isShared: the same as before, whoever looks: by which other rules he had been decided
+  ///   says nothing of a bucket of this period.
+  private func converted(
+    _ slot: Slot, _ current: StateWord, to rule: UnsafePointer<Rule>, isShared: Bool
+  ) -> (current: StateWord, previous: StateWord, seen: StateWord)? {
+    if isShared {
+      guard let seen = current.isWindow ? slot.loadPrevious(while: current) : .empty else {
+        return nil
+      }
+      let counts = seen.isWindow && seen.tick == current.tick && !current.isFrozen
+      return (
+        current.with(head: rule.pointee.head), counts ? seen.with(head: rule.pointee.head) : seen,
+        seen
+      )
+    }
     // Without a set before, the parity says nothing: a region that was used by the same rules.
     let former = (rule.pointee.counterpart ?? rule).pointee
     guard current.isWindow else {
@@ -88,13 +128,15 @@ extension Engine {
   /// A window's `previous` goes first: beside a `current` of former rules it counts the same, whichever
   /// rules it was written by.
   ///
-  /// - Parameter notesLowering: whether the slot is to be left alone until all words of former rules
-  ///   that it had lie in the past (`Owner.tallest`): where decisions by those may be under way.
+  /// - Parameters:
+  ///   - isShared: see `isShared(_:level:)`.
+  ///   - notesLowering: whether the slot is to be left alone until all words of former rules that it had
+  ///     lie in the past (`Owner.tallest`): where decisions by those may be under way.
   func adopt(
-    _ slot: Slot, _ current: StateWord, to rule: UnsafePointer<Rule>, at now: Instant,
-    notesLowering: Bool = true
+    _ slot: Slot, _ current: StateWord, to rule: UnsafePointer<Rule>, isShared: Bool,
+    at now: Instant, notesLowering: Bool = true
   ) {
-    guard let words = converted(slot, current, to: rule) else { return }
+    guard let words = converted(slot, current, to: rule, isShared: isShared) else { return }
     if current.isWindow {
       let isCarried = words.previous.isWindow && words.previous != words.seen
       if isCarried && !slot.exchangePrevious(words.seen, with: words.previous) { return }
@@ -147,17 +189,13 @@ extension Engine {
           if !word.isDead(at: now) { count.ended += 1 }
           return
         }
-      case .shared(let head):
-        if word.head == head { return }
-        _ = slot.exchangeCurrent(word, with: word.with(head: head))
-        isConverted = true
-      case .rule(let rule):
+      case .rule(let rule, let isShared):
         if word.head == rule.pointee.head {
           renewPrevious(of: slot, word)
           return
         }
         // No decision that could store a word of former rules is left, so none can come again.
-        adopt(slot, word, to: rule, at: now, notesLowering: false)
+        adopt(slot, word, to: rule, isShared: isShared, at: now, notesLowering: false)
         isConverted = true
       }
     }
@@ -194,9 +232,8 @@ public struct ConversionCount: Hashable, Sendable {
 /// What a pass needs to know whose a bucket is.
 struct ConversionPass: ~Copyable {
   enum Fate {
-    case rule(UnsafePointer<Rule>)
-    /// A bucket of everybody's in which tenants with one period overflow: it has that period for good.
-    case shared(head: UInt8)
+    /// - Parameter isShared: see `Engine.isShared(_:level:)`.
+    case rule(UnsafePointer<Rule>, isShared: Bool)
     /// There is no such limit any more.
     case ended
     /// Nobody knows whose it is; it stays.
@@ -226,8 +263,7 @@ struct ConversionPass: ~Copyable {
     let row = policies.lastingRow(of: directory.fingerprint(of: owner.tenant))
     let rule = policies.newestRule(for: limit, ofRow: row)
     guard (rule.pointee.algorithm == .tokenBucket) == word.isTokenBucket else { return .ended }
-    if scope == .global && own != .global { return .shared(head: rule.pointee.head) }
-    return .rule(rule)
+    return .rule(rule, isShared: scope == .global && own != .global)
   }
 }
 

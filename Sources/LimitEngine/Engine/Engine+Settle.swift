@@ -90,7 +90,7 @@ extension Engine {
       guard current.head == rule.pointee.head else {
         // The rules have changed since this began: too little is given back, never too much.
         if rule.pointee.isFormer { return }
-        adopt(slot, current, to: rule, at: now)
+        adopt(slot, current, to: rule, isShared: Self.isShared(rule, level: level), at: now)
         continue
       }
       guard let previous = slot.loadPrevious(while: current) else { continue }
@@ -127,8 +127,9 @@ extension Engine {
       // If the window rolls on meanwhile, the exchange fails.
       return slot.exchangePrevious(previous, with: SlidingWindow.giveBack(previous, cost: cost))
     case .rolling:
-      _ = slot.roll(
-        from: current, to: .window(current.head, expiry: charge.following, count: 0))
+      // To the window after the one that is frozen, like everybody: the receipt may be older than it.
+      let following = SlidingWindow.following(current.tick, window: window, near: now.nanoseconds)
+      _ = slot.roll(from: current, to: .window(current.head, expiry: following, count: 0))
       return false
     }
   }

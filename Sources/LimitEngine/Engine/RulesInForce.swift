@@ -50,8 +50,38 @@ extension Engine {
   public func setRules(_ rules: RulesInForce) { storages.noteRules(rules) }
 }
 
+/// What taking slots needs to know of a change of the rules that is under way. A view of the region's
+/// header; any thread.
+struct RulesChange {
+  static let changingBit: UInt64 = 1 << 32
+
+  /// `RegionHeader.rulesWord` and `rulesChangedAtWord`.
+  let rulesWord: UnsafeMutablePointer<Word>
+  let changedAtWord: UnsafeMutablePointer<Word>
+
+  /// The parity of words of the generation before, while there may be some.
+  ///
+  /// Acquire: with the change come its instant and source (`noteRules`).
+  var parityLeftBehind: UInt8? {
+    let seen = rulesWord.pointee.load(ordering: .acquiring)
+    return seen & Self.changingBit == 0 ? nil : UInt8(seen & 1) ^ 1
+  }
+
+  /// Whether the bucket of a word that is dead by itself may end.
+  ///
+  /// A word of former rules that a change has left behind is judged as of the change, like its
+  /// conversion: by the new rules it may matter for longer than it says itself. Who reads too early that
+  /// no change is under way has a `now` that lies before the change, and then a dead word was dead then.
+  func allowsEnd(of word: StateWord) -> Bool {
+    guard word.isOf(parity: parityLeftBehind) else { return true }
+    // Relaxed, after the acquire above.
+    let changedAt = changedAtWord.pointee.load(ordering: .relaxed)
+    return word.isDead(at: Instant(nanoseconds: min(changedAt, Instant.max.nanoseconds)))
+  }
+}
+
 extension EngineStorage {
-  private static let changingBit: UInt64 = 1 << 32
+  private var rulesWord: UnsafeMutablePointer<Word> { change.rulesWord }
 
   private func source(ofGeneration generation: UInt32) -> UnsafeMutablePointer<Word> {
     rulesSourceWords + Int(generation & 1)
@@ -65,11 +95,11 @@ extension EngineStorage {
       // word has changed.
       let word = rulesWord.pointee.load(ordering: .acquiring)
       let generation = UInt32(truncatingIfNeeded: word)
-      let isChanging = word & Self.changingBit != 0
+      let isChanging = word & RulesChange.changingBit != 0
       let former = source(ofGeneration: generation &+ 1).pointee.load(ordering: .acquiring)
       let rules = RulesInForce(
         generation: generation, isChanging: isChanging,
-        changedAt: rulesChangedAtWord.pointee.load(ordering: .acquiring),
+        changedAt: change.changedAtWord.pointee.load(ordering: .acquiring),
         source: source(ofGeneration: generation).pointee.load(ordering: .acquiring),
         formerSource: isChanging ? former : nil)
       if rulesWord.pointee.load(ordering: .relaxed) == word { return rules }
@@ -77,20 +107,12 @@ extension EngineStorage {
   }
 
   /// Whether a bucket's word says nothing any more at `now`.
-  ///
-  /// A word of former rules that a change has left behind is judged as of the change, like its
-  /// conversion: by the new rules it may matter for longer than it says itself.
   func isOver(_ word: StateWord, at now: Instant) -> Bool {
-    guard word.isDead(at: now) else { return false }
-    return !word.isOf(parity: parityLeftBehind)
-      || word.isDead(at: Instant(nanoseconds: rules.changedAt))
+    word.isDead(at: now) && change.allowsEnd(of: word)
   }
 
   /// The parity of words of the generation before, while there may be some.
-  var parityLeftBehind: UInt8? {
-    let seen = rulesWord.pointee.load(ordering: .acquiring)
-    return seen & Self.changingBit == 0 ? nil : UInt8(seen & 1) ^ 1
-  }
+  var parityLeftBehind: UInt8? { change.parityLeftBehind }
 
   /// Writes what there is to know of rules, and last the word that puts them in force. One thread at
   /// a time.
@@ -99,10 +121,11 @@ extension EngineStorage {
       source(ofGeneration: rules.generation &+ 1).pointee.store(former, ordering: .relaxed)
     }
     source(ofGeneration: rules.generation).pointee.store(rules.source, ordering: .relaxed)
-    rulesChangedAtWord.pointee.store(rules.changedAt, ordering: .relaxed)
+    change.changedAtWord.pointee.store(rules.changedAt, ordering: .relaxed)
     // Release: who reads it, also in the next process, has the three.
     rulesWord.pointee.store(
-      UInt64(rules.generation) | (rules.isChanging ? Self.changingBit : 0), ordering: .releasing)
+      UInt64(rules.generation) | (rules.isChanging ? RulesChange.changingBit : 0),
+      ordering: .releasing)
   }
 
   /// No word of the generation before is left.

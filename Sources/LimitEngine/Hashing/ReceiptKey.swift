@@ -42,11 +42,27 @@ struct ReceiptKey: BitwiseCopyable {
     let high = receipt.cost & 0xFFFF_FFFF_FFFF | UInt64(receipt.charged) << 48
     let rest =
       UInt64(receipt.escalated) | UInt64(receipt.shadow) << 32 | (receipt.cost >> 48) << 48
-    var secret = Fingerprint(low: key.low ^ list.low, high: key.high ^ list.high)
-    guard let keys else { return Self.hash(low, high, rest, under: secret) }
-    if rest != 0 { secret = Self.mix(secret, rest, keys) }
-    let block = limitd_block(low: low ^ secret.low, high: high ^ secret.high)
-    return limitd_aes_encrypt(keys, block).low ^ secret.low
+    let secret = Fingerprint(low: key.low ^ list.low, high: key.high ^ list.high)
+    guard let keys, rest == 0 else { return Self.rarely(low, high, rest, under: secret, keys) }
+    return Self.mark(low, high, under: secret, keys)
+  }
+
+  @inline(__always) private static func mark(
+    _ low: UInt64, _ high: UInt64, under secret: Fingerprint, _ keys: UnsafePointer<limitd_aes_keys>
+  ) -> UInt64 {
+    limitd_aes_tweaked_low(
+      keys, limitd_block(low: low, high: high), limitd_block(low: secret.low, high: secret.high))
+  }
+
+  /// Out of the way, so that the usual mark needs no stack.
+  @inline(never) private static func rarely(
+    _ low: UInt64, _ high: UInt64, _ rest: UInt64, under secret: Fingerprint,
+    _ keys: UnsafePointer<limitd_aes_keys>?
+  ) -> UInt64 {
+    guard let keys else { return hash(low, high, rest, under: secret) }
+    let block = limitd_aes_encrypt(keys, limitd_block(low: rest, high: .max))
+    let mixed = Fingerprint(low: secret.low ^ block.low, high: secret.high ^ block.high)
+    return mark(low, high, under: mixed, keys)
   }
 
   /// Whether `receipt` is what this key marked. In constant time.
@@ -54,14 +70,7 @@ struct ReceiptKey: BitwiseCopyable {
     mark(receipt, key: key, list: list) ^ receipt.mac == 0
   }
 
-  @inline(never) private static func mix(
-    _ secret: Fingerprint, _ rest: UInt64, _ keys: UnsafePointer<limitd_aes_keys>
-  ) -> Fingerprint {
-    let block = limitd_aes_encrypt(keys, limitd_block(low: rest, high: .max))
-    return Fingerprint(low: secret.low ^ block.low, high: secret.high ^ block.high)
-  }
-
-  @inline(never) private static func hash(
+  private static func hash(
     _ low: UInt64, _ high: UInt64, _ rest: UInt64, under secret: Fingerprint
   ) -> UInt64 {
     var state = SipHash(key: HashKey(low: secret.low, high: secret.high))

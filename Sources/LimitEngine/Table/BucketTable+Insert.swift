@@ -136,7 +136,7 @@ extension BucketTable {
         if word.isLive { survey.known = .live }
         if word.isPending { survey.known = .pending(slot, word) }
       }
-      guard slot.isFree(word, at: now) else { continue }
+      guard slot.isFree(word, at: now, counters.pointee.change) else { continue }
       survey.freeCount += 1
       if survey.free == nil || (word == .empty && !freeIsEmpty) {
         survey.free = .free(slot, bucket: bucket, seen: word)

@@ -113,6 +113,7 @@ extension BucketTable {
       guard !sweep.isOver(counters.pointee.horizon) else { return false }
       renew(slot, word, at: sweep.now)
       guard word != .empty, sweep.isDead(word), slot.loadOwner().tallest < sweep.now.nanoseconds,
+        sweep.isAllOutOfView || counters.pointee.change.allowsEnd(of: word),
         claim(slot, inBucket: bucket, seen: word, at: sweep.now) != nil
       else { continue }
       // The words of this owner lie before now, and the next one's must not.

@@ -52,6 +52,8 @@ struct TableCounters {
   let rest: UnsafeMutablePointer<Word>
   /// The region's horizon (`RegionHeader`): read by sweeps, to know when they are over.
   let horizon: UnsafeMutablePointer<Word>
+  /// Which words are left to be converted.
+  let change: RulesChange
 }
 
 /// A view of a table's memory; copied freely, valid as long as the region behind it.

@@ -156,9 +156,10 @@ extension Slot {
 
   /// Whether an inserter or a sweeper at `now` may claim this slot, whose state was `word`: nothing
   /// that is or was in it lies at or after `now`.
-  func isFree(_ word: StateWord, at now: Instant) -> Bool {
+  func isFree(_ word: StateWord, at now: Instant, _ change: RulesChange) -> Bool {
     if word == .empty { return loadPrevious().floor <= now.nanoseconds }
     return word.isDead(at: now) && loadOwner().tallest < now.nanoseconds
+      && change.allowsEnd(of: word)
   }
 
   /// Leaves a slot that the caller has claimed empty for others, to be reused from `floor` on.

@@ -25,6 +25,26 @@ public struct DaemonSettings: Equatable, Sendable {
     }
   }
 
+  /// A TCP address of this host that only this host reaches.
+  public struct LoopbackAddress: Equatable, Sendable, CustomStringConvertible {
+    /// `nil`: `::1`; else an IPv4 address of 127.0.0.0/8, its first byte uppermost.
+    public var ipv4: UInt32?
+    /// At least 1.
+    public var port: UInt16
+
+    public init(ipv4: UInt32?, port: UInt16) {
+      self.ipv4 = ipv4
+      self.port = port
+    }
+
+    /// As the file would have it.
+    public var description: String {
+      guard let ipv4 else { return "[::1]:\(port)" }
+      let bytes = [24, 16, 8, 0].map { "\(UInt8(truncatingIfNeeded: ipv4 >> UInt32($0)))" }
+      return bytes.joined(separator: ".") + ":\(port)"
+    }
+  }
+
   /// Where the buckets lie while the daemon runs: in a file that outlives a daemon that is killed, or
   /// not.
   public enum LiveState: Equatable, Sendable {
@@ -59,17 +79,20 @@ public struct DaemonSettings: Equatable, Sendable {
   /// Sizes of the engine's tables, all of which is taken at start (`Engine.Configuration`).
   public struct Table: Equatable, Sendable {
     /// Slots for buckets per key: 1024 to 2^32; default 2^20.
-    public var keySlots = 1 << 20
+    public var keySlots = defaults.keySlots
     /// Slots for buckets per tenant: 1024 to 2^32; default 2^17.
-    public var tenantSlots = 1 << 17
+    public var tenantSlots = defaults.tenantSlots
     /// How many tenants may have buckets at a time: 1 to 8,000,000; default 2^16.
-    public var tenants = 1 << 16
+    public var tenants = defaults.tenantsMax
     /// How many key buckets one tenant may have live: 1 to `keySlots`; `nil`, the default: a
     /// quarter of `keySlots`.
     public var keysPerTenant: Int? = nil
     /// The part of each table, and of `tenants`, that all tenants together may have that are not
     /// named, in percent: 0 to 100; default 50.
-    public var guestPercent = 50
+    public var guestPercent = defaults.guestPercent
+
+    /// The engine's.
+    private static let defaults = Engine.Configuration()
 
     public init() {}
   }
@@ -171,6 +194,9 @@ public struct DaemonSettings: Equatable, Sendable {
   /// Where administrators come in. An empty path, the default, stands for one beside `socket`: see
   /// `adminSocketPath`, which differs from that of `socket`.
   public var adminSocket = Socket(path: "", mode: 0o600, group: nil)
+  /// Where whoever is on the host may read the metrics by TCP; `nil`, the default: nowhere, but where
+  /// systemd passes a socket.
+  public var metricsListener: LoopbackAddress? = nil
   /// The directory of what outlives the daemon. 1 to 4095 bytes without NUL.
   public var stateDirectory = "/var/lib/limitd"
   /// Where the buckets lie while the daemon runs.

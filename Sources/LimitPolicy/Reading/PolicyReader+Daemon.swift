@@ -12,7 +12,7 @@ private enum DaemonKey: String, CaseIterable {
   case snapshotInterval = "snapshot-interval"
   case workers, spin
   case logLevel = "log-level"
-  case table, limits, access
+  case metrics, table, limits, access
 }
 
 /// The keys of `daemon`, `table`.
@@ -69,6 +69,7 @@ extension PolicyReader {
       case .logLevel:
         let levels = DaemonSettings.LogLevel.allCases.map { ($0.rawValue, $0) }
         daemon.logLevel = choice(entry.value, subject, key.rawValue, levels) ?? daemon.logLevel
+      case .metrics: readMetrics(entry.value)
       case .table: readTable(entry.value)
       case .limits: readDaemonLimits(entry.value)
       case .access: readAccess(entry.value)

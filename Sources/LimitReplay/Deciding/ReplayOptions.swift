@@ -33,7 +33,7 @@ package struct ReplayOptions {
   /// How many tenants and keys a report lists.
   package var top = 10
   /// Slots of the table of per-key buckets.
-  package var keySlots = 1 << 20
+  package var keySlots = Engine.Configuration().keySlots
   /// The longest key, in bytes: the policy file's, which the daemon holds to.
   package var keyBytesMax = 1024
   /// How the daemon decides, in words, where it is not an engine here.

@@ -1,6 +1,7 @@
 // One connection: a socket, its session, and what waits to be read or written.
 
 import LimitProtocol
+import LimitRuntime
 import LimitSystem
 
 /// A connection of one event loop. One thread uses it.
@@ -12,6 +13,8 @@ struct Connection: ~Copyable {
   var unserved = ByteStash()
   /// Replies that the socket did not take yet. While there are any, nothing is read.
   var unsent = ByteStash()
+  /// How many bytes of both were told to `noteWaiting`'s counters.
+  private var noted: (requests: Int, replies: Int) = (0, 0)
   /// What the poller was asked to report.
   var interest: Poller.Events = Self.reading
 
@@ -61,6 +64,14 @@ struct Connection: ~Copyable {
     case .wouldBlock: return (false, false)
     case .ended: return nil
     }
+  }
+
+  /// Tells the loop's counters how much waits here now, or at its end nothing.
+  @inline(__always) mutating func noteWaiting(_ counters: LoopCounterWriter, isEnd: Bool = false) {
+    let (requests, replies) = isEnd ? (0, 0) : (unserved.count, unsent.count)
+    guard requests != noted.requests || replies != noted.replies else { return }
+    counters.noteWaiting(requests: requests &- noted.requests, replies: replies &- noted.replies)
+    noted = (requests, replies)
   }
 
   /// Sends an error that answers no request, where there is room for it and it would not stand amid

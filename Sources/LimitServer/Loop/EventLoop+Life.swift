@@ -64,6 +64,7 @@ extension EventLoop {
 
   /// Sends an error that answers no request, if there is room for it; the end follows.
   mutating func say(_ code: ErrorCode, _ connection: UnsafeMutablePointer<Connection>) {
+    turn.loopCounters.countRefusal(code.rawValue)
     connection.pointee.say(code, code.name, through: output)
   }
 
@@ -71,6 +72,7 @@ extension EventLoop {
   mutating func end(_ token: UInt64) {
     guard let connection = connections[token] else { return }
     connection.pointee.session.end(turn)
+    connection.pointee.noteWaiting(turn.loopCounters, isEnd: true)
     if connection.pointee.state.wait != .nothing { waitCount -= 1 }
     let account = connection.pointee.session.account
     turns.leave(ConnectionTable.place(of: token))

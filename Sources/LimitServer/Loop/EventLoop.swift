@@ -36,6 +36,8 @@ struct EventLoop: ~Copyable {
   let spin: UInt64
   let poller: Poller
   var turn: Turn
+  /// Which turns are timed.
+  var timer = TurnTimer()
   var turns = TurnQueue()
   var connections = ConnectionTable()
   /// How many connections have a deadline.
@@ -68,7 +70,7 @@ struct EventLoop: ~Copyable {
     turn = Turn(
       runtime.engine, rulebook, settings.session, daemonVersion: settings.daemonVersion,
       output: WireWriter(output), counters: worker.counters, registry: runtime.counterRegistry,
-      samples: worker.samples)
+      samples: worker.samples, loopCounters: worker.loopCounters)
   }
 
   deinit {
@@ -139,6 +141,7 @@ struct EventLoop: ~Copyable {
       turn.now = .now()
     }
     var outcome = ConnectionState.Outcome()
+    let decidedBefore = turn.group.decisionCount
     let isWaiting = connection.pointee.state.wait != .nothing
     if connection.pointee.state.isBlocked {
       guard let sent = connection.pointee.send(.init(start: nil, count: 0)) else {
@@ -156,7 +159,16 @@ struct EventLoop: ~Copyable {
       outcome, at: turn.now.nanoseconds, deadlines)
     let waits = connection.pointee.state.wait != .nothing
     if waits != isWaiting { waitCount += waits ? 1 : -1 }
+    connection.pointee.noteWaiting(turn.loopCounters)
+    let decided = turn.group.decisionCount &- decidedBefore
+    if decided > 0, timer.isDue() { time(decided) }
     obey(action, connection, token)
+  }
+
+  /// Counts how long this turn's queries took, from when they were read until their replies were sent.
+  @inline(never) private func time(_ count: UInt64) {
+    let (start, end) = (turn.now.nanoseconds, Instant.now().nanoseconds)
+    turn.loopCounters.countDurations(count, end > start ? end - start : 0)
   }
 
   /// Reads, where no frames wait, and answers.

@@ -147,6 +147,7 @@ extension Session {
       append(target, key: item.key, cost: item.cost, .batchItem, id: 0, reply: 0, &turn)
     } catch {
       turn.unitsLeft &-= 1
+      turn.loopCounters.countRefusal(error.code.rawValue)
       turn.group.append(.notDecided(error.code))
     }
   }

@@ -136,6 +136,7 @@ struct Session: ~Copyable {
   ) -> Bool {
     turn.unitsLeft &-= Turn.slowRequestUnits
     decideGathered(&turn)
+    turn.loopCounters.countRefusal(error.code.rawValue)
     ErrorReply(error).encode(id: header.id, into: &turn.output)
     return error.code != .helloExpected
   }
@@ -159,6 +160,7 @@ struct Session: ~Copyable {
       header.length < FrameHeader.byteCount
       ? ProtocolError(.malformed, "a frame has at least \(FrameHeader.byteCount) bytes")
       : ProtocolError(.tooLarge, "a frame has at most \(turn.limits.frameBytes) bytes here")
+    turn.loopCounters.countRefusal(error.code.rawValue)
     ErrorReply(error).encode(id: header.id, into: &turn.output)
   }
 

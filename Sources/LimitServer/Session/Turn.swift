@@ -20,6 +20,9 @@ struct Turn: ~Copyable {
   let counters: CounterWriter
   private let counterMemory: DecisionCounters
   var counterIndex: CounterIndex
+  /// Where everything else is counted.
+  let loopCounters: LoopCounterWriter
+  private let loopCounterMemory: LoopCounters
   /// Which decisions are shown to whoever monitors.
   var samples: SampleWriter
   /// Queries that wait to be decided together.
@@ -37,11 +40,14 @@ struct Turn: ~Copyable {
   init(
     _ engine: Engine, _ rulebook: Rulebook, _ limits: SessionLimits, daemonVersion: String,
     output: WireWriter, counters: DecisionCounters = DecisionCounters(),
-    registry: CounterRegistry = CounterRegistry(), samples: SampleRing = SampleRing()
+    registry: CounterRegistry = CounterRegistry(), samples: SampleRing = SampleRing(),
+    loopCounters: LoopCounters = LoopCounters()
   ) {
     self.engine = engine
     counterMemory = counters
     self.counters = counters.writer
+    loopCounterMemory = loopCounters
+    self.loopCounters = loopCounters.writer
     counterIndex = CounterIndex(registry, rulebook)
     self.samples = SampleWriter(samples)
     self.rulebook = rulebook

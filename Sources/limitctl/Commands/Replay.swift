@@ -107,7 +107,7 @@ struct Replay: ParsableCommand {
   var top = 10
 
   @Option(help: ArgumentHelp("Room for this many buckets of single keys.", valueName: "n"))
-  var keySlots = 1 << 20
+  var keySlots = ReplayOptions().keySlots
 
   @OptionGroup(title: "Asking the daemon")
   var live: ReplayLiveOptions
