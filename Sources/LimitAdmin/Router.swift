@@ -39,10 +39,8 @@ struct Call: Sendable {
   /// Who asks; `nil` where that is anyone.
   let peer: Peer?
 
-  /// Whether the caller may read what concerns a tenant. Who may change may read.
-  func mayObserve(_ tenant: Tenant) -> Bool {
-    !access.roles(for: tenant).isDisjoint(with: [.observe, .administer])
-  }
+  /// Whether the caller may read what concerns a tenant.
+  func mayObserve(_ tenant: Tenant) -> Bool { access.mayRead(of: tenant.fingerprint) }
 }
 
 struct Route: Sendable {
@@ -158,7 +156,7 @@ struct Router: Sendable {
     switch caller {
     case .peer(let peer):
       let access = rulebook.access.resolve(peer)
-      guard !access.anywhere.isDisjoint(with: [.observe, .administer]) else {
+      guard access.mayReadSome else {
         throw .forbidden(
           "user \(peer.userID) has neither 'observe' nor 'administer' in daemon.access")
       }
@@ -170,14 +168,13 @@ struct Router: Sendable {
   }
 
   private func allow(_ need: Need, _ access: PeerAccess, _ caller: Caller) throws(Problem) {
-    let readers: Roles = [.observe, .administer]
     switch need {
     case .administer:
       guard access.everywhere.contains(.administer) else {
         throw .forbidden("this needs the role 'administer' in daemon.access, for all tenants")
       }
     case .observe:
-      guard !access.everywhere.isDisjoint(with: readers) else {
+      guard access.mayReadAll else {
         throw .forbidden("this needs the role 'observe' in daemon.access, for all tenants")
       }
     case .metrics:

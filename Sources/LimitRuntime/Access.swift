@@ -34,12 +34,31 @@ package struct PeerAccess: Sendable {
   fileprivate init(everywhere: Roles) { self.everywhere = everywhere }
 
   @inline(__always) package func roles(for tenant: Tenant) -> Roles {
-    byTenant.isEmpty
-      ? everywhere : everywhere.union(byTenant[tenant.fingerprint] ?? [])
+    roles(for: tenant.fingerprint)
+  }
+
+  @inline(__always) private func roles(for tenant: Fingerprint) -> Roles {
+    byTenant.isEmpty ? everywhere : everywhere.union(byTenant[tenant] ?? [])
   }
 
   /// For any tenant at all: what the reply to hello shows.
   package var anywhere: Roles { byTenant.values.reduce(everywhere) { $0.union($1) } }
+
+  // MARK: Reading
+
+  /// Either allows it: who may change may read.
+  private static let readers: Roles = [.observe, .administer]
+
+  /// What concerns everybody.
+  package var mayReadAll: Bool { !everywhere.isDisjoint(with: Self.readers) }
+
+  /// Something, of some tenant at least.
+  package var mayReadSome: Bool { !anywhere.isDisjoint(with: Self.readers) }
+
+  /// What concerns a tenant.
+  package func mayRead(of tenant: Fingerprint) -> Bool {
+    !roles(for: tenant).isDisjoint(with: Self.readers)
+  }
 }
 
 /// The access rules of one configuration.

@@ -88,6 +88,14 @@ extension TestDaemon {
     return answer
   }
 
+  /// A daemon that has started, and whose administrators are answered.
+  public static func forAdministrators(_ adjust: (inout DaemonOptions) -> Void) throws -> TestDaemon
+  {
+    let daemon = try TestDaemon(starts: false, adjust)
+    try daemon.startForAdministrators()
+    return daemon
+  }
+
   /// Starts the daemon again, and waits until administrators are answered too.
   public func startForAdministrators() throws {
     try start()

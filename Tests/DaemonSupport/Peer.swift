@@ -60,7 +60,10 @@ public final class Peer {
   // MARK: Sending
 
   /// Sends all bytes, waiting for room.
-  public func send(_ bytes: [UInt8]) throws {
+  public func send(_ bytes: [UInt8]) throws { try Self.send(bytes, to: descriptor) }
+
+  /// The same for a thread beside one that receives.
+  public static func send(_ bytes: [UInt8], to descriptor: Int32) throws {
     var sent = 0
     while sent < bytes.count {
       let count = bytes[sent...].withUnsafeBytes {

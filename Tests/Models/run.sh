@@ -175,6 +175,7 @@ breaks BREAK_NOW conversion LATEST=2
 breaks BREAK_PARITY conversion LATEST=2
 breaks BREAK_FORMER conversion LATEST=2
 breaks BREAK_REFUND window_roll $one_each REFUNDS LATEST=3
+breaks BREAK_FOLLOWING window_roll $one_each REFUNDS LATEST=5
 
 if [ "$effort" = full ]; then
   holds "roll; units given back, three windows" window_roll $one_each REFUNDS

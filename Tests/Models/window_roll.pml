@@ -174,8 +174,12 @@ place:                    /* place(of:current:previous:) and giveBack */
 #ifdef BREAK_REFUND
     :: true ->                            /* whatever window it is by now, frozen or not */
 #else
-    :: tick(w) == charged * W && isFrozen(w) ->
+    :: isFrozen(w) ->                     /* to the window after the one that is frozen */
+#ifdef BREAK_FOLLOWING
+      atomic { rolls = 1; next = WORD(charged * W + W, 0) } /* after that of the receipt */
+#else
       atomic { rolls = 1; next = WORD(tick(w) + W, 0) }
+#endif
       goto roll
     :: tick(w) == charged * W && !isFrozen(w) ->
 #endif

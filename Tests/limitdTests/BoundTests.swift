@@ -178,7 +178,7 @@ extension DaemonTests {
       try withBackground(1) { background, _ in
         for start in stride(from: 0, to: requestCount, by: 100) {
           let bytes = (start..<(start + 100)).flatMap { Request.query(id: UInt32($0)) }
-          try Self.send(bytes, descriptor)
+          try Peer.send(bytes, to: descriptor)
           background.didRound()
         }
       } during: { background in
@@ -197,18 +197,6 @@ extension DaemonTests {
         #expect(background.failureCount == 0)
       }
       try expectService(daemon)
-    }
-
-    /// Sends all bytes, on a thread of its own beside a peer that receives.
-    private static func send(_ bytes: [UInt8], _ descriptor: Int32) throws {
-      var rest = bytes[...]
-      while !rest.isEmpty {
-        let count = rest.withUnsafeBytes {
-          Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-        }
-        guard count > 0 else { throw Unanswered() }
-        rest = rest.dropFirst(count)
-      }
     }
 
     // MARK: What a request may ask for

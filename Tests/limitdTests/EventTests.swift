@@ -22,12 +22,10 @@ extension DaemonTests {
       """
 
     private func daemon(_ adjust: (inout DaemonOptions) -> Void = { _ in }) throws -> TestDaemon {
-      let daemon = try TestDaemon(starts: false) {
+      try .forAdministrators {
         $0.policy = Self.policy
         adjust(&$0)
       }
-      try daemon.startForAdministrators()
-      return daemon
     }
 
     private func page(

@@ -9,12 +9,15 @@ import Testing
 extension DaemonTests {
   @Suite struct FaultTests {
     /// Calls that fail as a disk's do (Tests/Faults/faults.c).
-    private struct FaultyDisk {
-      let library: String
-      let control: String
+    private final class FaultyDisk {
+      /// Of the library and what it is told.
+      private let folder: String
+      private let library: String
+      private let control: String
 
-      /// - Parameter folder: for the library and what it is told.
-      init(in folder: String) throws {
+      init() throws {
+        folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         library = "\(folder)/faults.so"
         control = "\(folder)/faults"
         let source = URL(filePath: #filePath).deletingLastPathComponent()
@@ -23,6 +26,8 @@ extension DaemonTests {
           "/usr/bin/env", ["clang", "-shared", "-fPIC", "-O1", "-o", library, source])
         try #require(built.code == 0, "\(built.errors)")
       }
+
+      deinit { try? FileManager.default.removeItem(atPath: folder) }
 
       func wrapper(forPathsWith word: String) -> [String] {
         [
@@ -58,10 +63,7 @@ extension DaemonTests {
     @Test(
       "A hash key that cannot be written for good is not used", arguments: ["hash.key", "/state"])
     func keyOnFailingDisk(_ word: String) throws {
-      let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      defer { try? FileManager.default.removeItem(atPath: folder) }
-      let disk = try FaultyDisk(in: folder)
+      let disk = try FaultyDisk()
       let daemon = try TestDaemon(starts: false) { $0.wrapper = disk.wrapper(forPathsWith: word) }
       try disk.set("fsync \(EIO)")
       try daemon.spawn()
@@ -74,10 +76,7 @@ extension DaemonTests {
 
     @Test("A disk that fails stops no decision, harms no snapshot, is told once, and tried again")
     func failingDisk() throws {
-      let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      defer { try? FileManager.default.removeItem(atPath: folder) }
-      let disk = try FaultyDisk(in: folder)
+      let disk = try FaultyDisk()
       let daemon = try TestDaemon {
         $0.wrapper = disk.wrapper(forPathsWith: "snapshot")
         $0.settings = "  snapshot-interval: 1s"
@@ -144,10 +143,7 @@ extension DaemonTests {
       "A live state for which there is no room, or that cannot be mapped, stops the start",
       arguments: ["posix_fallocate \(ENOSPC)", "mmap \(ENOMEM)", "mmap \(ENODEV)"])
     func noLiveState(_ fault: String) throws {
-      let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      defer { try? FileManager.default.removeItem(atPath: folder) }
-      let disk = try FaultyDisk(in: folder)
+      let disk = try FaultyDisk()
       let daemon = try TestDaemon(starts: false) {
         $0.wrapper = disk.wrapper(forPathsWith: ".live")
       }

@@ -20,10 +20,10 @@ extension DaemonTests {
       let daemon = try TestDaemon(starts: false) {
         $0.wrapper = ["/bin/sh", "-c", "umask 077; exec \"$@\"", "sh"]
       }
-      let (run, state) = ("\(daemon.folder)/run", daemon.statePath)
-      for path in [run, state] { #expect(rmdir(path) == 0) }
+      let (runtime, state) = ("\(daemon.folder)/run", daemon.statePath)
+      for path in [runtime, state] { #expect(rmdir(path) == 0) }
       try daemon.start()
-      #expect(try mode(run) == 0o755)
+      #expect(try mode(runtime) == 0o755)
       #expect(try mode(state) == 0o700)
       #expect(try daemon.peer().decide(Request.query("acme", "few")).isAllowed)
     }
@@ -31,28 +31,19 @@ extension DaemonTests {
     @Test("Who may not make a directory is told a command that helps this user", .needsRoot)
     func remedies() throws {
       let daemon = try TestDaemon(starts: false) { $0.user = 4000 }
-      let run = "\(daemon.folder)/run"
+      let runtime = "\(daemon.folder)/run"
       for (path, remedy) in [
         (daemon.statePath, "run: install -d -m 700 -o 4000 \(daemon.statePath)"),
-        (run, "run: install -d -o 4000 \(run)"),
+        (runtime, "run: install -d -o 4000 \(runtime)"),
       ] {
         #expect(rmdir(path) == 0 || errno == ENOENT)
         try daemon.spawn()
         let end = try daemon.waitForEnd()
         #expect(end.code == 1 && daemon.log.contains(remedy), "\(daemon.brief)")
         let command = remedy.dropFirst("run: ".count)
-        #expect(try runProgram("/bin/sh", ["-c", String(command)]) == 0)
+        #expect(try run("/bin/sh", ["-c", String(command)]).code == 0)
       }
       try daemon.start()
-    }
-
-    private func runProgram(_ path: String, _ arguments: [String]) throws -> Int32 {
-      let process = Process()
-      process.executableURL = URL(filePath: path)
-      process.arguments = arguments
-      try process.run()
-      process.waitUntilExit()
-      return process.terminationStatus
     }
 
     // MARK: The end of a start

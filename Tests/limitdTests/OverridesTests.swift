@@ -8,13 +8,11 @@ import Testing
 extension DaemonTests {
   @Suite struct OverridesTests {
     private func daemon(_ settings: String = "") throws -> TestDaemon {
-      let daemon = try TestDaemon(starts: false) {
+      try .forAdministrators {
         $0.policy = $0.policy.replacing(
           "tenants:", with: "plans: {pro: {few: {burst: 50, mode: enforce}}}\ntenants:")
         $0.settings = settings
       }
-      try daemon.startForAdministrators()
-      return daemon
     }
 
     private func done(

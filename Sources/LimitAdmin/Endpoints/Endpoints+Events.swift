@@ -30,15 +30,12 @@ extension Endpoints {
     let question = EventLog.Question(after: after, most: most) {
       // By the rules in force when there is something to tell, not when it was asked for.
       let access = runtime.rulebook.access.resolve(peer)
-      let readers: Roles = [.observe, .administer]
-      let isForAll = !access.everywhere.isDisjoint(with: readers)
+      let isForAll = access.mayReadAll
       return { event in
         guard tenant.map({ $0.fingerprint == event.tenant?.fingerprint }) ?? true else {
           return false
         }
-        guard !isForAll else { return true }
-        guard let of = event.tenant else { return false }
-        return access.byTenant[of.fingerprint].map { !$0.isDisjoint(with: readers) } ?? false
+        return isForAll || event.tenant.map { access.mayRead(of: $0.fingerprint) } ?? false
       }
     }
     guard wait > 0 else { return .now(AdminResponse(EventList(log.page(question)))) }

@@ -5,10 +5,7 @@ import Synchronization
 extension Engine {
   /// When the rules last changed, in ns. Relaxed: whoever needs it has seen the new rules, or a word
   /// that was written by them, with an acquire.
-  var rulesChangedAt: UInt64 {
-    // A damaged region may say anything.
-    min(storages.change.changedAtWord.pointee.load(ordering: .relaxed), Instant.max.nanoseconds)
-  }
+  var rulesChangedAt: UInt64 { storages.change.changedAt }
 
   /// Changes the rules: from now on `policies` decides by its own and no longer by those of the set
   /// before. All threads see it at once, whichever of their decisions it falls into.

@@ -59,6 +59,13 @@ struct RulesChange {
   let rulesWord: UnsafeMutablePointer<Word>
   let changedAtWord: UnsafeMutablePointer<Word>
 
+  /// When the rules last changed, in ns. Relaxed: whoever needs it has seen the change before, with an
+  /// acquire.
+  var changedAt: UInt64 {
+    // A damaged region may say anything.
+    min(changedAtWord.pointee.load(ordering: .relaxed), Instant.max.nanoseconds)
+  }
+
   /// The parity of words of the generation before, while there may be some.
   ///
   /// Acquire: with the change come its instant and source (`noteRules`).
@@ -74,9 +81,7 @@ struct RulesChange {
   /// no change is under way has a `now` that lies before the change, and then a dead word was dead then.
   func allowsEnd(of word: StateWord) -> Bool {
     guard word.isOf(parity: parityLeftBehind) else { return true }
-    // Relaxed, after the acquire above.
-    let changedAt = changedAtWord.pointee.load(ordering: .relaxed)
-    return word.isDead(at: Instant(nanoseconds: min(changedAt, Instant.max.nanoseconds)))
+    return word.isDead(at: Instant(nanoseconds: changedAt))
   }
 }
 
@@ -110,9 +115,6 @@ extension EngineStorage {
   func isOver(_ word: StateWord, at now: Instant) -> Bool {
     word.isDead(at: now) && change.allowsEnd(of: word)
   }
-
-  /// The parity of words of the generation before, while there may be some.
-  var parityLeftBehind: UInt8? { change.parityLeftBehind }
 
   /// Writes what there is to know of rules, and last the word that puts them in force. One thread at
   /// a time.

@@ -38,7 +38,8 @@ extension EngineStorage {
     }
     directory.beginRecovery()
     var pass = RecoveryPass(
-      sweep: Sweep(at: now, horizon: seen), parityLeftBehind: parityLeftBehind, registry: registry)
+      sweep: Sweep(at: now, horizon: seen), parityLeftBehind: change.parityLeftBehind,
+      registry: registry)
     for scope in Scope.allCases { tables[Int(scope.rawValue)].recover(&pass) }
     directory.endRecovery()
     registry.keep(pass.usedLimits)

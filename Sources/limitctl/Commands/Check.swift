@@ -8,7 +8,8 @@ struct Check: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Asks the daemon whether a tenant may, and charges its limits.",
     discussion: """
-      Prints the decision with the limit that decided. With the receipt it is corrected or taken back: limitctl settle, limitctl refund.
+      Prints the decision with the limit that decided. With the receipt it is corrected \
+      or taken back: limitctl settle, limitctl refund.
 
       Exit codes: 0 allowed; 1 error; 2 denied; 3 the daemon cannot be reached; 64 usage.
       """

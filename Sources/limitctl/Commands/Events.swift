@@ -41,7 +41,7 @@ struct Events: ParsableCommand {
   }
 
   func run() throws {
-    if follow { Self.letSignalsEndIt() }
+    if follow { Signals.unblock([SIGINT, SIGTERM, SIGHUP]) }
     let client = AdminClient(path: admin.path)
     var ending = CommandResult()
     do throws(AdminError) {
@@ -53,14 +53,6 @@ struct Events: ParsableCommand {
       ending = error.result
     }
     try ending.finish()
-  }
-
-  /// Whoever started this may have blocked them, and the mask is inherited.
-  private static func letSignalsEndIt() {
-    var set = sigset_t()
-    sigemptyset(&set)
-    for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
-    pthread_sigmask(SIG_UNBLOCK, &set, nil)
   }
 
   private func target(_ query: String) -> String {

@@ -73,7 +73,9 @@ struct Top: ParsableCommand {
       let live = try LiveTerminal()
       while true {
         let now = Clock.bootNanoseconds()
-        let rate = before.map { Double(top.decisions - $0.decisions) / Double(now - $0.time) * 1e9 }
+        // A daemon that was restarted meanwhile counts anew.
+        let last = before.flatMap { $0.decisions <= top.decisions ? $0 : nil }
+        let rate = last.map { Double(top.decisions - $0.decisions) / Double(now - $0.time) * 1e9 }
         before = (now, top.decisions)
         let screen = TopScreen(
           top: top, queriesPerSecond: rate, rows: min(rows, max(1, (live.rows - 8) / 3)),

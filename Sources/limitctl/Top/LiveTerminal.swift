@@ -34,11 +34,7 @@ struct LiveTerminal: ~Copyable {
     var resized = sigaction()
     resized.__sigaction_handler.sa_handler = { _ in }
     sigaction(SIGWINCH, &resized, nil)
-    // Whoever started this may have blocked them, and the mask is inherited.
-    var set = sigset_t()
-    sigemptyset(&set)
-    for number in [SIGINT, SIGTERM, SIGHUP, SIGWINCH] { sigaddset(&set, number) }
-    pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    Signals.unblock([SIGINT, SIGTERM, SIGHUP, SIGWINCH])
     var settings = termios()
     if isatty(STDIN_FILENO) == 1, tcgetattr(STDIN_FILENO, &settings) == 0 {
       before = settings
