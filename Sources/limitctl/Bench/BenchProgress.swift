@@ -1,5 +1,6 @@
 // How far a bench is, for a person who waits; and the wish to end it early.
 
+import CLinux
 import Glibc
 import LimitConsole
 import Synchronization
@@ -54,10 +55,6 @@ enum Interruption {
     }
     action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
     sigaction(SIGINT, &action, nil)
-    // Whoever started this may have blocked it, and the mask is inherited.
-    var set = sigset_t()
-    sigemptyset(&set)
-    sigaddset(&set, SIGINT)
-    pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    Signals.unblock([SIGINT])
   }
 }

@@ -1,5 +1,6 @@
 // Signals that this process is to hear.
 
+import CLinux
 import Glibc
 
 enum Signals {
