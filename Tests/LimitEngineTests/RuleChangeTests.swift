@@ -204,6 +204,25 @@ private final class Changing {
         .empty, at: Instant(nanoseconds: Self.start), fixture.engine.storages.change) == true)
   }
 
+  @Test("A bucket that the old rules are done with keeps its place while the new ones count it")
+  func placesAreKept() throws {
+    let fixture = Changing(tokenBucket(every: second / 10, burst: 1))
+    fixture.check(at: Self.start)
+    fixture.change(to: tokenBucket(every: Self.hour, burst: 1), at: Self.start + second / 20)
+    // Its word says that it was full again 0.1 s after the start, and no one has converted it.
+    let now = Self.start + second / 5
+    let tag = Engine.identity(
+      fixture.policies.rule(for: LimitIndex(0), of: fixture.query().tenant), fixture.query(),
+      level: 0)
+    let slot = try #require(fixture.engine.table(0).pointee.find(tag)?.slot)
+    let isFree = slot.isFree(
+      slot.loadCurrent(), at: Instant(nanoseconds: now), fixture.engine.storages.change)
+    #expect(!isFree)
+    fixture.engine.sweep(at: Instant(nanoseconds: now))
+    #expect(fixture.engine.occupancy(.key).live == 1)
+    expectTrueWait(fixture, fixture.check(at: now), at: now)
+  }
+
   @Test("Another name or scope is another bucket, and a limit that was gone begins anew")
   func otherIdentity() {
     let fixture = Changing(tokenBucket(every: day, burst: 5))

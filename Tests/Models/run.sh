@@ -148,6 +148,7 @@ holds "roll; the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" P2="Re
 gets_on "everybody ends" window_roll $one_rolls LATEST=3
 holds "conversion; charges, a slower rule" conversion LATEST=2
 holds "conversion; charges, a smaller burst" conversion BURST=3 BURST2=1 LATEST=2
+holds "the rules change twice; the slot reused" two_changes
 
 breaks BREAK_LOOK slot_reuse
 breaks BREAK_RIVAL slot_reuse
@@ -174,6 +175,8 @@ breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" 
 breaks BREAK_NOW conversion LATEST=2
 breaks BREAK_PARITY conversion LATEST=2
 breaks BREAK_FORMER conversion LATEST=2
+breaks BREAK_TURN two_changes
+breaks BREAK_OFFER two_changes
 breaks BREAK_REFUND window_roll $one_each REFUNDS LATEST=3
 breaks BREAK_FOLLOWING window_roll $one_each REFUNDS LATEST=5
 

@@ -19,6 +19,9 @@ extension Engine {
   /// Looks anew and charges what it finds, until one attempt succeeds or the limit refuses. It looks
   /// again even where nothing has changed, such as for a bucket's first charge: taking over what was
   /// seen would make each decision put that into memory.
+  ///
+  /// Lock-free: a further turn means that another thread changed the bucket, or that this one has
+  /// converted it, finished a roll or gone a scope wider, of which there are three.
   @inline(never) private func chargeSlowly(
     _ rule: UnsafePointer<Rule>, _ query: Query, cost: UInt64, now: Instant, intent: Intent,
     level: UInt8

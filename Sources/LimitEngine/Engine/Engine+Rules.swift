@@ -35,7 +35,8 @@ extension Engine {
   ///   - clock: by which decisions are made.
   public func putInForce(_ policies: PolicySet, aheadBy lead: UInt64, of clock: () -> Instant) {
     var changedAt: UInt64
-    // What is noted counts from `putInForce` on: a thread that did not run meanwhile notes it again.
+    // What is noted counts from `putInForce` on: a thread that did not run meanwhile notes it again. A
+    // further turn means that it was kept from running for half the lead.
     repeat {
       changedAt = clock().nanoseconds + lead
       noteChange(to: policies, at: changedAt)

@@ -193,7 +193,8 @@ extension BucketTable {
     return true
   }
 
-  /// Whether `rival` does not stand in the way of `slot`, if need be by ending it.
+  /// Whether `rival` does not stand in the way of `slot`, if need be by ending it. Lock-free: a further
+  /// turn means that another thread ended or promoted the rival.
   private func clear(_ rival: Slot, for slot: Slot, _ id: BucketID) -> Bool {
     while true {
       // Sequentially consistent, tag before state: the look that follows an announcement.
