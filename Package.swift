@@ -6,9 +6,11 @@ import PackageDescription
 
 /// What every Swift target of ours is compiled with. The Makefile also turns warnings into errors,
 /// with the compilers whose warnings we know: nobody is stopped by a newer compiler's new warning.
+///
+/// Without MemberImportVisibility: a C type that the headers of both Glibc and CLinux declare, such as
+/// sigset_t, is then now the one's and now the other's, by the order in which files are compiled.
 var strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
-  .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 #if !compiler(>=6.4)

@@ -1,11 +1,12 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Checks the Promela models of the lock-free core, and that each of their mutations is caught.
 #
-#   run.sh [bounded|full]      bounded: at most 3 minutes on 2 cores; full: at most 20
+#   run.sh [bounded|full]      bounded: at most 2 minutes on 2 cores; full: at most 15
 #
-# One line per run. Exits 1 if a model fails, a mutation is not caught or a search does not end;
-# 69 if a tool is missing. Every file made lies in a temporary directory.
-set -eu
+# As many runs at once as there are processors, at most four; one line per run, as they end. Exits 1
+# if a model fails, a mutation is not caught or a search does not end; 69 if a tool is missing. Every
+# file made lies in a temporary directory.
+set -euo pipefail
 
 effort=${1:-bounded}
 case $effort in
@@ -21,16 +22,28 @@ done
 
 models=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/limitd-models.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+# Each job is a process group: a signal ends its verifier too.
+set -m
+trap 'for job in $(jobs -pr); do kill -- "-$job"; done; wait; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-failures=0
+processors=$(nproc)
+most=$((processors < 4 ? processors : 4))
+runs=0
 
-# build "GCC FLAGS" MODEL DEFINITION...: a verifier in $work/run. Definitions are NAME or
-# NAME=VALUE.
+# start COMMAND...: runs it beside others, in a directory of its own, $run.
+start() {
+  while [ "$(jobs -pr | wc -l)" -ge "$most" ]; do wait -n || true; done
+  runs=$((runs + 1))
+  run=$work/$runs
+  mkdir "$run"
+  ("$@" </dev/null) &
+}
+
+# build "GCC FLAGS" MODEL DEFINITION...: a verifier in $run. Definitions are NAME or NAME=VALUE.
 build() {
   flags=$1 model=$2
   shift 2
-  rm -rf "$work/run" && mkdir "$work/run" && cd "$work/run"
+  cd "$run"
   for definition in "$@"; do
     case $definition in
     *=*) echo "#define ${definition%%=*} ${definition#*=}" ;;
@@ -38,7 +51,10 @@ build() {
     esac
   done >model.pml
   cat "$models/$model.pml" >>model.pml
-  spin -a model.pml >spin.log 2>&1 || { cat spin.log >&2; exit 1; }
+  spin -a model.pml >spin.log 2>&1 || {
+    cat spin.log >&2
+    exit 1
+  }
   # shellcheck disable=SC2086
   gcc -w -O2 -DMEMLIM=3900 $flags -o pan pan.c
 }
@@ -66,12 +82,11 @@ line() {
 judge() {
   if [ "${errors:-1}" = 0 ] && [ "$complete" = yes ]; then
     line ok "no errors"
+    touch passed
   else
     line FAIL "${broken:-the search did not end: $(tail -1 pan.log)}"
-    failures=$((failures + 1))
   fi
 }
-
 
 # holds NAME MODEL DEFINITION...: no assertion fails and no thread is stuck, in any reachable state.
 holds() {
@@ -110,9 +125,9 @@ caught() {
   verify "$run_flags -w22 -n" "until caught"
   if [ "${errors:-0}" != 0 ]; then
     line ok "caught: $broken"
+    touch passed
   else
     line FAIL "NOT CAUGHT"
-    failures=$((failures + 1))
   fi
 }
 
@@ -134,64 +149,67 @@ two_and_sweep="P0=Charger(1,2) P1=Charger(2,1) P2=Sweeper(1)"
 one_rolls="P0=Charger(2) P1=Charger(1) P2=Charger(1)"
 one_each="P0=Charger(1) P1=Charger(1) P2=Charger(1)"
 
-holds "insert, charge, reuse; two of one identity" slot_reuse
-holds "insert, charge, reuse, sweep" slot_reuse $two_and_sweep
-holds "insert, charge, reuse outside the home" slot_reuse OUTSIDE
-holds "insert, charge, reuse, sweep, refund" slot_reuse $two_and_sweep REFUNDS
-holds "a lowered word; the slot reused" slot_reuse SPENT BURST=2 LATEST=3 REFUNDS \
+start holds "insert, charge, reuse; two of one identity" slot_reuse
+start holds "insert, charge, reuse, sweep" slot_reuse $two_and_sweep
+start holds "insert, charge, reuse outside the home" slot_reuse OUTSIDE
+start holds "insert, charge, reuse, sweep, refund" slot_reuse $two_and_sweep REFUNDS
+start holds "a lowered word; the slot reused" slot_reuse SPENT BURST=2 LATEST=3 REFUNDS \
   P0="Charger(1,1)" P1="Charger(1,1)" P2="Charger(2,1)"
-gets_on "everybody ends" slot_reuse $two_and_sweep
-holds "enter, count, free; two of one tenant" tenant_places
-holds "roll; four charges" window_roll $one_rolls
-holds "roll; units given back" window_roll $one_each REFUNDS LATEST=3
-holds "roll; the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
-gets_on "everybody ends" window_roll $one_rolls LATEST=3
-holds "conversion; charges, a slower rule" conversion LATEST=2
-holds "conversion; charges, a smaller burst" conversion BURST=3 BURST2=1 LATEST=2
-holds "the rules change twice; the slot reused" two_changes
+start gets_on "everybody ends" slot_reuse $two_and_sweep
+start holds "enter, count, free; two of one tenant" tenant_places
+start holds "roll; four charges" window_roll $one_rolls
+start holds "roll; units given back" window_roll $one_each REFUNDS LATEST=3
+start holds "roll; the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
+start gets_on "everybody ends" window_roll $one_rolls LATEST=3
+start holds "conversion; charges, a slower rule" conversion LATEST=2
+start holds "conversion; charges, a smaller burst" conversion BURST=3 BURST2=1 LATEST=2
+start holds "the rules change twice; the slot reused" two_changes
 
-breaks BREAK_LOOK slot_reuse
-breaks BREAK_RIVAL slot_reuse
-breaks BREAK_TAG_AGAIN slot_reuse
-breaks BREAK_TAG_AFTER slot_reuse
-breaks BREAK_NONCE slot_reuse
-breaks BREAK_OWNER slot_reuse
-breaks BREAK_DEAD slot_reuse
-breaks BREAK_FLOOR slot_reuse $two_and_sweep
-breaks BREAK_REFUND slot_reuse $two_and_sweep REFUNDS
-breaks BREAK_TALL slot_reuse SPENT BURST=2 LATEST=1 REFUNDS \
+start breaks BREAK_LOOK slot_reuse
+start breaks BREAK_RIVAL slot_reuse
+start breaks BREAK_TAG_AGAIN slot_reuse
+start breaks BREAK_TAG_AFTER slot_reuse
+start breaks BREAK_NONCE slot_reuse
+start breaks BREAK_OWNER slot_reuse
+start breaks BREAK_DEAD slot_reuse
+start breaks BREAK_FLOOR slot_reuse $two_and_sweep
+start breaks BREAK_REFUND slot_reuse $two_and_sweep REFUNDS
+start breaks BREAK_TALL slot_reuse SPENT BURST=2 LATEST=1 REFUNDS \
   P0="Charger(1,1)" P1="Charger(1,1)" P2="Charger(2,1)"
-breaks BREAK_MARK slot_reuse OUTSIDE
-breaks SHOW_STALE slot_reuse
-stalls BREAK_HELP slot_reuse
-breaks BREAK_NO_FREEZE window_roll $one_rolls
-breaks BREAK_LOOK tenant_places
-breaks BREAK_IDENTITY tenant_places
-breaks BREAK_CLOSE tenant_places
-breaks BREAK_AGAIN tenant_places
-breaks BREAK_NO_PUBLISH window_roll $one_rolls
-breaks BREAK_STORE window_roll $one_rolls
-breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
-breaks BREAK_NOW conversion LATEST=2
-breaks BREAK_PARITY conversion LATEST=2
-breaks BREAK_FORMER conversion LATEST=2
-breaks BREAK_TURN two_changes
-breaks BREAK_OFFER two_changes
-breaks BREAK_REFUND window_roll $one_each REFUNDS LATEST=3
-breaks BREAK_FOLLOWING window_roll $one_each REFUNDS LATEST=5
+start breaks BREAK_MARK slot_reuse OUTSIDE
+start breaks SHOW_STALE slot_reuse
+start stalls BREAK_HELP slot_reuse
+start breaks BREAK_NO_FREEZE window_roll $one_rolls
+start breaks BREAK_LOOK tenant_places
+start breaks BREAK_IDENTITY tenant_places
+start breaks BREAK_CLOSE tenant_places
+start breaks BREAK_AGAIN tenant_places
+start breaks BREAK_NO_PUBLISH window_roll $one_rolls
+start breaks BREAK_STORE window_roll $one_rolls
+start breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
+start breaks BREAK_NOW conversion LATEST=2
+start breaks BREAK_PARITY conversion LATEST=2
+start breaks BREAK_FORMER conversion LATEST=2
+start breaks BREAK_TURN two_changes
+start breaks BREAK_OFFER two_changes
+start breaks BREAK_REFUND window_roll $one_each REFUNDS LATEST=3
+start breaks BREAK_FOLLOWING window_roll $one_each REFUNDS LATEST=5
 
 if [ "$effort" = full ]; then
-  holds "roll; units given back, three windows" window_roll $one_each REFUNDS
-  holds "roll; four charges, units given back" window_roll $one_rolls REFUNDS LATEST=3
-  holds "roll; refunds, the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" \
+  start holds "roll; units given back, three windows" window_roll $one_each REFUNDS
+  start holds "roll; four charges, units given back" window_roll $one_rolls REFUNDS LATEST=3
+  start holds "roll; refunds, the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" \
     P2="Reuser()" LATEST=7 REFUNDS
-  sampled "roll; six charges" window_roll
-  sampled "insert, charge, reuse; burst 2, later clock" slot_reuse BURST=2 LATEST=3
-  sampled "outside the home; refunds" slot_reuse OUTSIDE REFUNDS
+  start sampled "roll; six charges" window_roll
+  start sampled "insert, charge, reuse; burst 2, later clock" slot_reuse BURST=2 LATEST=3
+  start sampled "outside the home; refunds" slot_reuse OUTSIDE REFUNDS
 fi
 
+wait
+# A run that came to no verdict, such as where gcc failed, is none that passed.
+failures=$((runs - $(find "$work" -name passed | wc -l)))
 if [ "$failures" -gt 0 ]; then
-  echo "run.sh: $failures of the runs above failed" >&2
+  echo "run.sh: $failures of $runs runs failed" >&2
   exit 1
 fi
 echo "run.sh: every model holds and every mutation is caught"

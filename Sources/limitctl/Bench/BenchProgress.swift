@@ -1,6 +1,5 @@
 // How far a bench is, for a person who waits; and the wish to end it early.
 
-import CLinux
 import Glibc
 import LimitConsole
 import Synchronization

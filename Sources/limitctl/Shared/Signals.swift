@@ -1,6 +1,5 @@
 // Signals that this process is to hear.
 
-import CLinux
 import Glibc
 
 enum Signals {
