@@ -212,13 +212,14 @@ import Testing
     #expect(records.contains { $0.previous != 0 })
 
     let next = Survivor(Self.limits, at: 200 * second)
+    var cursor = Engine.RestoreCursor()
     for record in records {
-      guard case .restored = next.fixture.engine.restore(record, at: now) else {
+      guard case .restored = next.fixture.engine.restore(record, at: now, &cursor) else {
         Issue.record("\(record) was not restored")
         return
       }
     }
-    if case .exists = next.fixture.engine.restore(records[0], at: now) {
+    if case .exists = next.fixture.engine.restore(records[0], at: now, &cursor) {
     } else {
       Issue.record("a bucket was restored twice")
     }
@@ -236,10 +237,11 @@ import Testing
     let good = BucketRecord(
       scope: .key, isGuest: false, tag: 7, limit: 1, tenant: nil,
       current: StateWord.tokenBucket(2, tat: 3 * second).rawValue, previous: 0)
+    var cursor = Engine.RestoreCursor()
     func restore(_ change: (inout BucketRecord) -> Void) -> Engine.Restoration {
       var record = good
       change(&record)
-      return survivor.fixture.engine.restore(record, at: now)
+      return survivor.fixture.engine.restore(record, at: now, &cursor)
     }
     let window = StateWord.window(4, expiry: Tick(containing: 9 * second), count: 1).rawValue
     let changes: [(inout BucketRecord) -> Void] = [

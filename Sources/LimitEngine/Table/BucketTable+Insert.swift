@@ -27,13 +27,16 @@ extension BucketTable {
   ///
   /// - Parameters:
   ///   - owner: from `reserve`: counted out here where the bucket does not get a slot of its own.
+  ///   - home: one of the bucket's homes, to be taken where it has room, without reading the state of the
+  ///     other; `nil` for the better one.
   ///   - fresh: the state of an unused bucket at an instant, for finishing what another thread began.
   func insert(
-    _ id: BucketID, owner: Owner, charged: StateWord, now: Instant, fresh: (Instant) -> StateWord
+    _ id: BucketID, owner: Owner, charged: StateWord, now: Instant, home: UInt64? = nil,
+    fresh: (Instant) -> StateWord
   ) -> Insertion {
     // Lock-free: every further turn means that another thread took or used the slot first.
     while true {
-      switch place(for: id, at: now) {
+      switch home.flatMap({ place(for: id, inHome: $0, at: now) }) ?? place(for: id, at: now) {
       case .live:
         release(owner)
         return .exists
@@ -101,6 +104,13 @@ extension BucketTable {
       if let free = survey(bucket(of: id, candidate: number), for: id, at: now).free { return free }
     }
     return .none
+  }
+
+  /// As `place`, of one home; `nil` where all its slots hold other live buckets. That the bucket stands
+  /// elsewhere comes out before its slot is made live (`promote`).
+  private func place(for id: BucketID, inHome bucket: UInt64, at now: Instant) -> Place? {
+    let survey = survey(bucket, for: id, at: now)
+    return survey.known ?? survey.free
   }
 
   /// Whether `place` would find the bucket or a slot for it. Writes nothing.

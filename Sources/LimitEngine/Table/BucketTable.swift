@@ -106,10 +106,12 @@ struct BucketTable: @unchecked Sendable {
     limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 1)).base)
   }
 
-  /// As `prefetch`, with the words of the first home that only taking a slot needs.
-  func prefetchForInsert(_ id: BucketID) {
-    prefetch(id)
-    limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 0)).previous)
+  /// The home of `id` that lies at `bucket` or within 1/256 of the table after it: the one that it stood
+  /// in, where buckets come in the order of a table, of this size or another.
+  func home(of id: BucketID, soonAfter bucket: UInt64) -> UInt64? {
+    let (first, second) = (self.bucket(of: id, candidate: 0), self.bucket(of: id, candidate: 1))
+    let nearer = first &- bucket < second &- bucket ? first : second
+    return nearer &- bucket < bucketCount / 256 ? nearer : nil
   }
 
   /// A live slot and the state word it was seen with.

@@ -71,13 +71,14 @@ package struct SnapshotRestore: Sendable {
   private mutating func restore(
     _ records: [BucketRecord], _ dating: SnapshotDating, into engine: Engine, at now: Instant
   ) {
+    var cursor = Engine.RestoreCursor()
     for (place, record) in records.enumerated() {
       if place + Self.ahead < records.count { engine.prefetch(records[place + Self.ahead]) }
       if dating.isOver(record) {
         dead += 1
         continue
       }
-      switch engine.restore(record, at: now) {
+      switch engine.restore(record, at: now, &cursor) {
       case .restored: restored += 1
       case .dead: dead += 1
       case .noRoom, .exists: dropped += 1
