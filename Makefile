@@ -92,6 +92,14 @@ bench-admin: setup ## Time the admin interface with 100,000 tenants, and what it
 	@scripts/setup python3 gcc
 	@scripts/bench-admin $(RELEASED)
 
+.PHONY: test-instructions
+test-instructions: setup ## Count the instructions of a decision, and compare with those on record
+	@$(SWIFT_RELEASE) --product limitd
+	@$(SWIFT_RELEASE) --product limitctl
+	@$(SWIFT_RELEASE) --product EngineBenchmark
+	@scripts/setup valgrind python3
+	scripts/test-instructions $(RELEASED)
+
 .PHONY: bench-policy
 bench-policy: setup ## Time and memory of loading a policy of 100,000 tenants
 	@$(SWIFT_RELEASE) --product limitctl
@@ -109,13 +117,13 @@ test-models: ## Check the Spin models in bounded time, as CI does
 
 .PHONY: test-threads
 test-threads: setup ## Run the tests with real threads under ThreadSanitizer
-	swift test --disable-xctest --scratch-path .build-tsan --sanitize=thread -Xswiftc -DSANITIZED \
-	  --filter RealThreads
+	LIMITD_SANITIZED=1 swift test --disable-xctest --scratch-path .build-tsan --sanitize=thread \
+	  -Xswiftc -DSANITIZED --filter RealThreads
 
 .PHONY: test-memory
 test-memory: setup ## Run the tests of what reads memory or bytes under AddressSanitizer
-	swift test --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED \
-	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests'
+	LIMITD_SANITIZED=1 swift test --disable-xctest --scratch-path .build-asan --sanitize=address \
+	  -Xswiftc -DSANITIZED --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests'
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz what reads bytes of others, a minute each

@@ -1,7 +1,8 @@
 // `make bench`: what a decision costs, hashing the key included, in nanoseconds.
 //
-//     taskset -c 0 EngineBenchmark one [--quick] [--only TEXT]   one thread
-//     EngineBenchmark two [--quick]                               two threads
+//     taskset -c 0 EngineBenchmark one [--quick] [--only TEXT]           one thread
+//     EngineBenchmark two [--quick]                                       two threads
+//     EngineBenchmark one --small --only TEXT --decisions COUNT          untimed, on 1,000 keys
 //
 // The tenant is resolved once, as a connection that has bound its tenant and policy does; the key
 // is hashed for every decision. --quick takes a tenth of the keys and calls.

@@ -20,14 +20,18 @@ struct Figure {
   var most: Double { rounds.max() ?? 0 }
 }
 
-/// `--only TEXT`: measure only the lines whose name has TEXT in it.
-private let only: String? = {
+private func argument(_ name: String) -> String? {
   let arguments = CommandLine.arguments
-  guard let place = arguments.firstIndex(of: "--only"), place + 1 < arguments.count else {
-    return nil
-  }
+  guard let place = arguments.firstIndex(of: name), place + 1 < arguments.count else { return nil }
   return arguments[place + 1]
-}()
+}
+
+/// `--only TEXT`: measure only the lines whose name has TEXT in it.
+private let only = argument("--only")
+
+/// `--decisions COUNT`: make so many decisions of each line, once, untimed: for a tool that counts
+/// instructions.
+private let decisions = argument("--decisions").flatMap { Int($0) }
 
 private func isWanted(_ name: String) -> Bool { only.map { name.contains($0) } ?? true }
 
@@ -36,6 +40,10 @@ func measure(_ name: String, target: String = "", count: Int, rounds: Int = 7, b
   -> [Figure]
 {
   guard isWanted(name) else { return [] }
+  if let decisions {
+    body(decisions)
+    return []
+  }
   body(count / 4)
   let times = (0..<rounds).map { _ in
     let start = monotonicNanoseconds()
