@@ -30,6 +30,10 @@ run: setup ## Start limitd with the example policy, send it a sample trace, leav
 	$(SWIFT_BUILD) --product limitctl
 	@scripts/run
 
+.PHONY: test-run
+test-run: setup ## Show that `make run` ends without a terminal, and undoes nothing of `make test`
+	@SWIFT_TEST='$(SWIFT_TEST)' scripts/test-run
+
 .PHONY: stop
 stop: ## End the limitd that `make run` left running
 	@scripts/run stop
@@ -81,7 +85,7 @@ bench-client: setup ## Calls per second and allocations per call through the cli
 	@scripts/bench-client $(RELEASED)
 
 .PHONY: bench-fairness
-bench-fairness: setup ## What one user's flood of connections costs another user
+bench-fairness: setup ## What one user's flood of connections costs another user; fails beyond bounds
 	@$(SWIFT_RELEASE) --product limitd
 	@scripts/setup gcc
 	@LIMITD_BINARIES=$(RELEASED) scripts/bench-fairness

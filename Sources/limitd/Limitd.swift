@@ -102,13 +102,13 @@ import Logging
     do throws(PolicyFileError) {
       file = try load()
     } catch {
-      StandardError.write("\(error)\n")
+      LineOutput.standardError.writeBriefly("\(error)\n")
       guard fallBack, !checkConfig else { throw ExitCode(EX_CONFIG) }
       return try serve(lastGood(), insteadOf: error.diagnostics.map { "\($0)" })
     }
     if checkConfig { return try check(file) }
     if fallBack, let error = unknownName(in: file) {
-      StandardError.write("\(error)\n")
+      LineOutput.standardError.writeBriefly("\(error)\n")
       return try serve(lastGood(), insteadOf: ["\(error)"])
     }
     try serve(file)
@@ -128,26 +128,28 @@ import Logging
   private func lastGood() throws -> PolicyFile {
     let kept = KeptPolicies(stateDir ?? DaemonSettings().stateDirectory)
     guard let last = kept.last() else {
-      StandardError.write("limitd: \(kept.lastPath) is no policy file to fall back to\n")
+      LineOutput.standardError.writeBriefly(
+        "limitd: \(kept.lastPath) is no policy file to fall back to\n")
       throw ExitCode(EX_CONFIG)
     }
     do throws(PolicyFileError) {
       // Without what was set at run time, which the catalog has.
       let policy = RulesDocument(last.bytes)?.policy ?? last.bytes
       let file = try PolicyFile.parse(policy, path: last.path)
-      StandardError.write("limitd: falls back to the last good policy file, \(last.path)\n")
+      LineOutput.standardError.writeBriefly(
+        "limitd: falls back to the last good policy file, \(last.path)\n")
       return withFlags(file)
     } catch {
-      StandardError.write("\(error)\n")
+      LineOutput.standardError.writeBriefly("\(error)\n")
       throw ExitCode(EX_CONFIG)
     }
   }
 
   private func check(_ file: PolicyFile) throws {
-    for warning in file.warnings { StandardError.write("\(warning)\n") }
+    for warning in file.warnings { LineOutput.standardError.write("\(warning)\n") }
     // Found only here, not by `limitctl config check`.
     if let error = unknownName(in: file) {
-      StandardError.write("\(error)\n")
+      LineOutput.standardError.write("\(error)\n")
       throw ExitCode(EX_CONFIG)
     }
     print("\(file.path): good")
@@ -171,7 +173,7 @@ import Logging
       daemon.stop()
     } catch {
       LogQueue.standardError.writeNow()
-      StandardError.writeBriefly("limitd: \(error)\n")
+      LineOutput.standardError.writeBriefly("limitd: \(error)\n")
       _exit(error is UnknownNameError ? EX_CONFIG : EXIT_FAILURE)
     }
     // Not exit(3): what still goes on in other threads must not be waited for, nor see its

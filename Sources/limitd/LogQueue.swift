@@ -7,10 +7,10 @@
 import Glibc
 import LimitSystem
 
-/// Lines on their way to standard error. Any thread.
+/// Lines on their way to a descriptor. Any thread.
 final class LogQueue: Sendable {
-  /// Most bytes that wait.
-  private static let bytesMax = 1 << 18
+  /// Most bytes that wait; as many may be with the thread that writes.
+  static let bytesMax = 1 << 18
   /// How long the end of the daemon waits for lines to be written, in ms.
   private static let flushMilliseconds = 300
 
@@ -19,15 +19,38 @@ final class LogQueue: Sendable {
     var byteCount = 0
     var lostCount = 0
     var isWriting = false
+
+    /// Puts what was lost where it would have stood.
+    mutating func tellLost() {
+      guard lostCount > 0 else { return }
+      append("limitd: \(lostCount) log lines are lost, since nobody read them\n")
+      lostCount = 0
+    }
+
+    mutating func append(_ line: String) {
+      lines.append(line)
+      byteCount += line.utf8.count
+    }
+
+    mutating func take() -> [String] {
+      tellLost()
+      defer {
+        lines = []
+        byteCount = 0
+      }
+      return lines
+    }
   }
 
   /// The process's.
   static let standardError = LogQueue()
 
   private let state = Locked(State())
-  private let hasLines: Condition
+  private let hasLines = Condition()
+  private let output: LineOutput
 
-  private init() { hasLines = Condition() }
+  /// - Parameter descriptor: is not closed.
+  init(to descriptor: Int32 = STDERR_FILENO) { output = LineOutput(descriptor: descriptor) }
 
   /// Adds a line; it ends with a newline. Returns at once.
   func add(_ line: String) {
@@ -36,14 +59,8 @@ final class LogQueue: Sendable {
         state.lostCount += 1
         return
       }
-      if state.lostCount > 0 {
-        let lost = "limitd: \(state.lostCount) log lines are lost, since nobody read them\n"
-        state.lines.append(lost)
-        state.byteCount += lost.utf8.count
-        state.lostCount = 0
-      }
-      state.lines.append(line)
-      state.byteCount += line.utf8.count
+      state.tellLost()
+      state.append(line)
     }
     hasLines.signal()
   }
@@ -56,11 +73,7 @@ final class LogQueue: Sendable {
   /// Writes the lines so far on this thread, for a daemon that does not come to start. Like
   /// `flush`, it waits a little where nobody reads.
   func writeNow() {
-    let lines = state.withLock { state in
-      defer { state = State() }
-      return state.lines
-    }
-    for line in lines { StandardError.writeBriefly(line) }
+    for line in state.withLock({ $0.take() }) { output.writeBriefly(line) }
   }
 
   /// Gives the lines so far some time to be written.
@@ -75,27 +88,34 @@ final class LogQueue: Sendable {
     while true {
       hasLines.wait()
       let lines = state.withLock { state in
-        defer {
-          state.lines = []
-          state.byteCount = 0
-          state.isWriting = !state.lines.isEmpty
-        }
-        return state.lines
+        let lines = state.take()
+        state.isWriting = !lines.isEmpty
+        return lines
       }
-      for line in lines { StandardError.write(line) }
+      for line in lines { output.write(line) }
       state.withLock { $0.isWriting = false }
     }
   }
 }
 
-/// Standard error, a whole line per write, so that lines of several processes do not mix.
-enum StandardError {
-  static func write(_ text: String) {
+/// Where lines go, a whole line per write, so that lines of several processes do not mix. Any thread.
+struct LineOutput: Sendable {
+  static let standardError = LineOutput(descriptor: STDERR_FILENO)
+
+  let descriptor: Int32
+
+  func write(_ text: String) {
     var text = text
     text.withUTF8 { bytes in
       var rest = bytes[...]
       while let start = UnsafeBufferPointer(rebasing: rest).baseAddress, !rest.isEmpty {
-        let count = retrying { Glibc.write(STDERR_FILENO, start, rest.count) }
+        let count = retrying { Glibc.write(descriptor, start, rest.count) }
+        // Whoever shares the descriptor may have made it one that does not block.
+        if count < 0, errno == EAGAIN {
+          var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+          poll(&entry, 1, -1)
+          continue
+        }
         guard count > 0 else { return }
         rest = rest.dropFirst(count)
       }
@@ -107,15 +127,15 @@ enum StandardError {
   private static let patienceMilliseconds: Int32 = 300
 
   /// As `write`, but gives up where nobody reads: a daemon that ends must not wait for that.
-  static func writeBriefly(_ text: String) {
+  func writeBriefly(_ text: String) {
     var text = text
     text.withUTF8 { bytes in
       var rest = bytes[...]
       while let start = UnsafeBufferPointer(rebasing: rest).baseAddress, !rest.isEmpty {
-        var entry = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
-        guard poll(&entry, 1, patienceMilliseconds) == 1 else { return }
+        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard poll(&entry, 1, Self.patienceMilliseconds) == 1 else { return }
         let count = retrying {
-          Glibc.write(STDERR_FILENO, start, min(rest.count, pipeBytes))
+          Glibc.write(descriptor, start, min(rest.count, Self.pipeBytes))
         }
         guard count > 0 else { return }
         rest = rest.dropFirst(count)

@@ -101,14 +101,8 @@ extension DaemonTests {
     }
 
     @Test func aCancelledCallEndsAndItsPermitGoesBack() async throws {
-      let server = try LyingServer { conversation in
-        try conversation.greet()
-        while true {
-          let request = try conversation.next()
-          if request.operation == .acquireByName { usleep(300_000) }
-          conversation.answer(request)
-        }
-      }
+      let gate = Gate()
+      let server = try serverHolding(.acquireByName, until: gate)
       let client = client(server.path)
       let task = Task { () -> LimitClientError? in
         await failure { () async throws(LimitClientError) in
@@ -119,6 +113,7 @@ extension DaemonTests {
       task.cancel()
       let error = await task.value
       #expect(error?.code == .cancelled && error?.mayHaveBeenDecided == true)
+      gate.open()
       try await wait(for: "the release") { server.count(.release) == 1 }
     }
 

@@ -125,45 +125,40 @@ extension DaemonTests {
           conversation.answer(request, tag: request.operation == .bind ? 8 : 7)
         }
       }
-      let acquisition = try client(server).acquire(
-        tenant: "acme", policy: "p", timeout: .milliseconds(300))
+      let client = client(server)
+      // Connected, so that the time is the names' alone.
+      _ = try client.ping()
+      let acquisition = try client.acquire(tenant: "acme", policy: "p", timeout: .seconds(2))
       #expect(acquisition.decision.isAllowed && acquisition.decision.limit == nil)
       // The permit is there, too.
       #expect(acquisition.permit?.isHeld == true)
     }
 
     @Test func anAcquireAnsweredTooLateIsReleasedWhileTheClientIsIdle() throws {
-      let server = try LyingServer { conversation in
-        try conversation.greet()
-        while true {
-          let request = try conversation.next()
-          if request.operation == .acquireByName { usleep(400_000) }
-          conversation.answer(request)
-        }
-      }
+      let gate = Gate()
+      let server = try serverHolding(.acquireByName, until: gate)
       let client = client(server)
+      // Connected, so that it is sent within its time.
+      _ = try client.ping()
       let error = failure { () throws(LimitClientError) in
         try client.acquire(tenant: "acme", policy: "p", timeout: .milliseconds(50))
       }
       #expect(error?.code == .timedOut && error?.mayHaveBeenDecided == true)
+      gate.open()
       try wait(for: "the release") { server.count(.release) == 1 }
       withExtendedLifetime(client) {}
     }
 
     @Test func aBindAnsweredAfterTheDeadlineIsLearnt() throws {
-      let server = try LyingServer { conversation in
-        try conversation.greet()
-        while true {
-          let request = try conversation.next()
-          if request.operation == .bind { usleep(300_000) }
-          conversation.answer(request)
-        }
-      }
+      let gate = Gate()
+      let server = try serverHolding(.bind, until: gate)
       let client = client(server)
+      _ = try client.ping()
       #expect(
         failure { () throws(LimitClientError) in
           try client.check(tenant: "acme", policy: "p", timeout: .milliseconds(50))
         }?.code == .timedOut)
+      gate.open()
       try wait(for: "the bind's reply") {
         try client.check(tenant: "acme", policy: "p").isAllowed && server.count(.check) > 0
       }

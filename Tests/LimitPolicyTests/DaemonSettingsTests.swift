@@ -1,6 +1,7 @@
 // What the section `daemon` comes to where it is right: defaults, everything set, each way to
 // write a value.
 
+import Foundation
 import LimitEngine
 import LimitPolicy
 import Testing
@@ -85,10 +86,40 @@ let daemonExample =
     #expect(settings.limits.frameBytes == 65_536)
     #expect(settings.limits.batchItems == 1024)
     #expect(settings.limits.queueBytes == 131_072)
+    #expect(settings.limits.memoryBytes == 268_435_456)
+    #expect(settings.limits.memoryBytesPerUser == 67_108_864)
     #expect(settings.limits.keyBytes == 1024)
     #expect(settings.limits.handles == 1024)
     #expect(settings.limits.permits == 1024)
     #expect(settings.access == nil)
+  }
+
+  @Test func theProtocolsPageHasTheseDefaults() throws {
+    let limits = DaemonSettings.Limits()
+    let page = try String(
+      contentsOf: URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../docs/PROTOCOL.md"), encoding: .utf8)
+    let section = try #require(page.components(separatedBy: "\n## Limits\n").dropFirst().first)
+    var found: [String: UInt64] = [:]
+    for row in section.prefix(while: { $0 != "#" }).split(separator: "\n") where row.contains("`") {
+      let columns = row.split(separator: "|")
+      let numbers = columns[1].replacing(",", with: "").split { !$0.isNumber }.map { UInt64($0)! }
+      let names = columns[2].split(separator: "`").filter { $0.contains { $0.isLetter } }
+      for (name, number) in zip(names, numbers) {
+        found[name.split(separator: ".").last.map(String.init)!] = number
+      }
+    }
+    let second = Nanoseconds.second.count
+    #expect(
+      found == [
+        "hello-timeout": limits.helloTimeout.count / second,
+        "frame-timeout": limits.frameTimeout.count / second,
+        "stall-timeout": limits.stallTimeout.count / second,
+        "frame-bytes": UInt64(limits.frameBytes), "batch-items": UInt64(limits.batchItems),
+        "key-bytes": UInt64(limits.keyBytes), "handles": UInt64(limits.handles),
+        "permits": UInt64(limits.permits), "connections": UInt64(limits.connections),
+        "connections-per-uid": UInt64(limits.connectionsPerUser),
+      ])
   }
 
   @Test func aMetricsAddressIsWrittenAsItIsRead() throws {

@@ -28,6 +28,42 @@ extension DaemonTests {
       #expect(try daemon.peer().decide(Request.query("acme", "few")).isAllowed)
     }
 
+    @Test("With nothing set it makes all it needs in the system's own places", .needsRoot)
+    func defaults() throws {
+      // In a view of the file system of its own, so that the host's stay as they are.
+      let script = """
+        mount -t tmpfs none /run && mount -t tmpfs none /var/lib || exit 77
+        umask 077
+        "$1/limitd" --config "$2" 2>/run/log &
+        for attempt in $(seq 200); do "$1/limitctl" ping >/run/ping 2>&1 && break; sleep 0.1; done
+        stat -c '%a %F %n' /run/limitd /run/limitd/*.sock /run/limitd/limitd.live /var/lib/limitd \
+          /var/lib/limitd/hash.key
+        kill $! && wait $! && echo "ended with $?"
+        ls /run/limitd/*.sock 2>/dev/null
+        cat /run/log >&2
+        """
+      let policy = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../examples/policy.yaml").path
+      let arguments = ["unshare", "-m", "sh", "-c", script, "sh", TestDaemon.folder, policy]
+      let result = try run("/usr/bin/env", arguments)
+      guard result.code != 77, !result.errors.hasPrefix("unshare") else {
+        // A container without the right to mount.
+        withKnownIssue("no mount here: \(result.errors)") { Issue.record("not tried") }
+        return
+      }
+      let expected = """
+        755 directory /run/limitd
+        600 socket /run/limitd/admin.sock
+        660 socket /run/limitd/limitd.sock
+        600 regular file /run/limitd/limitd.live
+        700 directory /var/lib/limitd
+        600 regular file /var/lib/limitd/hash.key
+        ended with 0
+
+        """
+      #expect(result.output == expected, "\(result.errors)")
+    }
+
     @Test("Who may not make a directory is told a command that helps this user", .needsRoot)
     func remedies() throws {
       let daemon = try TestDaemon(starts: false) { $0.user = 4000 }
@@ -44,6 +80,41 @@ extension DaemonTests {
         #expect(try run("/bin/sh", ["-c", String(command)]).code == 0)
       }
       try daemon.start()
+    }
+
+    // MARK: The order of a start
+
+    @Test(
+      "Every socket is open before there is a second thread, and listens when there are loops",
+      .enabled(if: Tracer.isUsable, "strace is not here, or may not trace"))
+    func socketsBeforeThreads() throws {
+      let trace = files.temporaryDirectory.appending(path: UUID().uuidString).path
+      defer { unlink(trace) }
+      let port = try MonitoringTests().freePort()
+      let daemon = try TestDaemon {
+        $0.wrapper = Tracer.command(of: "socket,bind,listen,clone,clone3", into: trace)
+        $0.settings = "  metrics: {listen: '127.0.0.1:\(port)'}"
+      }
+      let process = daemon.process
+      #expect(try daemon.stop().code == 0)
+      var told = ""
+      try wait(for: "the end of the trace") {
+        told = try String(contentsOfFile: trace, encoding: .utf8)
+        return told.split(separator: "\n").contains {
+          $0.hasPrefix("\(process) ") && $0.contains("+++ exited")
+        }
+      }
+      // Each line is the number of a thread and a call of it.
+      let calls = told.split(separator: "\n").map {
+        $0.drop { !$0.isLetter }.prefix { $0 != "(" }
+      }
+      let first = try #require(calls.firstIndex { $0.hasPrefix("clone") }, "\(calls)")
+      let (before, after) = (calls[..<first], calls[first...])
+      // For decisions, for administrators and for metrics.
+      #expect(before.count { $0 == "bind" } == 3, "\(calls)")
+      #expect(!after.contains("bind") && !after.contains("socket"), "\(calls)")
+      // Connections come when there are loops for them.
+      #expect(after.contains("listen"), "\(calls)")
     }
 
     // MARK: The end of a start
@@ -98,4 +169,16 @@ extension DaemonTests {
       ["", ".new"].map { daemon.livePath + $0 }
     }
   }
+}
+
+/// strace(1), which tells what the daemon asks of the system.
+private enum Tracer {
+  /// As a grandchild, so that the daemon is the test's own child.
+  static func command(of calls: String, into path: String) -> [String] {
+    ["/usr/bin/env", "strace", "-D", "-f", "-q", "-e", "trace=\(calls)", "-o", path]
+  }
+
+  static let isUsable =
+    (try? run("/usr/bin/env", Array(command(of: "bind", into: "/dev/null").dropFirst()) + ["true"]))?
+    .code == 0
 }

@@ -68,6 +68,79 @@ extension DaemonTests {
       #expect(!log.contains("\u{1B}") && !log.contains("\u{0}"))
     }
 
+    // MARK: The table of errors
+
+    /// What the page says comes after each error: "3 goes on", "5 closes".
+    private func promises() throws -> Set<String> {
+      let page = try String(
+        contentsOf: URL(filePath: #filePath).deletingLastPathComponent()
+          .appending(path: "../../docs/PROTOCOL.md"), encoding: .utf8)
+      let table = try #require(page.components(separatedBy: "| code | name |").dropFirst().first)
+      var promises: Set<String> = []
+      for row in table.components(separatedBy: "\n\n")[0].split(separator: "\n") {
+        let columns = row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+        guard let code = UInt16(columns[0]) else { continue }
+        for word in ["goes on", "closes"] where columns[3].contains(word) {
+          promises.insert("\(code) \(word)")
+        }
+      }
+      return promises
+    }
+
+    @Test("Each error of the page comes about, and the connection goes on or closes as it says")
+    func errors() throws {
+      var kept: Set<String> = []
+      let daemon = try TestDaemon {
+        $0.policy = $0.policy.replacing("  \"*\": {}\n", with: "")
+        $0.settings = """
+            socket: {path: unused, mode: 0666}
+            limits: {handles: 10, key-bytes: 100, hello-timeout: 300ms}
+            access: [{user: 4001, roles: [query]}]
+          """
+      }
+      let noReceipt = [UInt8](repeating: 0, count: 28)
+      let settle = Request.settle("acme", "few", cost: 1, actual: 0, receipt: noReceipt)
+      for (code, request): (UInt16, [UInt8]) in [
+        (1, Request.query("a b", "few")),
+        (2, Request.query("acme", "few", key: String(repeating: "k", count: 101))),
+        (3, Request.frame(0x33)), (6, Request.query("acme", "no-such")),
+        (7, Request.bind(0, "nobody", "few")), (8, settle), (9, Request.query(handle: 5)),
+        (10, Request.release(77)), (11, settle), (12, Request.bind(10, "acme", "few")),
+      ] where code != 8 || Host.isRoot {
+        let peer = try daemon.peer(user: code == 8 ? 4001 : nil)
+        #expect(try peer.ask(request).errorCode == code)
+        #expect(try peer.ask(Request.ping()).operation == 0x82)
+        kept.insert("\(code) goes on")
+      }
+      let old = try daemon.door.silentPeer()
+      #expect(try old.ask(Request.hello(major: 9)).errorCode == 4)
+      #expect(try old.ask(Request.hello()).operation == 0x81)
+      kept.insert("4 goes on")
+
+      for (code, bytes): (UInt16, [UInt8]) in [
+        (1, Request.hello() + Request.frame(0x02, length: 7)),
+        (2, Request.hello() + Request.frame(0x02, length: 0xFF_FFFF)),
+        (5, Request.ping()), (13, []),
+      ] {
+        let peer = try daemon.door.silentPeer()
+        try peer.send(bytes)
+        #expect(try peer.receiveToEnd().compactMap(\.errorCode) == [code])
+        kept.insert("\(code) closes")
+      }
+      let full = try TestDaemon { $0.settings = "  limits: {connections: 1}" }
+      var holder: Peer?
+      // The connection that saw the daemon start may still count.
+      try wait(for: "the only connection") {
+        holder = try? full.peer()
+        return holder != nil
+      }
+      #expect(try full.door.silentPeer().receiveToEnd().map(\.errorCode) == [12])
+      full.signal(SIGTERM)
+      #expect(try holder?.receiveToEnd().map(\.errorCode) == [14])
+      kept.formUnion(["12 closes", "14 closes"])
+      #expect(try promises() == (Host.isRoot ? kept : kept.union(["8 goes on"])))
+    }
+
     @Test(
       "No wait is known to help where the tenant is blocked, the cost too large, or all is held")
     func noWait() throws {

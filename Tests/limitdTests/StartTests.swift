@@ -159,9 +159,8 @@ extension DaemonTests {
 
     @Test("A log that nobody reads holds up neither answers, reloads nor the end")
     func fullLog() throws {
-      let pipes = try fullPipe()
-      defer { for descriptor in pipes { close(descriptor) } }
-      let daemon = try TestDaemon { $0.standardError = pipes[1] }
+      let pipe = try FullPipe()
+      let daemon = try TestDaemon { $0.standardError = pipe.writing }
       let peer = try daemon.peer()
       for _ in 0..<200 {
         daemon.signal(SIGHUP)
@@ -178,25 +177,17 @@ extension DaemonTests {
 
     @Test("A daemon that cannot start ends also where nobody reads why")
     func fullLogRefusal() throws {
-      let pipes = try fullPipe()
-      defer { for descriptor in pipes { close(descriptor) } }
+      let pipe = try FullPipe()
       let first = try TestDaemon()
       let second = try TestDaemon(starts: false) {
         $0.flags = ["--socket", first.socketPath]
-        $0.standardError = pipes[1]
+        $0.standardError = pipe.writing
       }
       try second.spawn()
       #expect(try second.waitForEnd().code == 1)
-    }
-
-    /// A pipe that takes no more.
-    private func fullPipe() throws -> [Int32] {
-      var pipes: [Int32] = [0, 0]
-      try #require(pipe(&pipes) == 0)
-      _ = fcntl(pipes[1], F_SETFL, O_NONBLOCK)
-      while write(pipes[1], "filler\n", 7) > 0 {}
-      _ = fcntl(pipes[1], F_SETFL, 0)
-      return pipes
+      try second.write(policy: "limits: [")
+      try second.spawn()
+      #expect(try second.waitForEnd().code == EX_CONFIG)
     }
 
     // MARK: The socket's path

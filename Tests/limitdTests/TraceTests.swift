@@ -56,22 +56,29 @@ extension DaemonTests {
         root.appending(path: "examples/sample-trace.csv").path, [], under: policy, rowCount: 4947)
     }
 
+    private static let web = """
+      limits:
+        host: {algorithm: token-bucket, rate: 1/2s, burst: 10, scope: tenant}
+        page: {algorithm: sliding-window, limit: 4, window: 1m, scope: key, soft: 50%}
+        all: {algorithm: token-bucket, rate: 2/s, burst: 50, scope: global, mode: shadow}
+      policies: {web: [host, page, all]}
+      tenants: {"*": {}}
+      """
+    private static let webFlags = [
+      "--input", "combined", "--policy", "web", "--tenant-from", "host", "--key-from", "path",
+    ]
+
+    @Test("The example's access log, a tenant for each host")
+    func exampleAccess() throws {
+      let path = root.appending(path: "examples/access.log").path
+      try compare(path, Self.webFlags, under: Self.web, rowCount: 240)
+    }
+
     @Test(
       "An access log, a tenant for each host",
       .enabled(if: accessLog != nil, "../shared/data is not here"))
     func access() throws {
-      let policy = """
-        limits:
-          host: {algorithm: token-bucket, rate: 1/2s, burst: 10, scope: tenant}
-          page: {algorithm: sliding-window, limit: 4, window: 1m, scope: key, soft: 50%}
-          all: {algorithm: token-bucket, rate: 2/s, burst: 50, scope: global, mode: shadow}
-        policies: {web: [host, page, all]}
-        tenants: {"*": {}}
-        """
-      let flags = [
-        "--input", "combined", "--policy", "web", "--tenant-from", "host", "--key-from", "path",
-      ]
-      try compare(try #require(accessLog), flags, under: policy, rowCount: 10_000)
+      try compare(try #require(accessLog), Self.webFlags, under: Self.web, rowCount: 10_000)
     }
 
     @Test(

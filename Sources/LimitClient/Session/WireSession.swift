@@ -20,6 +20,8 @@ struct WireSession<Context>: ~Copyable {
   private var firstSequence: UInt64 = 1
   /// Bytes that were ever put out, and that the kernel ever took.
   private var (queuedTotal, sentTotal): (UInt64, UInt64) = (0, 0)
+  /// Where the bytes end that the kernel has taken or may be taking now.
+  private var offeredTotal: UInt64 = 0
 
   private struct Expected {
     var id: UInt32
@@ -89,28 +91,29 @@ struct WireSession<Context>: ~Copyable {
     swap(&output, &outgoing)
   }
 
-  /// The kernel has taken `count` more bytes.
-  mutating func sent(_ count: Int) { sentTotal += UInt64(count) }
+  /// The kernel is about to be given `count` bytes. Until `sent` says how many it took, any of them
+  /// may be with the daemon, which may have answered or closed before the sender comes back.
+  mutating func offer(_ count: Int) { offeredTotal = sentTotal + UInt64(count) }
 
-  /// Whether any byte of a request without a reply was sent.
-  func wasSent(_ sequence: UInt64) -> Bool {
-    guard let offset = offset(of: sequence) else { return true }
-    return expected[offset].start < sentTotal
+  /// The kernel has taken `count` more bytes, and no others.
+  mutating func sent(_ count: Int) {
+    sentTotal += UInt64(count)
+    offeredTotal = sentTotal
   }
 
   /// Takes the newest request, if nothing of it was sent.
   mutating func abandonLastUnsent() -> Context? {
-    guard let last = expected.last, last.start >= sentTotal else { return nil }
+    guard let last = expected.last, last.start >= offeredTotal else { return nil }
     return expected.popLast()?.context
   }
 
   /// Takes the oldest request, when the connection is over.
   ///
-  /// - Returns: its context, and whether any of its bytes were sent.
+  /// - Returns: its context, and whether any of its bytes were sent, or may have been.
   mutating func abandonFirst() -> (Context, wasSent: Bool)? {
     guard let first = expected.popFirst() else { return nil }
     firstSequence += 1
-    return (first.context, first.start < sentTotal)
+    return (first.context, first.start < offeredTotal)
   }
 
   // MARK: Receiving

@@ -197,6 +197,8 @@ final class Channel: @unchecked Sendable {
       if outgoing.isEmpty { session.wire.takeOutput(&outgoing) }
       if outgoing.isEmpty { return isOutputBlocked = false }
       let epoch = self.epoch
+      // Whoever leads may lose the connection before the kernel's answer is noted here.
+      session.wire.offer(outgoing.count)
       unlock()
       let outcome = socket.send(outgoing.bytes)
       lock()
@@ -209,8 +211,11 @@ final class Channel: @unchecked Sendable {
       case .bytes(let count):
         outgoing.consume(count)
         session.wire.sent(count)
-      case .wouldBlock: return isOutputBlocked = true
+      case .wouldBlock:
+        session.wire.sent(0)
+        return isOutputBlocked = true
       case .ended:
+        session.wire.sent(0)
         outgoing.consume(outgoing.count)
         return session.outputEnded(answer)
       }

@@ -5,11 +5,11 @@ import Foundation
 import LimitProtocol
 import Synchronization
 import TestSupport
-/// All tests that stop, kill or load a daemon, one after another.
 import Testing
 
 @testable import LimitClient
 
+/// All tests that stop, kill or load a daemon, one after another.
 @Suite(.serialized) struct DaemonTests {}
 
 extension ClientConfiguration {
@@ -30,6 +30,27 @@ final class Count: Sendable {
   private let number = Atomic<Int>(0)
   var value: Int { number.load(ordering: .sequentiallyConsistent) }
   func add(_ more: Int = 1) { number.add(more, ordering: .sequentiallyConsistent) }
+}
+
+/// What somebody waits at until a test says that it may go on. Any thread.
+final class Gate: Sendable {
+  private let isOpen = Count()
+  func open() { isOpen.add() }
+  func pass() { while isOpen.value == 0 { usleep(1000) } }
+}
+
+/// A server that answers all as limitd would, but one kind of request only once `gate` is open.
+func serverHolding(
+  _ operation: LimitProtocol.Operation, until gate: Gate
+) throws -> LyingServer {
+  try LyingServer { conversation in
+    try conversation.greet()
+    while true {
+      let request = try conversation.next()
+      if request.operation == operation { gate.pass() }
+      conversation.answer(request)
+    }
+  }
 }
 
 /// Remembers what it was told.
