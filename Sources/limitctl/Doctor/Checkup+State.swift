@@ -19,8 +19,8 @@ extension Checkup {
       guard errno == EACCES else {
         return finding(
           .bad, "\(path): \(String(cString: strerror(errno)))",
-          "nothing is kept over a restart; make it anew: install -d -m 700 -o limitd \(path), and "
-            + "restart the daemon")
+          "nothing is kept over a restart; run: install -d -m 700 -o limitd \(path), and restart the "
+            + "daemon")
       }
       return finding(.doubtful, "\(path) cannot be looked at from here", "run this as root")
     }
