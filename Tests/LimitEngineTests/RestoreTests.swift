@@ -55,7 +55,8 @@ import Testing
     #expect(count(records, into: engine) == [.restored: Self.keys], "seed \(testSeed)")
     #expect(engine.invariantViolation(at: Self.now) == nil)
     for number in 0..<Self.keys {
-      let left = next.check(next.fixture.query("user-\(number)", cost: 0), at: 10 * second).remaining
+      let left = next.check(next.fixture.query("user-\(number)", cost: 0), at: 10 * second)
+        .remaining
       guard left == UInt64(999 - number % 999) else {
         Issue.record("user-\(number) has \(left) left; seed \(testSeed)")
         return

@@ -112,7 +112,8 @@ extension Engine {
     let owner = table.reserveInAnyCase(record.tenant, isGuest: isGuest, limit: limit)
     let id = BucketID(tag: record.tag)
     let inserted = table.insert(
-      id, owner: owner, charged: current, now: now, home: table.home(of: id, soonAfter: cursor.group),
+      id, owner: owner, charged: current, now: now,
+      home: table.home(of: id, soonAfter: cursor.group),
       fresh: { _ in current })
     switch inserted {
     case .inserted(let slot):
