@@ -64,7 +64,8 @@ bench: setup ## Print limitd beside a bare echo and Redis, and write bench.json;
 	@$(MAKE) --no-print-directory bench-engine
 	@$(MAKE) --no-print-directory bench-state
 	@$(MAKE) --no-print-directory bench-client
-	@$(MAKE) --no-print-directory bench-admin
+	@# An aim that is missed is said, and no reason to fail here; anything else is.
+	@scripts/bench-admin $(RELEASED) || [ $$? = 3 ]
 
 .PHONY: bench-engine
 bench-engine: setup ## Print nanoseconds per decision, pinned to one processor

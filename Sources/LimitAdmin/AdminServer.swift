@@ -50,6 +50,9 @@ package final class AdminServer: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let workers = NIOThreadPool(numberOfThreads: 1)
     workers.start()
+    // Both give way to threads that decide.
+    workers.submit { _ in Thread.standBack() }
+    group.any().execute { Thread.standBack() }
     let router = Router(
       runtime: source.runtime, routes: Endpoints(source: source).routes, log: log)
     let connections = NIOLoopBoundBox.makeBoxSendingValue(

@@ -29,10 +29,11 @@ package struct RunTimeAccess: Sendable {
       _ tell: @escaping AdminSource.Tell<Outcome>
     ) -> Void
   package var overlay: @Sendable () -> Overlay
-  /// Makes buckets as if never used (`Runtime.reset`), and tells how many had been used.
+  /// Makes buckets as if never used (`Runtime.reset`), and tells how many had been used. With `isDryRun` it
+  /// only tells.
   package var reset:
     @Sendable (
-      _ tenant: String, _ limit: String?, _ key: String?, _ author: Peer,
+      _ tenant: String, _ limit: String?, _ key: String?, _ isDryRun: Bool, _ author: Peer,
       _ tell: @escaping AdminSource.Tell<Int>
     ) -> Void
   /// The newest first.
@@ -46,7 +47,7 @@ package struct RunTimeAccess: Sendable {
     overlay: @escaping @Sendable () -> Overlay,
     reset:
       @escaping @Sendable (
-        String, String?, String?, Peer, @escaping AdminSource.Tell<Int>
+        String, String?, String?, Bool, Peer, @escaping AdminSource.Tell<Int>
       ) -> Void,
     audit: @escaping @Sendable (AuditQuestion) throws(Problem) -> [AuditRecord]
   ) {

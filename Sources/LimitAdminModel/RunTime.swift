@@ -82,19 +82,23 @@ public struct ResetRequest: Codable, Equatable, Sendable {
   public var limit: String?
   /// `nil`: the tenant's own buckets, and those of all of its keys.
   public var key: String?
+  /// Whether only to count what that would be.
+  public var dryRun = false
 
-  public init(limit: String?, key: String?) {
+  public init(limit: String?, key: String?, dryRun: Bool) {
     self.limit = limit
     self.key = key
+    self.dryRun = dryRun
   }
 
-  private enum CodingKeys: String, CodingKey, CaseIterable { case limit, key }
+  private enum CodingKeys: String, CodingKey, CaseIterable { case limit, key, dryRun }
 
   public init(from decoder: any Decoder) throws {
     try decoder.refuseMembers(besides: CodingKeys.allCases)
     let members = try decoder.container(keyedBy: CodingKeys.self)
     limit = try members.decodeIfPresent(String.self, forKey: .limit)
     key = try members.decodeIfPresent(String.self, forKey: .key)
+    dryRun = try members.decodeIfPresent(Bool.self, forKey: .dryRun) ?? false
   }
 }
 
@@ -103,10 +107,13 @@ public struct ResetAnswer: Codable, Equatable, Sendable {
   public var tenant: String
   /// How many buckets had been used.
   public var buckets: Int
+  /// Whether they are reset; else they were only counted.
+  public var isInForce: Bool
 
-  public init(tenant: String, buckets: Int) {
+  public init(tenant: String, buckets: Int, isInForce: Bool) {
     self.tenant = tenant
     self.buckets = buckets
+    self.isInForce = isInForce
   }
 }
 

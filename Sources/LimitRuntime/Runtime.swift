@@ -115,10 +115,13 @@ package final class Runtime: Sendable {
     if isAbandoned() { return nil }
     keep(rulebook.file)
     var adoption = Adoption(shortage: engine.setAside(for: rulebook.policies))
-    let workers = state.withLock { state in
-      state.rulebook = rulebook
-      return state.workers
+    let (workers, former) = state.withLock { state in
+      defer { state.rulebook = rulebook }
+      return (state.workers, state.rulebook)
     }
+    // Whoever lets go of it last frees it, which takes its time where it names many tenants: this thread,
+    // and not one that decides.
+    defer { withExtendedLifetime(former) {} }
     // First all go over to the new set, which decides by the former rules as yet.
     guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
     engine.putInForce(
@@ -134,8 +137,9 @@ package final class Runtime: Sendable {
   ///
   /// - Parameters:
   ///   - limit: only this one's; none where there is no such limit.
+  ///   - isDryRun: whether only to count what that would be.
   /// - Returns: how many buckets had been used.
-  package func reset(tenant name: String, limit: String?, key: String?) -> Int {
+  package func reset(tenant name: String, limit: String?, key: String?, isDryRun: Bool) -> Int {
     adoption.withLock { _ in
       let policies = rulebook.policies
       let tenant = policies.tenant(named: name)
@@ -146,12 +150,12 @@ package final class Runtime: Sendable {
       }
       let now = EngineClock.now()
       guard var key else {
-        return engine.reset(tenant, limit: index, under: policies, at: now)
+        return engine.reset(tenant, limit: index, under: policies, at: now, isDryRun: isDryRun)
       }
       let fingerprint = key.withUTF8 { tenant.fingerprint(ofKey: UnsafeRawBufferPointer($0)) }
       return engine.reset(
         keyOf: Query(tenant: tenant, policy: PolicyIndex(0), key: fingerprint), limit: index,
-        under: policies, at: now)
+        under: policies, at: now, isDryRun: isDryRun)
     }
   }
 

@@ -1,5 +1,6 @@
 // Readings of the kernel's clocks. Any thread.
 
+import CLinux
 import Glibc
 
 /// A clock of the kernel, read through the vDSO.
@@ -15,6 +16,13 @@ package enum Clock {
 
   /// Nanoseconds since boot, time asleep not included (CLOCK_MONOTONIC): systemd's clock.
   package static func monotonicNanoseconds() -> UInt64 { read(CLOCK_MONOTONIC) }
+
+  /// Whether somebody keeps the wall clock right, as the kernel was told (adjtimex(2)); `nil` where it
+  /// does not say.
+  package static var isWallSynchronized: Bool? {
+    let answer = limitd_is_clock_synchronized()
+    return answer < 0 ? nil : answer == 1
+  }
 
   static func read(_ clock: clockid_t) -> UInt64 {
     var time = timespec()

@@ -12,9 +12,34 @@ package final class Thread: Sendable {
 
   private let thread: pthread_t
 
-  /// - Parameter name: shown by `ps` and `top`; at most 15 bytes.
-  package init(named name: String, _ body: sending @escaping () -> Void) throws(SystemError) {
-    let work = Unmanaged.passRetained(Work(body))
+  /// What a thread's work is to the rest of the process.
+  package enum Urgency: Sendable {
+    case ordinary
+    /// Somebody waits for it who can wait: see `standBack`.
+    case background
+  }
+
+  /// The nice value of background work: a tenth of the weight of an ordinary thread.
+  private static let backgroundNice: Int32 = 10
+
+  /// Has the calling thread wait, from now on, for those of this host that want its processor; where they
+  /// want all of it, it gets about a tenth. For good: without privileges there is no way back.
+  ///
+  /// A lock that such a thread has may be waited for: it is to hold those that event loops take for no more
+  /// than a few instructions. Where a sandbox forbids it, or the process is nicer already, nothing changes.
+  package static func standBack() { _ = limitd_set_nice(backgroundNice) }
+
+  /// - Parameters:
+  ///   - name: shown by `ps` and `top`; at most 15 bytes.
+  ///   - urgency: of all that it does.
+  package init(
+    named name: String, _ urgency: Urgency = .ordinary, _ body: sending @escaping () -> Void
+  ) throws(SystemError) {
+    let work = Unmanaged.passRetained(
+      Work {
+        if urgency == .background { Self.standBack() }
+        body()
+      })
     var thread = pthread_t()
     let status = pthread_create(
       &thread, nil,
@@ -46,7 +71,8 @@ package final class Thread: Sendable {
     var threads: [Thread] = []
     var rest = [0]
     for number in 1..<max(1, count) {
-      if let thread = try? Thread(named: name, { body(number) }) {
+      let thread = try? Thread(named: name) { body(number) }
+      if let thread {
         threads.append(thread)
       } else {
         rest.append(number)

@@ -26,6 +26,13 @@ enum AdminInterface {
     }
   }
 
+  /// A path for whoever is in another folder.
+  private static func absolute(_ path: String) -> String {
+    guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
+    defer { free(folder) }
+    return "\(String(cString: folder))/\(path.hasPrefix("./") ? String(path.dropFirst(2)) : path)"
+  }
+
   /// What the interface answers from.
   ///
   /// - Parameter socketPath: of the decision socket; `nil` where systemd passed it.
@@ -39,8 +46,8 @@ enum AdminInterface {
       runtime: runtime, monitor: monitor, events: events,
       facts: DaemonFacts(
         version: Release.version, startedAt: Clock.bootNanoseconds(),
-        configPath: configuration.path, socketPath: socketPath,
-        stateDirectory: configuration.file.daemon.stateDirectory, workers: workers,
+        configPath: absolute(configuration.path), socketPath: socketPath.map(absolute),
+        stateDirectory: absolute(configuration.file.daemon.stateDirectory), workers: workers,
         refusalReasons: ErrorCode.allCases.map {
           ($0.rawValue, $0.name.replacing(" ", with: "_"))
         }),
@@ -91,9 +98,11 @@ enum AdminInterface {
               change: change, author: AuditAuthor(peer), isDryRun: isDryRun, tell: tell))
         },
         overlay: { rules.overlay },
-        reset: { tenant, limit, key, peer, tell in
+        reset: { tenant, limit, key, isDryRun, peer, tell in
           upkeep.run {
-            let count = runtime.reset(tenant: tenant, limit: limit, key: key)
+            let count = runtime.reset(
+              tenant: tenant, limit: limit, key: key, isDryRun: isDryRun)
+            if isDryRun { return tell(count) }
             rules.record(
               AuditEntry(
                 at: WallTime.now, author: AuditAuthor(peer), action: "tenant reset", tenant: tenant,

@@ -11,7 +11,7 @@ enum MonitorThread {
 
   /// Begins to look; ends with the process.
   static func start(_ monitor: DecisionMonitor, _ events: EventLog) throws(SystemError) {
-    _ = try Thread(named: "limitd-monitor") {
+    _ = try Thread(named: "limitd-monitor", .background) {
       while true {
         let isBusy = monitor.drain()
         events.passTime()

@@ -79,7 +79,9 @@ final class Upkeep: Sendable {
     self.log = log
   }
 
-  func start() throws(SystemError) { _ = try Thread(named: "limitd-upkeep") { self.run() } }
+  func start() throws(SystemError) {
+    _ = try Thread(named: "limitd-upkeep", .background) { self.run() }
+  }
 
   /// Asks for a reload. Several that wait are one.
   func reload(by author: AuditAuthor, _ tell: @escaping @Sendable (ReloadOutcome) -> Void) {

@@ -38,9 +38,13 @@ import Testing
     let now = 10 * day + 5 * second
     use(fixture, at: now)
     let acme = fixture.policies.tenant(named: "acme")
-    let count = fixture.engine.reset(
-      acme, limit: nil, under: fixture.policies, at: Instant(nanoseconds: now + 1))
-    #expect(count == 6)
+    for isDryRun in [true, true, false] {
+      #expect(remaining(fixture, "acme", "a", at: now + 1) == [6, 6, 92, 92, 984, 3])
+      let count = fixture.engine.reset(
+        acme, limit: nil, under: fixture.policies, at: Instant(nanoseconds: now + 1),
+        isDryRun: isDryRun)
+      #expect(count == 6)
+    }
     for key in ["a", "b"] {
       #expect(remaining(fixture, "acme", key, at: now + 1) == [10, 10, 100, 100, 984, 3])
       #expect(remaining(fixture, "other", key, at: now + 1) == [6, 6, 92, 92, 984, 3])

@@ -86,6 +86,26 @@ import Testing
     #expect(bad.exitCode == 1 && bad.errors.contains("not valid"), "\(bad.errors)")
   }
 
+  @Test func atATerminalAReloadShowsTheDifferenceAndAsksFirst() throws {
+    let daemon = try TestDaemon()
+    let reload = ["reload", "--socket", daemon.socketPath]
+    func capacity() throws -> UInt64 {
+      try daemon.peer().decide(Request.query("acme", "few", .peek)).capacity
+    }
+    // Where nothing differs, nothing is asked.
+    #expect(try Program.onTerminal(columns: 80, reload, typed: "").exitCode == 0)
+    try daemon.write(policy: DaemonOptions.defaultPolicy.replacing("burst: 5", with: "burst: 50"))
+    let refused = try Program.onTerminal(columns: 80, reload, typed: "n\n")
+    #expect(refused.exitCode == 1 && refused.output.contains("~ limit few"), "\(refused)")
+    #expect(refused.output.contains("Put this in force? [y/N]"))
+    #expect(try capacity() == 5 && daemon.reloadCount == 1)
+    let done = try Program.onTerminal(columns: 80, reload, typed: "y\n")
+    #expect(try done.exitCode == 0 && capacity() == 50, "\(done)")
+    try daemon.write(policy: DaemonOptions.defaultPolicy)
+    #expect(try Program.onTerminal(columns: 80, reload + ["--yes"], typed: "").exitCode == 0)
+    #expect(try capacity() == 5)
+  }
+
   @Test func whyShowsTheLastDenials() throws {
     let daemon = try TestDaemon()
     let client = try daemon.peer()
@@ -150,23 +170,6 @@ import Testing
     #expect(saved.exitCode == 0 && saved.output.contains(daemon.statePath), "\(saved.errors)")
     let listed = try Program.run(["snapshot", "list", "--state-dir", daemon.statePath])
     #expect(listed.exitCode == 0)
-  }
-
-  @Test func doctorFindsNothingWhereNothingIsWrongAndElseSaysWhatHelps() throws {
-    let daemon = try TestDaemon()
-    let well = try limitctl(daemon, ["doctor"])
-    #expect(well.exitCode == 0 && !well.output.contains("BAD"), "\(well.output)")
-    try daemon.write(policy: "limits: 3")
-    _ = try limitctl(daemon, ["reload"])
-    let ill = try limitctl(daemon, ["doctor"])
-    #expect(ill.exitCode == 1, "\(ill.output)")
-    for text in ["the last reload failed", "a restart would fail", "limitctl config check"] {
-      #expect(ill.output.contains(text), "\(text) in \(ill.output)")
-    }
-    #expect(try json(daemon, ["doctor"])["format"] as? String == "limitctl-doctor/1")
-    daemon.kill()
-    let gone = try limitctl(daemon, ["doctor"])
-    #expect(gone.exitCode == 1 && gone.output.contains("systemctl start limitd"))
   }
 
   @Test func whereNobodyAnswersTheNextStepIsSaid() throws {

@@ -1,5 +1,6 @@
 // Completion in the shells themselves. A shell that is not installed is skipped, and said.
 
+import DaemonSupport
 import Foundation
 import Testing
 
@@ -29,18 +30,27 @@ private func script(for shell: String) throws -> String {
     let path = try script(for: "bash")
     defer { unlink(path) }
     for (line, expected) in cases {
-      let program = """
-        source '\(path)'
-        COMP_LINE='\(line)'; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9
-        COMP_WORDS=(\(line)); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
-        function=$(complete -p limitctl | sed -E 's/.*-F ([^ ]+).*/\\1/')
-        "$function" limitctl "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
-        printf '%s\\n' "${COMPREPLY[@]}"
-        """
-      let result = try Program.run(
-        ["--norc", "--noprofile", "-c", program], program: Program.installed("bash")!)
-      check(result, line, expected)
+      check(try complete(line, by: path), line, expected)
     }
+  }
+
+  /// What bash offers for the last word of a line.
+  ///
+  /// - Parameter path: the script for completion.
+  private func complete(
+    _ line: String, by path: String, _ environment: [String: String] = [:]
+  ) throws -> ProgramResult {
+    let program = """
+      source '\(path)'
+      COMP_LINE='\(line)'; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9
+      COMP_WORDS=(\(line)); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
+      function=$(complete -p limitctl | sed -E 's/.*-F ([^ ]+).*/\\1/')
+      "$function" limitctl "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+      printf '%s\\n' "${COMPREPLY[@]}"
+      """
+    return try Program.run(
+      ["--norc", "--noprofile", "-c", program], program: Program.installed("bash")!,
+      environment: environment)
   }
 
   /// In an interactive one on a terminal, where alone fish tells completions what is being written.
@@ -82,6 +92,35 @@ private func script(for shell: String) throws -> String {
       let result = try Program.run(["-f", "-c", program], program: Program.installed("zsh")!)
       check(result, line, expected)
     }
+  }
+
+  @Test(
+    "Names are the daemon's, with what was set at run time; where it does not answer, the file's",
+    .enabled(if: Program.installed("bash") != nil, "bash is not installed"))
+  func daemonCompletes() throws {
+    let daemon = try TestDaemon()
+    let set = ["tenant", "set", "latecomer", "few.burst=7", "--socket", daemon.socketPath]
+    #expect(try Program.run(set).exitCode == 0)
+    let path = try script(for: "bash")
+    defer { unlink(path) }
+    func offered(_ words: String, _ environment: [String: String]) throws -> [String] {
+      let result = try complete("limitctl \(words)", by: path, environment)
+      return result.output.split { $0.isWhitespace }.map(String.init)
+    }
+    let asked = ["LIMITD_SOCKET": daemon.socketPath, "LIMITD_CONFIG": "/nonexistent"]
+    let cases = [
+      ("tenant show late", ["latecomer"]), ("why ac", ["acme"]), ("explain late", ["latecomer"]),
+      ("explain acme bud", ["budget"]), ("check acme bud", ["budget"]), ("shadow on fe", ["few"]),
+      ("limit show hel", ["held"]), ("tenant block BAN", []),
+      ("config explain \(daemon.configPath) late", []),
+      ("config explain \(daemon.configPath) ban", ["banned"]),
+    ]
+    for (words, expected) in cases { #expect(try offered(words, asked) == expected, "\(words)") }
+    #expect(try offered("why --socket \(daemon.socketPath) late", [:]) == ["latecomer"])
+    daemon.kill()
+    let file = asked.merging(["LIMITD_CONFIG": daemon.configPath]) { $1 }
+    #expect(try offered("why late", file) == [])
+    #expect(try offered("why ban", file) == ["banned"])
   }
 
   private func check(_ result: ProgramResult, _ line: String, _ expected: [String]) {

@@ -38,11 +38,18 @@ import Testing
     let daemon = try TestDaemon()
     #expect(try daemon.peer().decide(Request.query("acme", "few", cost: 5)).isAllowed)
     #expect(try limitctl(daemon, ["tenant", "reset", "acme"]).exitCode == 64)
+    let reset = ["tenant", "reset", "acme", "--key", "k", "--socket", daemon.socketPath]
+    #expect(try Program.run(reset + ["--dry-run"]).output == "1 bucket had been used\n")
+    let refused = try Program.onTerminal(columns: 80, reset, typed: "n\n")
+    #expect(refused.exitCode == 1 && refused.output.contains("1 bucket had been used"))
+    #expect(try daemon.peer().decide(Request.query("acme", "few", .peek)).remaining == 0)
     let done = try limitctl(daemon, ["tenant", "reset", "acme", "--key", "k", "--yes"])
     #expect(done.exitCode == 0 && done.output.hasPrefix("1 bucket had been used"), "\(done)")
     #expect(try daemon.peer().decide(Request.query("acme", "few", .peek)).remaining == 5)
-    let refused = try limitctl(daemon, ["tenant", "reset", "acme", "--limit", "held", "--yes"])
-    #expect(refused.exitCode == 1 && refused.errors.contains("permits"))
+    let again = try limitctl(daemon, ["tenant", "reset", "acme", "--yes"])
+    #expect(again.output == "no bucket had been used\n")
+    let permits = try limitctl(daemon, ["tenant", "reset", "acme", "--limit", "held", "--yes"])
+    #expect(permits.exitCode == 1 && permits.errors.contains("permits"))
   }
 
   @Test("What is exported can be imported elsewhere, and the same comes out of it")

@@ -112,6 +112,7 @@ extension DaemonTests {
         ("POST", "/v1/tenants/acme/reset", #"{"limit": "held"}"#, 422),
         ("POST", "/v1/tenants/acme/reset", #"{"limit": "many", "key": "k"}"#, 422),
         ("POST", "/v1/tenants/acme/reset", #"{"keys": "k"}"#, 400),
+        ("POST", "/v1/tenants/acme/reset", #"{"dry_run": 1}"#, 400),
         ("POST", "/v1/tenants/a%20b/reset", nil, 400),
       ]
       for (method, target, body, status) in bad {

@@ -226,6 +226,17 @@ extension DaemonTests {
       #expect((status["snapshots"] as? [String: Any])?["buckets"] as? Int == 1)
     }
 
+    @Test("Paths are told as whoever is in another folder finds them")
+    func paths() throws {
+      let daemon = try TestDaemon {
+        $0.wrapper = ["/bin/sh", "-c", #"cd "$(dirname "$3")" && exec "$@""#, "sh"]
+        $0.flags = ["--config", "./limitd.yaml", "--state-dir", "state"]
+      }
+      let status = try daemon.ask("GET", "/v1/status").json
+      #expect(status["config_path"] as? String == daemon.configPath)
+      #expect(status["state_directory"] as? String == daemon.statePath)
+    }
+
     // MARK: Without it
 
     @Test("A daemon that cannot have its admin socket says so, and decides")

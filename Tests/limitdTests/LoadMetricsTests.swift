@@ -85,6 +85,40 @@ extension DaemonTests {
       #expect(try daemon.metric("limitd_overflow_total") == 3)
     }
 
+    @Test("A full table, and the share of named tenants, are told apart where they are reached")
+    func fullTables() throws {
+      func hits(_ daemon: TestDaemon) throws -> [String: UInt64] {
+        let text = try daemon.ask("GET", "/metrics").text
+        let found = text.matches(of: /limitd_cap_hits_total{scope="key",cap="([a-z_]+)"} ([0-9]+)/)
+        #expect(found.count == 5)
+        return Dictionary(
+          uniqueKeysWithValues: found.map { (String($0.output.1), UInt64($0.output.2) ?? 0) }
+        ).filter { $0.value > 0 }
+      }
+      func fill(_ daemon: TestDaemon, _ tenant: String, _ keys: Int) throws {
+        let client = try daemon.peer()
+        for key in 0..<keys { _ = try client.decide(Request.query(tenant, "few", key: "\(key)")) }
+        #expect(
+          try hits(daemon).values.reduce(0, +) == daemon.metric("limitd_overflow_total"))
+      }
+      // Whoever comes has all of the table, as nobody has a name.
+      let full = try TestDaemon {
+        $0.policy = $0.policy.replacing(/(?m)^  (acme|banned|free): .*\n?/, with: "")
+        $0.settings = "  table: {key-slots: 1024, keys-per-tenant: 1024}"
+      }
+      try fill(full, "someone", 1500)
+      // The table is full before the tenant has as many keys as it may, and then at its cap.
+      let causes = try hits(full)
+      #expect(causes["table"] ?? 0 > 0, "\(causes)")
+      // Nothing for guests: 85 % of 1,024 are 870, of which three named tenants have half for sure.
+      let named = try TestDaemon {
+        $0.settings = "  table: {key-slots: 1024, keys-per-tenant: 1024, guest-share: 0%}"
+      }
+      try fill(named, "acme", 700)
+      let namedCauses = try hits(named)
+      #expect(Array(namedCauses.keys) == ["named_share"], "\(namedCauses)")
+    }
+
     @Test("What tenants have left of what their keys share, once whatever the policies")
     func remaining() throws {
       let daemon = try TestDaemon()
@@ -120,16 +154,19 @@ extension DaemonTests {
     }
 
     @Test(
-      "The policy file opens metrics to this host by TCP, and nothing else of the admin interface")
-    func listener() throws {
+      "The policy file opens metrics to this host by TCP, and nothing else of the admin interface",
+      arguments: ["127.0.0.1", "::1"])
+    func listener(host: String) throws {
+      guard host != "::1" || hasLoopbackOfVersion6 else { return }
       let port = try MonitoringTests().freePort()
-      let daemon = try TestDaemon { $0.settings = "  metrics: {listen: '127.0.0.1:\(port)'}" }
+      let address = host == "::1" ? "[::1]:\(port)" : "\(host):\(port)"
+      let daemon = try TestDaemon { $0.settings = "  metrics: {listen: '\(address)'}" }
       func get(_ path: String) throws -> String {
         try run(
           "/bin/bash",
           [
             "-c",
-            "exec 3<>/dev/tcp/127.0.0.1/\(port); printf 'GET \(path) HTTP/1.1\\r\\nhost: x\\r\\n"
+            "exec 3<>/dev/tcp/\(host)/\(port); printf 'GET \(path) HTTP/1.1\\r\\nhost: x\\r\\n"
               + "connection: close\\r\\n\\r\\n' >&3; cat <&3",
           ]
         ).output
@@ -138,7 +175,7 @@ extension DaemonTests {
       #expect(metrics.hasPrefix("HTTP/1.1 200") && metrics.contains("limitd_build_info{version="))
       #expect(try get("/v1/status").hasPrefix("HTTP/1.1 404"))
       // Another daemon finds the port taken, says so, and decides.
-      let other = try TestDaemon { $0.settings = "  metrics: {listen: '127.0.0.1:\(port)'}" }
+      let other = try TestDaemon { $0.settings = "  metrics: {listen: '\(address)'}" }
       #expect(try other.peer().decide(Request.query("acme", "many")).isAllowed)
       #expect(try other.metric("limitd_queries_total") == 1)
       try wait(for: "a word about it") { other.log.contains("no metrics by TCP") }
@@ -146,3 +183,8 @@ extension DaemonTests {
     }
   }
 }
+
+/// Whether this host has ::1; a container may have none.
+private let hasLoopbackOfVersion6 =
+  (try? String(contentsOfFile: "/proc/net/if_inet6", encoding: .utf8))?
+  .contains(String(repeating: "0", count: 31) + "1") ?? false

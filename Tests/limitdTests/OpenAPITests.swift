@@ -147,7 +147,8 @@ extension DaemonTests {
         try check(daemon, "GET", "/v1/rules", asked: "/v1/rules?limit=0")
         try check(
           daemon, "DELETE", "/v1/limits/{limit}/mode", asked: "/v1/limits/few/mode")
-        for body in [nil, #"{"limit": "all"}"#, #"{"key": "k"}"#] as [String?] {
+        let resets = [nil, #"{"limit": "all"}"#, #"{"key": "k"}"#, #"{"dry_run": true}"#]
+        for body in resets {
           try check(
             daemon, "POST", "/v1/tenants/{tenant}/reset", asked: "/v1/tenants/acme/reset", body)
         }

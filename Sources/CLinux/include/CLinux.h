@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
@@ -92,6 +93,14 @@ static inline long limitd_raise_descriptor_limit(void) {
 // malloc_trim(3): gives memory that was freed back to the system.
 static inline void limitd_trim_memory(void) { malloc_trim(0); }
 
+// adjtimex(2), which changes nothing here: 1 where the wall clock is kept right by somebody, 0 where not,
+// -1 where the kernel does not say.
+static inline int limitd_is_clock_synchronized(void) {
+  struct timex state = {.modes = 0};
+  if (adjtimex(&state) < 0) return -1;
+  return (state.status & STA_UNSYNC) == 0;
+}
+
 // sched_getaffinity(2): how many processors this process may use; at least 1.
 extern int sched_getaffinity(int process, unsigned long size, void *mask);
 
@@ -102,6 +111,9 @@ static inline int limitd_processor_count(void) {
   for (int word = 0; word < 128; word++) count += __builtin_popcountll(mask[word]);
   return count > 0 ? count : 1;
 }
+
+// setpriority(2), which on Linux is about the calling thread. 0, or -1 with errno.
+static inline int limitd_set_nice(int nice) { return setpriority(PRIO_PROCESS, 0, nice); }
 
 // pthread_setname_np(3): at most 15 bytes.
 extern int pthread_setname_np(unsigned long thread, const char *name);

@@ -91,9 +91,11 @@ extension Endpoints {
     if let limit = asked?.limit { try checkReset(of: limit, key: asked?.key, call) }
     guard let peer = call.peer else { throw .forbidden("nobody asks") }
     let source = self.source
+    let isDryRun = asked?.dryRun ?? false
     return .later { tell in
-      source.runTime.reset(name, asked?.limit, asked?.key, peer) { count in
-        tell(AdminResponse(ResetAnswer(tenant: name, buckets: count)))
+      source.runTime.reset(name, asked?.limit, asked?.key, isDryRun, peer) { count in
+        tell(
+          AdminResponse(ResetAnswer(tenant: name, buckets: count, isInForce: !isDryRun)))
       }
     }
   }

@@ -1,6 +1,7 @@
 // How often queries found no room for a bucket of their own, by what kept them from it: for people who
 // choose the sizes of the tables. Counted where a wider bucket is charged instead, which is rare or a
-// flood; words that several threads may meet in are apart by tenant or key.
+// flood: where a look finds no room, or the attempt to take it finds that it is gone. Either goes a scope
+// wider, so that no decision counts twice. Words that several threads may meet in are apart by tenant or key.
 
 import Synchronization
 

@@ -64,6 +64,9 @@ extension Engine {
         query.tenant.fingerprint, isGuest: !query.tenant.isNamed,
         limit: registry.number(of: rule.pointee.seed))
     else {
+      // There was room when it was looked at.
+      let cap = table.cap(for: query.tenant.fingerprint, isGuest: !query.tenant.isNamed)
+      storages.capCounters.count(scope, cap, of: query.key)
       level += 1
       return false
     }
@@ -77,6 +80,7 @@ extension Engine {
       return true
     case .exists: return false
     case .noRoom:
+      storages.capCounters.count(scope, .table, of: query.key)
       level += 1
       return false
     }

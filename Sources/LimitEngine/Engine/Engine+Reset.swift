@@ -9,11 +9,14 @@ extension Engine {
   /// Decides race with it as with any decision: one that is made meanwhile counts or does not. O(slots),
   /// some 10 ms per million; any thread.
   ///
-  /// - Parameter limit: only this one's; `nil`: all.
+  /// - Parameters:
+  ///   - limit: only this one's; `nil`: all.
+  ///   - isDryRun: whether only to count what that would be.
   /// - Returns: how many buckets had been used.
   /// - Precondition: `policies` is in force, and what was written before is converted.
   @discardableResult public func reset(
-    _ tenant: Tenant, limit: LimitIndex?, under policies: PolicySet, at now: Instant
+    _ tenant: Tenant, limit: LimitIndex?, under policies: PolicySet, at now: Instant,
+    isDryRun: Bool = false
   ) -> Int {
     guard case .known(let place) = directory.find(TenantDirectory.id(tenant.fingerprint)) else {
       return 0
@@ -32,9 +35,10 @@ extension Engine {
             case .rule(let rule, _) = pass.fate(of: owner, word, in: scope),
             limit == nil || rule.pointee.limit == limit
           else { continue }
-          if reset(slot, as: rule, at: now, { $0.tenant == number && $0.limit == owner.limit }) {
-            count += 1
+          let wasUsed = reset(slot, as: rule, at: now, isDryRun) {
+            $0.tenant == number && $0.limit == owner.limit
           }
+          if wasUsed { count += 1 }
         }
       }
     }
@@ -46,10 +50,12 @@ extension Engine {
   /// - Parameters:
   ///   - query: its tenant and key count; the policy and cost do not.
   ///   - limit: only this one's; `nil`: those of all limits that have one per key.
+  ///   - isDryRun: whether only to count what that would be.
   /// - Returns: how many buckets had been used.
   /// - Precondition: as above.
   @discardableResult public func reset(
-    keyOf query: Query, limit: LimitIndex?, under policies: PolicySet, at now: Instant
+    keyOf query: Query, limit: LimitIndex?, under policies: PolicySet, at now: Instant,
+    isDryRun: Bool = false
   ) -> Int {
     let limits = limit.map { [$0] } ?? policies.limits.indices.map { LimitIndex(UInt16($0)) }
     return limits.count { limit in
@@ -58,7 +64,7 @@ extension Engine {
       let id = Self.identity(rule, query, level: 0)
       guard let found = table(Scope.key.rawValue).pointee.find(id) else { return false }
       let owner = found.slot.loadOwner()
-      return reset(found.slot, as: rule, at: now) {
+      return reset(found.slot, as: rule, at: now, isDryRun) {
         $0.tenant == owner.tenant && $0.limit == owner.limit
       }
     }
@@ -69,9 +75,12 @@ extension Engine {
   ///
   /// Lock-free: a further turn means that another thread changed the bucket, or that this one has
   /// finished a roll, or converted a word.
-  /// - Parameter isWanted: whether the slot still belongs to whom it did.
+  /// - Parameters:
+  ///   - isDryRun: whether only to look; words of former rules are converted all the same.
+  ///   - isWanted: whether the slot still belongs to whom it did.
   private func reset(
-    _ slot: Slot, as rule: UnsafePointer<Rule>, at now: Instant, _ isWanted: (Owner) -> Bool
+    _ slot: Slot, as rule: UnsafePointer<Rule>, at now: Instant, _ isDryRun: Bool,
+    _ isWanted: (Owner) -> Bool
   ) -> Bool {
     let window = rule.pointee.period
     var charges = [SlidingWindow.Charge(at: now, window: window)]
@@ -97,12 +106,13 @@ extension Engine {
           let next = TokenBucket.giveBack(
             current, head: rule.pointee.head, interval: rule.pointee.period,
             now: max(now.nanoseconds, previous.floor), cost: .max)
-          if next == current { return false }
+          if isDryRun || next == current { return next != current }
           slot.noteLowering(of: current, at: now)
           isDone = slot.exchangeCurrent(current, with: next)
           wasUsed = isDone
         } else {
           let counted = current.count + (previous.isWindow ? previous.count : 0)
+          if isDryRun { return counted > 0 }
           isDone = giveBack(
             .max, from: charge, slot, current, previous: previous, window: window, now)
           wasUsed = wasUsed || isDone && counted > 0

@@ -19,16 +19,18 @@ struct AdminEndpointOptions: ParsableArguments {
     if adminSocket == "" { throw ValidationError("--admin-socket needs a path.") }
   }
 
-  var path: String {
+  var path: String { Self.path(adminSocket: adminSocket, socket: endpoint.socket) }
+
+  /// - Parameters: as given by options; `nil`: not given.
+  static func path(adminSocket: String?, socket: String?) -> String {
     if let adminSocket { return adminSocket }
     func variable(_ name: String) -> String? {
       getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
     }
     if let path = variable("LIMITD_ADMIN_SOCKET") { return path }
-    let socket = endpoint.socket ?? variable("LIMITD_SOCKET") ?? "/run/limitd/limitd.sock"
+    let socket = socket ?? variable("LIMITD_SOCKET") ?? "/run/limitd/limitd.sock"
     return (socket.lastIndex(of: "/").map { socket[...$0] } ?? "") + "admin.sock"
   }
-
 }
 
 /// Where the admin interface is, and how to print.

@@ -25,7 +25,9 @@ struct AuditList: ParsableCommand {
 
   @Option(
     help: "Only what is about this tenant.",
-    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
+    completion: .custom { arguments, _, prefix in
+      PolicyNames.tenants(for: arguments, prefix: prefix)
+    })
   var tenant: String?
 
   @Option(help: ArgumentHelp("How many at most, 1 to 100000.", valueName: "n"))

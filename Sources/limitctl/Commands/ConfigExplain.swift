@@ -25,7 +25,9 @@ struct ConfigExplain: ParsableCommand {
   var file: String
   @Argument(
     help: "The tenant, named in the file or not.",
-    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
+    completion: .custom { arguments, _, prefix in
+      PolicyNames.tenants(for: arguments, prefix: prefix)
+    })
   var tenant: String
   @Argument(
     help: "A policy of the file.",

@@ -50,7 +50,9 @@ struct LimitShow: ParsableCommand {
     discussion: "Exit codes: 0 done; 1 error; 3 the daemon cannot be reached; 64 usage."
   )
 
-  @Argument(help: "The limit.")
+  @Argument(
+    help: "The limit.",
+    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
   var limit: String
 
   @OptionGroup var admin: AdminOptions

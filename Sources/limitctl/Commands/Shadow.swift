@@ -21,7 +21,10 @@ struct ShadowOn: ParsableCommand {
     discussion: "Exit codes: 0 done; 1 refused; 3 the daemon cannot be reached; 64 usage."
   )
 
-  @Argument(help: "The limit.") var limit: String
+  @Argument(
+    help: "The limit.",
+    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
+  var limit: String
   @OptionGroup var options: HurtingChangeOptions
 
   func run() throws {
@@ -38,7 +41,10 @@ struct ShadowOff: ParsableCommand {
     discussion: "Exit codes: 0 done; 1 refused; 3 the daemon cannot be reached; 64 usage."
   )
 
-  @Argument(help: "The limit.") var limit: String
+  @Argument(
+    help: "The limit.",
+    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
+  var limit: String
   @OptionGroup var options: HurtingChangeOptions
 
   func run() throws {
@@ -55,7 +61,10 @@ struct ShadowUnset: ParsableCommand {
     discussion: "Exit codes: 0 done; 1 refused; 3 the daemon cannot be reached; 64 usage."
   )
 
-  @Argument(help: "The limit.") var limit: String
+  @Argument(
+    help: "The limit.",
+    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
+  var limit: String
   @OptionGroup var options: HurtingChangeOptions
 
   func run() throws {

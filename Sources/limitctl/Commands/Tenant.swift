@@ -97,7 +97,9 @@ struct TenantShow: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
+    completion: .custom { arguments, _, prefix in
+      PolicyNames.tenants(for: arguments, prefix: prefix)
+    })
   var tenant: String
 
   @OptionGroup var admin: AdminOptions

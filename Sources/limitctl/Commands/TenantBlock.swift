@@ -20,7 +20,9 @@ struct TenantBlockCommand: ParsableCommand {
 
   @Argument(
     help: "The tenant, named in the policy file or not.",
-    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
+    completion: .custom { arguments, _, prefix in
+      PolicyNames.tenants(for: arguments, prefix: prefix)
+    })
   var tenant: String
 
   @Option(help: "Why, for those who will ask.")
@@ -87,7 +89,9 @@ struct TenantUnblock: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
+    completion: .custom { arguments, _, prefix in
+      PolicyNames.tenants(for: arguments, prefix: prefix)
+    })
   var tenant: String
 
   @OptionGroup var options: ChangeOptions

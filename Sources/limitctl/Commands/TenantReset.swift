@@ -19,10 +19,14 @@ struct TenantReset: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
+    completion: .custom { arguments, _, prefix in
+      PolicyNames.tenants(for: arguments, prefix: prefix)
+    })
   var tenant: String
 
-  @Option(help: "Only of this limit.")
+  @Option(
+    help: "Only of this limit.",
+    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
   var limit: String?
 
   @Option(help: "Only of this key.")
@@ -31,24 +35,37 @@ struct TenantReset: ParsableCommand {
   @Flag(help: "Do not ask first.")
   var yes = false
 
+  @Flag(help: "Only count what had been used.")
+  var dryRun = false
+
   @OptionGroup var admin: AdminOptions
 
   func run() throws {
-    if !yes { try Confirmation.requireSomebody() }
+    let asks = !yes && !dryRun
+    if asks { try Confirmation.requireSomebody() }
     try admin.run { client, _ throws(AdminError) in
-      if !yes, !Confirmation.isGiven(to: "Give \(what) all back that was used") {
-        return Confirmation.refused
+      if asks {
+        let used = Self.line(try reset(client, isDryRun: true).value)
+        let question = "Give \(what) all back that was used"
+        guard Confirmation.isGiven(to: question, after: [used]) else { return Confirmation.refused }
       }
-      return admin.result(
-        try client.post(
-          ResetAnswer.self, "/v1/tenants/\(AdminClient.escaped(tenant))/reset",
-          ResetRequest(limit: limit, key: key))
-      ) {
-        [
-          "\(counted($0.buckets, "bucket")) had been used, and \($0.buckets == 1 ? "is" : "are") full"
-        ]
-      }
+      return admin.result(try reset(client, isDryRun: dryRun)) { [Self.line($0)] }
     }
+  }
+
+  private func reset(
+    _ client: AdminClient, isDryRun: Bool
+  ) throws(AdminError) -> (value: ResetAnswer, text: String) {
+    try client.post(
+      ResetAnswer.self, "/v1/tenants/\(AdminClient.escaped(tenant))/reset",
+      ResetRequest(limit: limit, key: key, dryRun: isDryRun))
+  }
+
+  private static func line(_ answer: ResetAnswer) -> String {
+    if answer.buckets == 0 { return "no bucket had been used" }
+    let used = "\(counted(answer.buckets, "bucket")) had been used"
+    if !answer.isInForce { return used }
+    return "\(used), and \(answer.buckets == 1 ? "is" : "are") full"
   }
 
   private var what: String {

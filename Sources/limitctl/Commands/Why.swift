@@ -17,7 +17,9 @@ struct Why: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
+    completion: .custom { arguments, _, prefix in
+      PolicyNames.tenants(for: arguments, prefix: prefix)
+    })
   var tenant: String
 
   @OptionGroup var admin: AdminOptions

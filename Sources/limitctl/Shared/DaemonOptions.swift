@@ -43,7 +43,9 @@ struct DaemonOptions: ParsableArguments {
 struct QueryOptions: ParsableArguments {
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, _ in PolicyNames.tenants(for: arguments) })
+    completion: .custom { arguments, _, prefix in
+      PolicyNames.tenants(for: arguments, prefix: prefix)
+    })
   var tenant: String
 
   @Argument(
@@ -92,12 +94,12 @@ enum DaemonExit {
   private static func advice(
     on error: LimitClientError, at endpoint: EndpointOptions, policy: String?
   ) -> String? {
+    let socket = ClientConfiguration(socketPath: endpoint.socket).socketPath
     if let code = error.daemonError {
       return DaemonAdvice.refused(
-        code, policy: policy, knownPolicies: PolicyNames.policies(for: []))
+        code, policy: policy, knownPolicies: PolicyNames.policies(for: ["--socket", socket]))
     }
     guard error.code == .unreachable else { return nil }
-    let socket = ClientConfiguration(socketPath: endpoint.socket).socketPath
     return DaemonAdvice.unreachable(socket: socket, systemError: error.systemError)
   }
 }
