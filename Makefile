@@ -30,10 +30,6 @@ run: setup ## Start limitd with the example policy, send it a sample trace, leav
 	$(SWIFT_BUILD) --product limitctl
 	@scripts/run
 
-.PHONY: test-run
-test-run: setup ## Show that `make run` without a terminal ends by itself and leaves nothing
-	@scripts/test-run
-
 .PHONY: stop
 stop: ## End the limitd that `make run` left running
 	@scripts/run stop
