@@ -227,7 +227,7 @@ let package = Package(
     // The real daemon as a child process, and clients that send whatever bytes. Tests only.
     .target(name: "CHostile", path: "Tests/CHostile"),
     .target(
-      name: "DaemonSupport", dependencies: ["CHostile"], path: "Tests/DaemonSupport",
+      name: "DaemonSupport", dependencies: ["CHostile", "TestSupport"], path: "Tests/DaemonSupport",
       swiftSettings: strict),
 
     .testTarget(
@@ -276,7 +276,8 @@ let package = Package(
     .testTarget(
       name: "LimitCatalogTests",
       dependencies: [
-        "LimitCatalog", "LimitEngine", "LimitPolicy", daemonSide("GRDB", "GRDB.swift"),
+        "LimitCatalog", "LimitEngine", "LimitPolicy", "TestSupport",
+        daemonSide("GRDB", "GRDB.swift"),
       ],
       swiftSettings: strict
     ),
@@ -294,7 +295,7 @@ let package = Package(
     .testTarget(
       name: "LimitSystemdTests",
       dependencies: [
-        "LimitSystem", "LimitSystemd",
+        "LimitSystem", "LimitSystemd", "TestSupport",
         daemonSide("Logging", "swift-log"),
       ],
       swiftSettings: strict
@@ -303,7 +304,7 @@ let package = Package(
       name: "limitctlTests",
       dependencies: [
         "limitctl", "limitd", "DaemonSupport", "LimitConsole", "LimitPolicy", "LimitEngine",
-        "LimitStore",
+        "LimitStore", "TestSupport",
       ],
       swiftSettings: strict
     ),
@@ -319,7 +320,7 @@ if Context.environment["LIMITD_FUZZ"] == "1" {
       name: "FuzzTargets",
       dependencies: [
         "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitServer", "LimitStore",
-        "LimitSystem",
+        "LimitSystem", "TestSupport",
       ],
       path: "Fuzz/Targets",
       swiftSettings: strict

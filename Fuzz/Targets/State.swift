@@ -10,6 +10,7 @@ import LimitPolicy
 import LimitRuntime
 import LimitStore
 import LimitSystem
+import TestSupport
 
 /// Opens the state as a daemon that starts does, and decides with what came of it.
 @_cdecl("limitd_fuzz_state")
@@ -31,7 +32,8 @@ public func fuzzState(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
 private final class StateFixture {
   nonisolated(unsafe) static let shared = StateFixture()
 
-  private let folder: String
+  private let temporary: TemporaryFolder
+  private var folder: String { temporary.path }
   private let hashKey = HashKey(low: 3, high: 4)
   private let file: PolicyFile
   private var sizes = Engine.Configuration()
@@ -40,9 +42,8 @@ private final class StateFixture {
   private var live: [UInt8] = []
 
   init() {
-    var template = Array("/dev/shm/limitd-fuzz-XXXXXX".utf8CString)
-    precondition(mkdtemp(&template) != nil, "there is room for a folder")
-    folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    // There is room for a folder.
+    temporary = try! TemporaryFolder(in: "/dev/shm")
     sizes.keySlots = 1 << 10
     sizes.tenantSlots = 1 << 10
     sizes.tenantsMax = 64

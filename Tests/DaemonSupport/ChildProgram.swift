@@ -3,6 +3,7 @@
 import CHostile
 import Foundation
 import Glibc
+import TestSupport
 
 /// Starts a program that ends with the test process.
 ///
@@ -57,11 +58,10 @@ public func run(_ path: String, _ arguments: [String]) throws -> ProgramResult {
   let process = Process()
   process.executableURL = URL(filePath: path)
   process.arguments = arguments
-  let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(at: folder) }
+  let folder = try TemporaryFolder()
+  defer { folder.remove() }
   // Files and not pipes: neither fills.
-  let files = ["out", "err"].map { folder.appending(path: $0) }
+  let files = ["out", "err"].map { URL(filePath: "\(folder.path)/\($0)") }
   for file in files { try Data().write(to: file) }
   process.standardOutput = try FileHandle(forWritingTo: files[0])
   process.standardError = try FileHandle(forWritingTo: files[1])

@@ -4,6 +4,7 @@
 import CHostile
 import Foundation
 import Glibc
+import TestSupport
 
 /// How a daemon is started.
 public struct DaemonOptions: Sendable {
@@ -51,7 +52,8 @@ public struct DaemonOptions: Sendable {
 
 /// limitd on a socket of its own. One thread uses it.
 public final class TestDaemon {
-  public let folder: String
+  public var folder: String { temporary.path }
+  private let temporary: TemporaryFolder
   public let options: DaemonOptions
   public var socketPath: String { "\(folder)/run/limitd.sock" }
   public var statePath: String { "\(folder)/state" }
@@ -72,9 +74,7 @@ public final class TestDaemon {
     var options = DaemonOptions()
     adjust(&options)
     self.options = options
-    var template = Array("/tmp/limitd-test-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw SystemFailure("mkdtemp") }
-    folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    temporary = try TemporaryFolder()
     // Other users reach the socket.
     chmod(folder, 0o755)
     for path in ["run", "state"] {
@@ -88,7 +88,6 @@ public final class TestDaemon {
   deinit {
     kill()
     for suffix in ["", ".new", ".refused"] { unlink(livePath + suffix) }
-    try? FileManager.default.removeItem(atPath: folder)
   }
 
   /// Writes the policy file, with the settings that the daemon was started with.

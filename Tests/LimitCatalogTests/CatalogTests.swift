@@ -5,22 +5,12 @@ import Foundation
 import GRDB
 import LimitEngine
 import LimitPolicy
+import TestSupport
 import Testing
 
 @testable import LimitCatalog
 
-/// A folder of its own.
-final class Folder {
-  let path: String
-
-  init() throws {
-    var template = Array("/tmp/limitd-catalog-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw CocoaError(.fileWriteUnknown) }
-    path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
+extension TemporaryFolder {
   var catalogPath: String { "\(path)/catalog.sqlite" }
 
   func open() throws -> Catalog { try #require(Catalog.open(in: path).catalog) }
@@ -45,7 +35,7 @@ extension Catalog {
 
   @Test("What is stored comes back after another start")
   func storesAndReads() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let changes: [OverlayChange] = [
       .edit(
         tenant: "acme", plan: "pro", [.init(limit: "burst", parameter: "rate", value: "5/s")]),
@@ -80,7 +70,7 @@ extension Catalog {
 
   @Test("A change and its record are one transaction, on the disk when the call returns")
   func isDurable() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let catalog = try folder.open()
     try catalog.make(.mode(limit: "burst", .shadow))
     try folder.database().write {
@@ -96,7 +86,7 @@ extension Catalog {
     #expect(try catalog.overlay().modes == ["burst": .shadow])
     #expect(try catalog.audit(atMost: 9).count == 1)
     // The copy that a power cut at this moment would leave: the log is there, and nothing is merged.
-    let copy = try Folder()
+    let copy = try TemporaryFolder()
     for suffix in ["", "-wal"] {
       try FileManager.default.copyItem(
         atPath: folder.catalogPath + suffix, toPath: copy.catalogPath + suffix)
@@ -111,7 +101,7 @@ extension Catalog {
 
   @Test("Every table that has a tenant finds it by a key or an index")
   func indices() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     _ = try folder.open()
     try folder.database().read { database in
       let tables = try String.fetchAll(
@@ -133,7 +123,7 @@ extension Catalog {
 
   @Test("The record says who did what, from what to what, page by page")
   func audit() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let catalog = try folder.open()
     for number in 1...25 as ClosedRange<UInt64> {
       try catalog.make(
@@ -157,7 +147,7 @@ extension Catalog {
 
   @Test("The record keeps the newest entries, and no number comes back")
   func trims() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let catalog = try folder.open()
     try folder.database().write { database in
       for number in 1...30 {
@@ -177,7 +167,7 @@ extension Catalog {
 
   @Test("A catalog of each earlier version keeps what it has", arguments: ["0", "1", "2"])
   func migrations(version: String) throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     if version == "0" {
       try Data().write(to: URL(filePath: folder.catalogPath))
     } else {
@@ -217,7 +207,7 @@ extension Catalog {
 
   @Test("A catalog of a later release, of another program, or none at all is put aside")
   func refused() throws {
-    let spoil: [(String, (Folder) throws -> Void)] = [
+    let spoil: [(String, (TemporaryFolder) throws -> Void)] = [
       (
         "later release",
         { folder in
@@ -237,7 +227,7 @@ extension Catalog {
       ),
     ]
     for (why, spoil) in spoil {
-      let folder = try Folder()
+      let folder = try TemporaryFolder()
       try spoil(folder)
       let before = try Data(contentsOf: URL(filePath: folder.catalogPath))
       let opening = Catalog.open(in: folder.path)
@@ -260,7 +250,7 @@ extension Catalog {
 
   @Test("Whatever byte of a catalog is damaged, it opens or is put aside")
   func damaged() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let catalog = try folder.open()
     for number in 1...40 {
       try catalog.make(
@@ -270,7 +260,7 @@ extension Catalog {
     let whole = try Data(contentsOf: URL(filePath: folder.catalogPath))
     var refusals = 0
     for place in stride(from: 0, to: whole.count, by: 331) {
-      let other = try Folder()
+      let other = try TemporaryFolder()
       var bytes = whole
       bytes[place] ^= 0xFF
       try bytes.write(to: URL(filePath: other.catalogPath))
@@ -280,7 +270,7 @@ extension Catalog {
     }
     #expect(refusals > 5)
     for count in stride(from: 1, to: whole.count, by: 4096) {
-      let other = try Folder()
+      let other = try TemporaryFolder()
       try whole.prefix(count).write(to: URL(filePath: other.catalogPath))
       #expect(Catalog.open(in: other.path).catalog != nil)
     }
@@ -288,7 +278,7 @@ extension Catalog {
 
   @Test("A catalog that is gone is told from one that never was")
   func missing() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     #expect(!Catalog.open(in: folder.path).isMissing)
     #expect(!Catalog.open(in: folder.path).isMissing)
     for suffix in ["", "-wal", "-shm"] { unlink(folder.catalogPath + suffix) }
@@ -299,7 +289,7 @@ extension Catalog {
 
   @Test("Where there can be no catalog, that is said, and nothing is put aside")
   func noRoom() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     try FileManager.default.createDirectory(
       atPath: folder.catalogPath, withIntermediateDirectories: false)
     let opening = Catalog.open(in: folder.path)

@@ -4,6 +4,7 @@
 import Foundation
 import LimitConsole
 import LimitEngine
+import TestSupport
 import Testing
 
 @testable import LimitReplay
@@ -15,23 +16,16 @@ let packageRoot = URL(filePath: #filePath).deletingLastPathComponent().deletingL
 /// A file that is removed with the value.
 final class TemporaryFile {
   let path: String
+  private let folder: TemporaryFolder
 
   init(_ bytes: some Sequence<UInt8>, name: String = "trace.csv") throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let file = folder.appending(path: name)
-    try Data(bytes).write(to: file)
-    path = file.path
+    folder = try TemporaryFolder()
+    path = "\(folder.path)/\(name)"
+    try Data(bytes).write(to: URL(filePath: path))
   }
 
   convenience init(_ text: String, name: String = "trace.csv") throws {
     try self.init(text.utf8, name: name)
-  }
-
-  deinit {
-    try? FileManager.default.removeItem(
-      at: URL(filePath: path).deletingLastPathComponent()
-    )
   }
 }
 

@@ -7,10 +7,12 @@ import LimitEngine
 import LimitPolicy
 import LimitStore
 import LimitSystem
+import TestSupport
 
 /// One thread uses it. The folder goes with it.
 final class Installation {
-  let folder: String
+  var folder: String { temporary.path }
+  private let temporary: TemporaryFolder
   var hashKey = HashKey(low: 3, high: 4)
   /// A host that has been up for a day.
   var clocks = HostClocks(
@@ -27,16 +29,12 @@ final class Installation {
   init() throws {
     // On a tmpfs where there is one, as it should be.
     let place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
-    var template = Array("\(place)/limitd-store-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw SystemError(number: errno) }
-    folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    temporary = try TemporaryFolder(in: place)
     sizes.keySlots = 1 << 11
     sizes.keysPerTenantLimit = 1 << 11
     sizes.tenantSlots = 1 << 10
     sizes.tenantsMax = 64
   }
-
-  deinit { try? FileManager.default.removeItem(atPath: folder) }
 
   private var second: UInt64 { Self.second }
 

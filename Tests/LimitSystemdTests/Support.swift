@@ -2,6 +2,7 @@
 
 import Glibc
 import LimitSystem
+import TestSupport
 import Testing
 
 /// The suites that change the environment, one test at a time.
@@ -15,15 +16,14 @@ final class FakeManager {
   }
 
   let path: String
-  private let folder: String
+  private let folder: TemporaryFolder
   private let socket: Int32
   private let isInEnvironment: Bool
 
   /// - Parameter inEnvironment: whether NOTIFY_SOCKET names it, until `end`.
   init(inEnvironment: Bool = true) throws {
-    var template = Array("/tmp/limitd-systemd-XXXXXX".utf8CString)
-    folder = String(cString: try #require(mkdtemp(&template)))
-    path = folder + "/socket"
+    folder = try TemporaryFolder()
+    path = folder.path + "/socket"
     socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     isInEnvironment = inEnvironment
     let descriptor = socket
@@ -34,8 +34,7 @@ final class FakeManager {
   func end() {
     if isInEnvironment { unsetenv("NOTIFY_SOCKET") }
     close(socket)
-    unlink(path)
-    rmdir(folder)
+    folder.remove()
   }
 
   /// The next message, with the descriptor that came with it; `nil` where there is none.

@@ -8,7 +8,7 @@ public import LimitProtocol
 /// Serves with `serve` until it is let go.
 public final class LyingServer: Sendable {
   public let path: String
-  private let folder: String
+  private let folder: TemporaryFolder
   private let listener: Int32
   private let log = Log()
 
@@ -29,10 +29,8 @@ public final class LyingServer: Sendable {
   /// - Parameter serve: is given each connection with its number from 0; the connection is closed
   ///   when it returns or throws.
   public init(_ serve: @escaping @Sendable (Conversation) throws -> Void) throws {
-    var template = Array("/tmp/limitd-liar-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw Failure(what: "mkdtemp") }
-    folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-    path = folder + "/s"
+    folder = try TemporaryFolder()
+    path = folder.path + "/s"
     let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     self.listener = listener
     var address = sockaddr_un()
@@ -64,7 +62,6 @@ public final class LyingServer: Sendable {
     // Wakes the accepting thread, which ends then.
     shutdown(listener, Int32(SHUT_RDWR))
     Glibc.close(listener)
-    try? FileManager.default.removeItem(atPath: folder)
   }
 
   /// Requests of that operation so far, on all connections.

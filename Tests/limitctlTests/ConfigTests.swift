@@ -1,8 +1,9 @@
 // `limitctl config check` and `limitctl config explain`, as their users see them.
 
-import Glibc
+import Foundation
 import LimitConsole
 import LimitPolicy
+import TestSupport
 import Testing
 
 @testable import limitctl
@@ -13,13 +14,10 @@ private let example =
 
 /// Runs `body` with the path of a temporary file that holds `text`.
 private func withFile<Result>(_ text: String, _ body: (String) throws -> Result) throws -> Result {
-  var template = Array("/tmp/limitctl-test-XXXXXX".utf8CString)
-  let descriptor = mkstemp(&template)
-  try #require(descriptor >= 0)
-  let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-  defer { unlink(path) }
-  try #require(write(descriptor, text, text.utf8.count) == text.utf8.count)
-  close(descriptor)
+  let folder = try TemporaryFolder()
+  defer { folder.remove() }
+  let path = "\(folder.path)/limitd.yaml"
+  try text.write(toFile: path, atomically: false, encoding: .utf8)
   return try body(path)
 }
 

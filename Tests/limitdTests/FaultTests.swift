@@ -4,6 +4,7 @@
 import DaemonSupport
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 extension DaemonTests {
@@ -11,23 +12,20 @@ extension DaemonTests {
     /// Calls that fail as a disk's do (Tests/Faults/faults.c).
     private final class FaultyDisk {
       /// Of the library and what it is told.
-      private let folder: String
+      private let folder: TemporaryFolder
       private let library: String
       private let control: String
 
       init() throws {
-        folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        library = "\(folder)/faults.so"
-        control = "\(folder)/faults"
+        folder = try TemporaryFolder()
+        library = "\(folder.path)/faults.so"
+        control = "\(folder.path)/faults"
         let source = URL(filePath: #filePath).deletingLastPathComponent()
           .appending(path: "../Faults/faults.c").path
         let built = try run(
           "/usr/bin/env", ["clang", "-shared", "-fPIC", "-O1", "-o", library, source])
         try #require(built.code == 0, "\(built.errors)")
       }
-
-      deinit { try? FileManager.default.removeItem(atPath: folder) }
 
       func wrapper(forPathsWith word: String) -> [String] {
         [
@@ -161,9 +159,9 @@ extension DaemonTests {
 
     @Test("A tmpfs that is too small is an error at the start, with the size", .needsRoot)
     func fullFileSystem() throws {
-      let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      defer { rmdir(folder) }
+      let temporary = try TemporaryFolder()
+      defer { temporary.remove() }
+      let folder = temporary.path
       let mounted = try run(
         "/usr/bin/env", ["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder])
       guard mounted.code == 0 else {

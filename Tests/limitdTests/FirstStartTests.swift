@@ -3,6 +3,7 @@
 import DaemonSupport
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 extension DaemonTests {
@@ -88,8 +89,9 @@ extension DaemonTests {
       "Every socket is open before there is a second thread, and listens when there are loops",
       .enabled(if: Tracer.isUsable, "strace is not here, or may not trace"))
     func socketsBeforeThreads() throws {
-      let trace = files.temporaryDirectory.appending(path: UUID().uuidString).path
-      defer { unlink(trace) }
+      let folder = try TemporaryFolder()
+      defer { folder.remove() }
+      let trace = "\(folder.path)/trace"
       let port = try MonitoringTests().freePort()
       let daemon = try TestDaemon {
         $0.wrapper = Tracer.command(of: "socket,bind,listen,clone,clone3", into: trace)

@@ -25,9 +25,7 @@ struct AuditList: ParsableCommand {
 
   @Option(
     help: "Only what is about this tenant.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String?
 
   @Option(help: ArgumentHelp("How many at most, 1 to 100000.", valueName: "n"))

@@ -47,7 +47,7 @@ struct Bench: ParsableCommand {
 
   @Option(
     help: ArgumentHelp("The policy to decide by.", valueName: "name"),
-    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
+    completion: .policies)
   var policy = "gateway"
 
   @Option(help: ArgumentHelp("Checks per second in all. Default: as many as go.", valueName: "r"))

@@ -25,13 +25,11 @@ struct ConfigExplain: ParsableCommand {
   var file: String
   @Argument(
     help: "The tenant, named in the file or not.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
   @Argument(
     help: "A policy of the file.",
-    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
+    completion: .policies)
   var policy: String
   @Option(help: "The key that the query is for.")
   var key: String?

@@ -25,9 +25,7 @@ struct Events: ParsableCommand {
 
   @Option(
     help: "Only what is about this tenant.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String?
 
   @Option(help: ArgumentHelp("How many of the last ones to begin with, 0 to 500.", valueName: "n"))

@@ -52,7 +52,7 @@ struct LimitShow: ParsableCommand {
 
   @Argument(
     help: "The limit.",
-    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
+    completion: .limits)
   var limit: String
 
   @OptionGroup var admin: AdminOptions

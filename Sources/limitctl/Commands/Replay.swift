@@ -71,7 +71,7 @@ struct Replay: ParsableCommand {
 
   @Option(
     help: ArgumentHelp("The policy of every row; access logs need it.", valueName: "policy"),
-    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
+    completion: .policies)
   var policy: String?
 
   @Option(

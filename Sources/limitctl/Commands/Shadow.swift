@@ -23,7 +23,7 @@ struct ShadowOn: ParsableCommand {
 
   @Argument(
     help: "The limit.",
-    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
+    completion: .limits)
   var limit: String
   @OptionGroup var options: HurtingChangeOptions
 
@@ -43,7 +43,7 @@ struct ShadowOff: ParsableCommand {
 
   @Argument(
     help: "The limit.",
-    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
+    completion: .limits)
   var limit: String
   @OptionGroup var options: HurtingChangeOptions
 
@@ -63,7 +63,7 @@ struct ShadowUnset: ParsableCommand {
 
   @Argument(
     help: "The limit.",
-    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
+    completion: .limits)
   var limit: String
   @OptionGroup var options: HurtingChangeOptions
 

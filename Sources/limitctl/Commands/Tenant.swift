@@ -97,9 +97,7 @@ struct TenantShow: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
 
   @OptionGroup var admin: AdminOptions

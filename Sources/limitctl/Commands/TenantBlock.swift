@@ -20,9 +20,7 @@ struct TenantBlockCommand: ParsableCommand {
 
   @Argument(
     help: "The tenant, named in the policy file or not.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
 
   @Option(help: "Why, for those who will ask.")
@@ -89,9 +87,7 @@ struct TenantUnblock: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
 
   @OptionGroup var options: ChangeOptions

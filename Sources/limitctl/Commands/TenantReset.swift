@@ -19,14 +19,12 @@ struct TenantReset: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
 
   @Option(
     help: "Only of this limit.",
-    completion: .custom { arguments, _, _ in PolicyNames.limits(for: arguments) })
+    completion: .limits)
   var limit: String?
 
   @Option(help: "Only of this key.")

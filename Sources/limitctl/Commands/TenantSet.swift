@@ -22,9 +22,7 @@ struct TenantSet: ParsableCommand {
 
   @Argument(
     help: "The tenant, named in the policy file or not.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
 
   @Argument(
@@ -72,9 +70,7 @@ struct TenantUnset: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
 
   @Argument(

@@ -17,9 +17,7 @@ struct Why: ParsableCommand {
 
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
 
   @OptionGroup var admin: AdminOptions

@@ -43,14 +43,12 @@ struct DaemonOptions: ParsableArguments {
 struct QueryOptions: ParsableArguments {
   @Argument(
     help: "The tenant.",
-    completion: .custom { arguments, _, prefix in
-      PolicyNames.tenants(for: arguments, prefix: prefix)
-    })
+    completion: .tenants)
   var tenant: String
 
   @Argument(
     help: "The policy to decide by.",
-    completion: .custom { arguments, _, _ in PolicyNames.policies(for: arguments) })
+    completion: .policies)
   var policy: String
 
   @Option(help: "The key within the tenant, such as a user or a route.")

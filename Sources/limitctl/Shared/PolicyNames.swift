@@ -2,9 +2,23 @@
 // time too; commands about a file, and all where it may not be asked, by the policy file at hand: the
 // one of --config, else LIMITD_CONFIG, else the daemon's own. What cannot be read completes nothing.
 
+import ArgumentParser
 import Glibc
 import LimitAdminModel
 import LimitPolicy
+
+extension CompletionKind {
+  /// The names of an argument, by what the line says so far.
+  static var tenants: CompletionKind {
+    .custom { arguments, _, prefix in PolicyNames.tenants(for: arguments, prefix: prefix) }
+  }
+  static var policies: CompletionKind {
+    .custom { arguments, _, _ in PolicyNames.policies(for: arguments) }
+  }
+  static var limits: CompletionKind {
+    .custom { arguments, _, _ in PolicyNames.limits(for: arguments) }
+  }
+}
 
 /// What a shell may complete.
 enum PolicyNames {
