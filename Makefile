@@ -8,10 +8,13 @@ SHELL := /bin/bash
 #   .build           what is tried and tested: optimised, and open to tests
 #   .build-release   what is installed and measured
 DEVELOPED := -c release -Xswiftc -enable-testing
-SWIFT_BUILD := swift build $(DEVELOPED)
+# SwiftPM writes a package's traits into each compile command in the order of a Set: with hashes of a
+# random seed, in another order now and then, which builds everything anew.
+SWIFT := SWIFT_DETERMINISTIC_HASHING=1 swift
+SWIFT_BUILD := $(SWIFT) build $(DEVELOPED)
 # Testable as the rest of DEVELOPED: swift test would say it a second time, which is another command.
-SWIFT_TEST := swift test --disable-xctest --disable-testable-imports $(DEVELOPED)
-SWIFT_RELEASE := swift build -c release --scratch-path .build-release --static-swift-stdlib
+SWIFT_TEST := $(SWIFT) test --disable-xctest --disable-testable-imports $(DEVELOPED)
+SWIFT_RELEASE := $(SWIFT) build -c release --scratch-path .build-release --static-swift-stdlib
 RELEASED := .build-release/release
 # Empty where warnings shall not be errors.
 export LIMITD_WARNINGS_AS_ERRORS ?= 1
@@ -29,6 +32,10 @@ run: setup ## Start limitd with the example policy, send it a sample trace, leav
 	$(SWIFT_BUILD) --product limitd
 	$(SWIFT_BUILD) --product limitctl
 	@scripts/run
+
+.PHONY: test-run
+test-run: setup ## Show that `make run` ends without a terminal, and undoes nothing of `make test`
+	@SWIFT_TEST='$(SWIFT_TEST)' scripts/test-run
 
 .PHONY: stop
 stop: ## End the limitd that `make run` left running
@@ -118,12 +125,12 @@ test-models: ## Check the Spin models in bounded time, as CI does
 
 .PHONY: test-threads
 test-threads: setup ## Run the tests with real threads under ThreadSanitizer
-	LIMITD_SANITIZED=1 swift test --disable-xctest --scratch-path .build-tsan --sanitize=thread \
+	LIMITD_SANITIZED=1 $(SWIFT) test --disable-xctest --scratch-path .build-tsan --sanitize=thread \
 	  -Xswiftc -DSANITIZED --filter RealThreads
 
 .PHONY: test-memory
 test-memory: setup ## Run the tests of what reads memory or bytes under AddressSanitizer
-	LIMITD_SANITIZED=1 swift test --disable-xctest --scratch-path .build-asan --sanitize=address \
+	LIMITD_SANITIZED=1 $(SWIFT) test --disable-xctest --scratch-path .build-asan --sanitize=address \
 	  -Xswiftc -DSANITIZED --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests' \
 	  --skip RealThreads
 
