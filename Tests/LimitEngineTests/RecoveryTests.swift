@@ -114,16 +114,17 @@ import Testing
   func roll() throws {
     let survivor = survivor()
     let begin = Self.start + 10 * second
-    let query = survivor.fixture.query(policy: 2, cost: 4)
-    #expect(survivor.check(query, at: begin - second).outcome == .allow)
-    // Two seconds into the next window: 4 × 0.8 = 3.2 units in view, four more are taken.
+    let fixture = survivor.fixture
+    let first = survivor.check(fixture.query(policy: 2, cost: 5), at: begin - second)
+    #expect(first.outcome == .allow)
+    // Two seconds into the next window: 5 × 0.8 = 4 units are in view, three more are taken.
     let now = begin + 2 * second
     #expect(remaining(try recovered(survivor, at: now), at: now)[1] == 6)
     // Frozen, published, taken up.
     try killed(survivor, at: now, steps: 3) {
-      #expect(survivor.check(query, at: now).remaining == 2)
+      #expect(survivor.check(fixture.query(policy: 2, cost: 3), at: now).remaining == 3)
     }
-    #expect(remaining(try recovered(survivor, at: now), at: now)[1] == 2)
+    #expect(remaining(try recovered(survivor, at: now), at: now)[1] == 3)
   }
 
   @Test(
