@@ -222,8 +222,8 @@ import Testing
     let inserting = survivor.statesLeft {
       _ = survivor.check(fixture.query(cost: 2), at: now)
     }
-    // Each with some limits charged, and a slot that is being filled.
-    for state in inserting {
+    // Each with some limits charged, and most with a slot that is being filled.
+    for state in stride(from: 0, to: inserting.count, by: 5).map({ inserting[$0] }) {
       let expected = remaining(try recovered(state, at: now), at: now)
       var error: (any Error)?
       let states = state.statesLeft {
