@@ -123,20 +123,28 @@ test-models: ## Check the Spin models in bounded time, as CI does
 	@scripts/setup spin gcc
 	Tests/Models/run.sh bounded
 
+THREADS := --disable-xctest --scratch-path .build-tsan --sanitize=thread -Xswiftc -DSANITIZED
+MEMORY := --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED
+
 .PHONY: test-threads
 test-threads: setup ## Run the tests with real threads under ThreadSanitizer
-	LIMITD_SANITIZED=1 $(SWIFT) test --disable-xctest --scratch-path .build-tsan --sanitize=thread \
-	  -Xswiftc -DSANITIZED --filter RealThreads
+	LIMITD_SANITIZED=1 $(SWIFT) test $(THREADS) --filter RealThreads
 
 .PHONY: test-memory
 test-memory: setup ## Run the tests of what reads memory or bytes under AddressSanitizer
-	LIMITD_SANITIZED=1 $(SWIFT) test --disable-xctest --scratch-path .build-asan --sanitize=address \
-	  -Xswiftc -DSANITIZED --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests' \
-	  --skip RealThreads
+	LIMITD_SANITIZED=1 $(SWIFT) test $(MEMORY) --skip RealThreads \
+	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests'
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz what reads bytes of others, a minute each
 	scripts/fuzz
+
+.PHONY: build-checks
+build-checks: setup ## Build what the longer checks need, and run nothing
+	LIMITD_SANITIZED=1 $(SWIFT) build --build-tests $(THREADS)
+	LIMITD_SANITIZED=1 $(SWIFT) build --build-tests $(MEMORY)
+	scripts/fuzz 0
+	$(MAKE) --no-print-directory release
 
 .PHONY: test-crash
 test-crash: setup ## Kill a loaded daemon 200 times and count every decision, as CI does

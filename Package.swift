@@ -219,6 +219,9 @@ let package = Package(
     // Counts heap allocations per thread by standing in front of malloc. Tests only.
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
 
+    // Copies memory after each store into it. Tests only.
+    .target(name: "CStores", path: "Tests/CStores"),
+
     // What several test targets use.
     .target(
       name: "TestSupport", dependencies: ["LimitProtocol"], path: "Tests/Support",
@@ -232,7 +235,9 @@ let package = Package(
 
     .testTarget(
       name: "LimitEngineTests",
-      dependencies: ["LimitEngine", "CIntrinsics", "CAllocationCounter", "TestSupport"],
+      dependencies: [
+        "LimitEngine", "CIntrinsics", "CAllocationCounter", "CStores", "TestSupport",
+      ],
       swiftSettings: strict
     ),
     .testTarget(

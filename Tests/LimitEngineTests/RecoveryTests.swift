@@ -1,7 +1,7 @@
-// What a process that was killed between any two steps leaves, and what is made of it.
+// What a process that was killed leaves, and what is made of it.
 //
-// The steps are taken by hand, as insert, sweep and roll take them; before and after each, a copy
-// of the region is recovered and compared with what should be there.
+// The engine itself takes the steps: after each instruction that changes the region a copy of it is
+// taken (`Survivor.statesLeft`), and every copy is recovered and compared with what should be there.
 
 import Synchronization
 import Testing
@@ -10,9 +10,11 @@ import Testing
 
 @Suite struct RecoveryTests {
   private static let start = 100 * day
+  /// What was used then has come back.
+  private static let past = start - 2_000 * second
   private static let limits: [(Scope, LimitSettings)] = [
     (.key, tokenBucket(every: 100 * second, burst: 10)),
-    (.key, slidingWindow(limit: 10, window: 10 * second)), (.tenant, concurrency(limit: 3)),
+    (.key, slidingWindow(limit: 10, window: 10 * second)), (.tenant, concurrency(limit: 10)),
     (.tenant, tokenBucket(every: second, burst: 50)),
   ]
 
@@ -29,9 +31,13 @@ import Testing
     return next
   }
 
-  /// A region with eight buckets that are in use and do not change.
-  private func survivor() -> Survivor {
-    let survivor = Survivor(Self.limits, at: Self.start)
+  /// A region with eight buckets that are in use and do not change, and some that are dead.
+  private func survivor(deadKeys: Int = 0) -> Survivor {
+    let survivor = Survivor(Self.limits, at: deadKeys == 0 ? Self.start : Self.past)
+    for number in 0..<deadKeys {
+      _ = survivor.check(
+        survivor.fixture.query("dead-\(number)", policy: 1), at: Self.past)
+    }
     for number in 0..<8 {
       let query = survivor.fixture.query("other-\(number)", policy: 1, cost: 3)
       #expect(survivor.check(query, at: Self.start).outcome == .allow)
@@ -39,170 +45,200 @@ import Testing
     return survivor
   }
 
-  /// The steps of `BucketTable.insert` on `slot`; `owner` is reserved.
-  private func insertion(
-    of id: BucketID, in table: BucketTable, slot: Slot, owner: Owner, now: UInt64, word: StateWord
-  ) -> [() -> Void] {
-    let pending = StateWord.pending(nonce: 7)
-    let bucket = table.bucket(of: slot)
-    return [
-      { slot.current.pointee.store(StateWord.claimed(nonce: 7).rawValue, ordering: .relaxed) },
-      { table.shards.countArrival(inBucket: bucket) },
-      { slot.owner.pointee.store(owner.rawValue, ordering: .relaxed) },
-      {
-        let floor = StateWord.floor(now)
-        slot.previous.pointee.store(floor.rawValue, ordering: .relaxed)
-      },
-      { slot.replaceTag(by: id.tag) },
-      { slot.current.pointee.store(pending.rawValue, ordering: .relaxed) },
-      { slot.current.pointee.store(word.rawValue, ordering: .relaxed) },
-    ]
+  /// Units that are left of each limit for the query's key: of those that outlive a process.
+  private func remaining(_ survivor: Survivor, _ key: String = "user", at now: UInt64) -> [UInt64] {
+    [1, 2, 4].map { policy in
+      survivor.check(survivor.fixture.query(key, policy: policy, cost: 0), at: now).remaining
+    }
+  }
+
+  /// Kills the process after each step of `body`, and checks that each limit then says what it said
+  /// before, or what it says after, and once it does, goes on to.
+  ///
+  /// - Returns: what was found after each step.
+  @discardableResult private func killed(
+    _ survivor: Survivor, at now: UInt64, steps atLeast: Int, in body: () -> Void
+  ) throws -> [Recovery] {
+    var said = remaining(try recovered(survivor, at: now), at: now)
+    let states = survivor.statesLeft(by: body)
+    let after = remaining(try recovered(survivor, at: now), at: now)
+    #expect(states.count >= atLeast)
+    return try states.enumerated().map { number, state in
+      let next = try recovered(state, at: now)
+      let found = next.recovery
+      let says = remaining(next, at: now)
+      for limit in says.indices {
+        #expect(
+          says[limit] == said[limit] || says[limit] == after[limit],
+          "limit \(limit) after step \(number) of \(states.count)")
+      }
+      said = says
+      return found
+    }
   }
 
   @Test(
     "Killed between any two steps of an insert, the bucket is unused until it is live",
-    arguments: [false, true])
+    .enabled(if: Survivor.canStep), arguments: [false, true])
   func insert(intoDeadSlot: Bool) throws {
-    let survivor = survivor()
-    let engine = survivor.fixture.engine
-    let query = survivor.fixture.query(policy: 1)
+    let survivor = survivor(deadKeys: intoDeadSlot ? 400 : 0)
     let now = Self.start + second / 2
-    let table = engine.table(Scope.key.rawValue).pointee
-    let rule = survivor.fixture.policies.rule(for: LimitIndex(0), of: query.tenant)
-    let id = Engine.identity(rule, query, level: 0)
-    var slot = Slot(base: table.words)
-    if intoDeadSlot {
-      // The query's own slot, from long before.
-      _ = survivor.check(query, at: Self.start - 600 * second)
-      slot = try #require(survivor.slot(query))
-    } else {
-      let group = table.bucket(of: id, candidate: 0)
-      slot = try #require(
-        (0..<4).map { table.slot($0, inBucket: group) }.first { $0.loadCurrent() == .empty })
+    // Claimed, counted, announced by owner, floor, tag and word, and live.
+    let found = try killed(survivor, at: now, steps: 7) {
+      let query = survivor.fixture.query(policy: 1, cost: 3)
+      #expect(survivor.check(query, at: now).remaining == 7)
     }
-    let owner = try #require(
-      table.reserve(
-        query.tenant.fingerprint, isGuest: !query.tenant.isNamed,
-        limit: engine.registry.number(of: rule.pointee.seed)))
-    // Three of ten units are taken.
-    let word = StateWord.tokenBucket(2, tat: now + 300 * second)
-    let steps = insertion(of: id, in: table, slot: slot, owner: owner, now: now, word: word)
-    for number in 0...steps.count {
-      if number > 0 { steps[number - 1]() }
-      let next = try recovered(survivor, at: now)
-      let isLive = number == 7
-      #expect(next.check(query, at: now).remaining == (isLive ? 6 : 9), "after step \(number)")
-      #expect(next.recovery.halfFilled == (1...6 ~= number ? 1 : 0))
-    }
+    #expect(found.count { $0.halfFilled == 1 } >= 5)
+    #expect(found.last?.halfFilled == 0 && found.last?.live == 9)
+    #expect((found[0].dead > 40) == intoDeadSlot)
   }
 
-  @Test("Killed between any two steps of a sweep, the dead bucket is gone and nothing else is")
+  @Test(
+    "Killed between any two steps of a sweep, dead buckets are gone and nothing else is",
+    .enabled(if: Survivor.canStep))
   func sweep() throws {
-    let survivor = survivor()
-    let query = survivor.fixture.query(policy: 1)
+    let survivor = survivor(deadKeys: 5)
     let now = Self.start + second / 2
-    _ = survivor.check(query, at: Self.start - 600 * second)
-    let slot = try #require(survivor.slot(query))
-    let table = survivor.fixture.engine.table(Scope.key.rawValue).pointee
-    let steps: [() -> Void] = [
-      { slot.current.pointee.store(StateWord.claimed(nonce: 9).rawValue, ordering: .relaxed) },
-      { table.countDeparture(of: slot.loadOwner(), inBucket: table.bucket(of: slot)) },
-      {
-        let floor = StateWord.floor(now)
-        slot.previous.pointee.store(floor.rawValue, ordering: .relaxed)
-      },
-      { slot.replaceTag(by: 0) },
-      { slot.current.pointee.store(StateWord.empty.rawValue, ordering: .relaxed) },
-    ]
-    for number in 0...steps.count {
-      if number > 0 { steps[number - 1]() }
-      let next = try recovered(survivor, at: now)
-      #expect(next.recovery.live == 8, "after step \(number)")
-      #expect(next.check(query, at: now).remaining == 9, "after step \(number)")
+    // Each is claimed, counted out, given a floor, and emptied by tag and word.
+    let found = try killed(survivor, at: now, steps: 5 * 5) {
+      #expect(survivor.fixture.engine.sweep(at: Instant(nanoseconds: now)) == 5)
     }
+    for recovery in found { #expect(recovery.live == 8) }
+    #expect(found.count { $0.halfFilled == 1 } >= 5 * 3)
+    #expect(found.last?.dead == 0)
   }
 
-  @Test("Killed between the steps of a roll, the window counts what it counted")
+  @Test(
+    "Killed between any two steps of a roll, the window counts what it counted",
+    .enabled(if: Survivor.canStep))
   func roll() throws {
     let survivor = survivor()
-    let query = survivor.fixture.query(policy: 2, cost: 4)
     let begin = Self.start + 10 * second
-    #expect(survivor.check(query, at: begin - second).outcome == .allow)
-    // Two seconds into the next window: 4 × 0.8 = 3.2 units in view, four more are taken.
+    let fixture = survivor.fixture
+    let first = survivor.check(fixture.query(policy: 2, cost: 5), at: begin - second)
+    #expect(first.outcome == .allow)
+    // Two seconds into the next window: 5 × 0.8 = 4 units are in view, three more are taken.
     let now = begin + 2 * second
-    let slot = try #require(survivor.slot(query, limit: 1))
-    let expiry = Tick(atOrAfter: begin + 20 * second)
-    let steps: [() -> Void] = [
-      {
-        slot.current.pointee.store(slot.loadCurrent().frozen.rawValue, ordering: .relaxed)
-      },
-      {
-        let word = StateWord.window(4, expiry: expiry, count: 4)
-        slot.previous.pointee.store(word.rawValue, ordering: .relaxed)
-      },
-      {
-        let word = StateWord.window(4, expiry: expiry, count: 4)
-        slot.current.pointee.store(word.rawValue, ordering: .relaxed)
-      },
-    ]
-    let look = survivor.fixture.query(policy: 2, cost: 0)
-    for (number, remaining) in [(0, 6), (1, 6), (2, 6), (3, 2)] as [(Int, UInt64)] {
-      if number > 0 { steps[number - 1]() }
-      let next = try recovered(survivor, at: now)
-      #expect(next.check(look, at: now).remaining == remaining, "after step \(number)")
+    #expect(remaining(try recovered(survivor, at: now), at: now)[1] == 6)
+    // Frozen, published, taken up.
+    try killed(survivor, at: now, steps: 3) {
+      #expect(survivor.check(fixture.query(policy: 2, cost: 3), at: now).remaining == 3)
     }
+    #expect(remaining(try recovered(survivor, at: now), at: now)[1] == 3)
   }
 
-  @Test("A policy of which one limit was charged denies by that query's cost, and no more")
-  func halfCharged() throws {
+  @Test(
+    "A policy of which some limits were charged denies by that query's cost, and no more",
+    .enabled(if: Survivor.canStep), arguments: [false, true])
+  func halfCharged(isFresh: Bool) throws {
     let survivor = survivor()
-    let whole = survivor.fixture.query(cost: 2)
-    _ = survivor.check(whole, at: Self.start)
-    // The window is charged first, the token buckets after it.
-    _ = survivor.check(survivor.fixture.query(policy: 2, cost: 2), at: Self.start)
-    let next = try recovered(survivor, at: Self.start)
-    let look = { (policy: Int) in
-      next.check(next.fixture.query(policy: policy, cost: 0), at: Self.start).remaining
+    let query = survivor.fixture.query(cost: 2)
+    if !isFresh { #expect(survivor.check(query, at: Self.start).outcome == .allow) }
+    let now = Self.start + 1
+    let full = remaining(try recovered(survivor, at: now), at: now)
+    try killed(survivor, at: now, steps: 3) {
+      #expect(survivor.check(query, at: now).outcome == .allow)
     }
-    #expect(look(1) == 8 && look(2) == 6 && look(4) == 48)
+    #expect(
+      remaining(try recovered(survivor, at: now), at: now) == full.map { $0 - 2 })
   }
 
-  @Test("Killed between any two steps of a settle, each limit says what it took or what was used")
-  func settle() throws {
+  @Test("A query that is denied leaves every word as it was", .enabled(if: Survivor.canStep))
+  func denied() {
+    let survivor = survivor()
+    let query = survivor.fixture.query(cost: 4)
+    for _ in 0..<2 { #expect(survivor.check(query, at: Self.start).outcome == .allow) }
+    let states = survivor.statesLeft {
+      #expect(survivor.check(query, at: Self.start).outcome == .deny)
+    }
+    #expect(states.isEmpty)
+  }
+
+  @Test(
+    "Killed between any two steps of a settle, each limit says what it took or what was used",
+    .enabled(if: Survivor.canStep), arguments: [0, 1, 9] as [UInt64])
+  func settle(actual: UInt64) throws {
+    let survivor = survivor()
+    let query = survivor.fixture.query(cost: 4)
+    let receipt = survivor.check(query, at: Self.start).receipt
+    try killed(survivor, at: Self.start, steps: 3) {
+      let settlement = survivor.fixture.engine.settle(
+        query, receipt, actual: actual, under: survivor.fixture.policies,
+        at: Instant(nanoseconds: Self.start))
+      #expect(settlement == .settled)
+    }
+    #expect(
+      remaining(try recovered(survivor, at: Self.start), at: Self.start)
+        == [10 - actual, 10 - actual, 50 - actual])
+  }
+
+  @Test(
+    "Killed between any two steps of a reset, each bucket is as it was or as if never used",
+    .enabled(if: Survivor.canStep))
+  func reset() throws {
+    let survivor = survivor()
+    #expect(survivor.check(survivor.fixture.query(cost: 4), at: Self.start).outcome == .allow)
+    let fixture = survivor.fixture
+    try killed(survivor, at: Self.start, steps: 2) {
+      let query = fixture.query(cost: 0)
+      let now = Instant(nanoseconds: Self.start)
+      #expect(fixture.engine.reset(keyOf: query, limit: nil, under: fixture.policies, at: now) == 2)
+    }
+    #expect(remaining(try recovered(survivor, at: Self.start), at: Self.start) == [10, 10, 46])
+  }
+
+  @Test(
+    "Killed at any step of taking a permit or giving it back, the permit is back",
+    .enabled(if: Survivor.canStep))
+  func permit() throws {
     let survivor = survivor()
     let fixture = survivor.fixture
-    let (window, bucket) = (fixture.query(policy: 2, cost: 4), fixture.query(policy: 1, cost: 4))
-    for query in [window, bucket] { _ = survivor.check(query, at: Self.start) }
-    let slot = try #require(survivor.slot(bucket))
-    let word = slot.loadCurrent()
-    let lower = TokenBucket.giveBack(
-      word, head: word.head, interval: 100 * second, now: Self.start, cost: 3)
-    let steps: [() -> Void] = [
-      {
-        let charge = SlidingWindow.Charge(
-          at: Instant(nanoseconds: Self.start), window: 10 * second)
-        fixture.engine.giveBack(
-          fixture.policies.rule(for: LimitIndex(1), of: window.tenant), window, cost: 3, level: 0,
-          from: charge, now: Instant(nanoseconds: Self.start))
-      },
-      { slot.noteLowering(of: word, at: Instant(nanoseconds: Self.start)) },
-      { slot.current.pointee.store(lower.rawValue, ordering: .relaxed) },
-    ]
-    for (number, left) in [(0, (6, 6)), (1, (9, 6)), (2, (9, 6)), (3, (9, 9))]
-      as [(Int, (UInt64, UInt64))]
-    {
-      if number > 0 { steps[number - 1]() }
-      let next = try recovered(survivor, at: Self.start)
-      let look = { (policy: Int) in
-        next.check(next.fixture.query(policy: policy, cost: 0), at: Self.start).remaining
+    let query = fixture.query(policy: 3)
+    let states = survivor.statesLeft {
+      var acquisition = fixture.engine.acquire(
+        query, under: fixture.policies, at: Instant(nanoseconds: Self.start))
+      if let permit = acquisition.takePermit() { fixture.engine.release(permit) }
+    }
+    #expect(states.count >= 8)
+    for state in states {
+      let next = try recovered(state, at: Self.start)
+      #expect(next.check(next.fixture.query(policy: 3), at: Self.start).remaining == 10)
+    }
+  }
+
+  @Test(
+    "Killed while it puts a region right, a process leaves one that is put right the same",
+    .enabled(if: Survivor.canStep))
+  func recovery() throws {
+    let survivor = survivor(deadKeys: 20)
+    let fixture = survivor.fixture
+    let now = Self.start + second / 2
+    var acquisition = fixture.engine.acquire(
+      fixture.query(policy: 3), under: fixture.policies, at: Instant(nanoseconds: Self.start))
+    // Never returned: its process is killed.
+    let permit = acquisition.takePermit()
+    let isHeld = permit != nil
+    #expect(isHeld)
+    let inserting = survivor.statesLeft {
+      _ = survivor.check(fixture.query(cost: 2), at: now)
+    }
+    // Each with some limits charged, and most with a slot that is being filled.
+    for state in stride(from: 0, to: inserting.count, by: 5).map({ inserting[$0] }) {
+      let expected = remaining(try recovered(state, at: now), at: now)
+      var error: (any Error)?
+      let states = state.statesLeft {
+        do { _ = try state.adopted(at: now) } catch let failure { error = failure }
       }
-      #expect(look(2) == left.0 && look(1) == left.1, "after step \(number)")
+      #expect(error == nil && states.count > 20)
+      for state in states {
+        #expect(remaining(try recovered(state, at: now), at: now) == expected)
+      }
     }
   }
 
   @Test("Permits are back, whose holders are gone") func permits() throws {
     let survivor = survivor()
-    for _ in 0..<3 {
+    for _ in 0..<10 {
       var acquisition = survivor.fixture.engine.acquire(
         survivor.fixture.query(policy: 3), under: survivor.fixture.policies,
         at: Instant(nanoseconds: Self.start))
@@ -215,7 +251,7 @@ import Testing
     #expect(survivor.check(look, at: Self.start).outcome == .deny)
     let next = try recovered(survivor, at: Self.start)
     #expect(next.recovery.returned == 1)
-    #expect(next.check(look, at: Self.start).remaining == 3)
+    #expect(next.check(look, at: Self.start).remaining == 10)
   }
 
   @Test("Of two slots for one bucket the one that is found stays") func duplicates() throws {

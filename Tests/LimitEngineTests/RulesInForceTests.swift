@@ -17,48 +17,50 @@ import Testing
     return builder
   }
 
-  private func query(_ policies: PolicySet, cost: UInt64 = 1) -> Query {
+  private func query(_ policies: PolicySet, _ key: String = "user", cost: UInt64 = 1) -> Query {
     let tenant = policies.tenant(named: "acme")
     return Query(
-      tenant: tenant, policy: PolicyIndex(0), key: tenant.fingerprint(ofKey: "user"), cost: cost)
+      tenant: tenant, policy: PolicyIndex(0), key: tenant.fingerprint(ofKey: key), cost: cost)
   }
 
+  private func at(_ nanoseconds: UInt64) -> Instant { Instant(nanoseconds: nanoseconds) }
+
   @Test(
-    "Killed between any two steps of putting rules in force, the region says which words it has")
+    "Killed between any two steps of putting rules in force, the region says which words it has",
+    .enabled(if: Survivor.canStep))
   func everyStep() throws {
     let survivor = Survivor([(.key, tokenBucket(every: second, burst: 10))], at: day)
     let engine = survivor.fixture.engine
     let before = set(tokenBucket(every: second, burst: 10), source: 7).build(hashKey: testHashKey)
+    let after = set(tokenBucket(every: second, burst: 20), source: 8).build(after: before)
     engine.begin(under: before)
+    for key in ["user", "other"] {
+      let used = engine.check(query(before, key, cost: 4), under: before, at: at(day))
+      #expect(used.remaining == 6)
+    }
+    let changing = survivor.statesLeft { engine.putInForce(after, at: at(day + 5)) }
+    let converting = survivor.statesLeft { engine.convert(under: after, at: at(day + 7)) }
+    #expect(changing.count == 3 && converting.count >= 3)
     let former = RulesInForce(generation: 0, source: 7)
     let halfway = RulesInForce(generation: 0, changedAt: day + 5, source: 7)
     let later = RulesInForce(
       generation: 1, isChanging: true, changedAt: day + 5, source: 8, formerSource: 7)
-    let storages = { (word: UnsafeMutablePointer<Word>, value: UInt64) in
-      word.pointee.store(value, ordering: .relaxed)
+    let done = RulesInForce(generation: 1, changedAt: day + 5, source: 8)
+    let said = try (changing + converting).map {
+      try $0.recovered(at: day + 10).fixture.engine.rules
     }
-    let steps: [() -> Void] = [
-      { storages(engine.storages.rulesSourceWords + 1, 8) },
-      { storages(engine.storages.change.changedAtWord, day + 5) },
-      { storages(engine.storages.change.rulesWord, 1 << 32 | 1) },
-    ]
-    for number in 0...steps.count {
-      if number > 0 { steps[number - 1]() }
-      let next = try survivor.recovered(at: day + 10)
-      #expect(
-        next.fixture.engine.rules == ([former, former, halfway, later][number]),
-        "after step \(number)")
-    }
-    // Which is what `putInForce` does.
-    let after = set(tokenBucket(every: second, burst: 20), source: 9).build(after: before)
-    engine.begin(under: before)
-    engine.putInForce(after, at: Instant(nanoseconds: day + 6))
     #expect(
-      engine.rules
-        == RulesInForce(
-          generation: 1, isChanging: true, changedAt: day + 6, source: 9, formerSource: 7))
-    engine.convert(under: after, at: Instant(nanoseconds: day + 7))
-    #expect(engine.rules == RulesInForce(generation: 1, changedAt: day + 6, source: 9))
+      said == [former, halfway, later]
+        + Array(repeating: later, count: converting.count - 1) + [done])
+    // Whichever words there are, they mean the same.
+    for state in [survivor, changing[2]] + converting {
+      let next = try state.recovered(at: day + 10).fixture.engine
+      next.resume(after)
+      for key in ["user", "other"] {
+        let decision = next.check(query(after, key, cost: 0), under: after, at: at(day + 10))
+        #expect(decision.remaining == 16)
+      }
+    }
   }
 
   @Test("What is read while rules change once is told apart; twice, and nobody can")

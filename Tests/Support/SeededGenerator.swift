@@ -1,4 +1,4 @@
-// Randomness that a failed test can repeat: it prints its seed, and LIMITD_TEST_SEED sets it. For
+// Randomness that a failed test can repeat: a run prints its seed, and LIMITD_TEST_SEED sets it. For
 // every test target.
 
 import Foundation
@@ -26,7 +26,9 @@ import Foundation
 /// The seed of this run: LIMITD_TEST_SEED, or a fresh one.
 public let testSeed: UInt64 = {
   let given = ProcessInfo.processInfo.environment["LIMITD_TEST_SEED"].flatMap { UInt64($0) }
-  return given ?? UInt64.random(in: 1...(.max))
+  let seed = given ?? UInt64.random(in: 1...(.max))
+  print("LIMITD_TEST_SEED=\(seed) repeats this run's random choices")
+  return seed
 }()
 
 /// Long tests divide their steps by this: a sanitizer makes every access some twenty times slower.

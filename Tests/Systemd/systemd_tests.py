@@ -282,6 +282,36 @@ class SystemdTests(unittest.TestCase):
         self.container.run("systemctl", "daemon-reload")
         self.container.run("systemctl", "restart", "limitd")
 
+    def test_095_a_start_that_takes_long_at_making_tables_is_waited_for(self):
+        good = self.container.path(CONFIG).read_text()
+        drop_in = "/etc/systemd/system/limitd.service.d/test.conf"
+        self.container.write(drop_in, "[Service]\nTimeoutStartSec=2s\n")
+        self.container.run("systemctl", "daemon-reload")
+        # A gibibyte, which takes long enough to be caught at.
+        self.container.write(CONFIG, good + "\ndaemon: {table: {key-slots: 32M}}\n")
+
+        def caught():
+            self.container.run("systemctl", "stop", "limitd")
+            self.container.run("systemctl", "start", "--no-block", "limitd")
+            wait_until(lambda: self.container.show("limitd.service", "StatusText")
+                       == "making the tables" or self.state("limitd.service") == "active", "it begins")
+            pid = self.pid()
+            if pid:
+                self.container.run("kill", "-STOP", str(pid), check=False)
+            return pid if self.state("limitd.service") == "activating" else None
+
+        pid = wait_until(caught, "a start that can be stopped amid it")
+        # Longer than the unit's own time, and shorter than the daemon asked for.
+        time.sleep(5)
+        self.assertEqual((self.state("limitd.service"), self.pid()), ("activating", pid))
+        self.container.run("kill", "-CONT", str(pid))
+        wait_until(self.serves, "it serves")
+        self.assertEqual(self.pid(), pid)
+        self.container.write(CONFIG, good)
+        self.container.run("rm", drop_in)
+        self.container.run("systemctl", "daemon-reload")
+        self.container.run("systemctl", "restart", "limitd")
+
     def test_10_restarts_under_load_refuse_nobody_and_forget_nothing(self):
         used = self.used()
         load = Load(self.socket, "kept")

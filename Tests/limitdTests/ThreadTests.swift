@@ -1,4 +1,5 @@
-// How readily the kernel gives the daemon's threads a processor: those that decide before all others.
+// What the daemon's threads do: those that decide come before all others, and the one that hears
+// signals does nothing that takes long.
 
 import DaemonSupport
 import Foundation
@@ -20,6 +21,33 @@ extension DaemonTests {
         values[name] = Int(fields[fields.startIndex + 16])
       }
       return values
+    }
+
+    /// Processor time that each of a process's threads has taken, in ns, by name.
+    private func runningTimes(of process: Int) throws -> [String: Int] {
+      let folder = "/proc/\(process)/task"
+      var times: [String: Int] = [:]
+      for thread in try FileManager.default.contentsOfDirectory(atPath: folder) {
+        let name = try String(contentsOfFile: "\(folder)/\(thread)/comm", encoding: .utf8)
+        let text = try String(contentsOfFile: "\(folder)/\(thread)/schedstat", encoding: .utf8)
+        times[String(name.dropLast()), default: 0] += try #require(
+          text.split(separator: " ").first.flatMap { Int($0) })
+      }
+      return times
+    }
+
+    @Test("Sweeping is on a thread of its own, and not on the one that hears signals")
+    func sweeping() throws {
+      let daemon = try TestDaemon { $0.settings = "  table: {key-slots: 16M}" }
+      // A sweep, of some 80 ms, is due once something was decided.
+      #expect(try daemon.peer().decide(Request.query("acme", "many")).isAllowed)
+      let pid = try #require(daemon.ask("GET", "/v1/status").json["pid"] as? Int)
+      let before = try runningTimes(of: pid)
+      func took(_ thread: String) throws -> Int {
+        try #require(runningTimes(of: pid)[thread]) - before[thread, default: 0]
+      }
+      try wait(for: "a sweep") { try took("limitd-upkeep") > 40_000_000 }
+      #expect(try took("limitd") * 4 < took("limitd-upkeep"))
     }
 
     @Test("Threads that are not on a decision's path stand back; loops and the acceptor do not")

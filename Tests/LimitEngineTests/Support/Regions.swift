@@ -1,5 +1,6 @@
 // Engines in memory that outlives them, for tests: a mapping such as a later process would find.
 
+import CStores
 import Glibc
 
 @testable import LimitEngine
@@ -15,10 +16,14 @@ final class SharedMemory: @unchecked Sendable {
     bytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
   }
 
-  /// A copy of what another holds now.
+  /// A copy of what is there now.
+  convenience init(copying other: UnsafeRawBufferPointer) {
+    self.init(other.count)
+    bytes.copyMemory(from: other)
+  }
+
   convenience init(copying other: SharedMemory) {
-    self.init(other.bytes.count)
-    bytes.copyMemory(from: UnsafeRawBufferPointer(other.bytes))
+    self.init(copying: UnsafeRawBufferPointer(other.bytes))
   }
 
   deinit { munmap(bytes.baseAddress, bytes.count) }
@@ -47,16 +52,56 @@ struct Survivor {
 
   /// What a later process finds in this memory: taken up from a copy, so that a test can go back.
   func recovered(at now: UInt64) throws -> Survivor {
+    try over(SharedMemory(copying: memory)).adopted(at: now)
+  }
+
+  /// What a later process finds in this memory: taken up where it lies.
+  func adopted(at now: UInt64) throws -> Survivor {
     var next = self
-    let copy = SharedMemory(copying: memory)
-    let region = try EngineRegion(adopting: copy.bytes, hashKey: testHashKey) { [copy] _ in
-      _ = copy
+    let region = try EngineRegion(adopting: memory.bytes, hashKey: testHashKey) { [memory] _ in
+      _ = memory
     }
     let engine = try Engine(configuration, in: region, at: Instant(nanoseconds: now))
-    next.memory = copy
     next.fixture = fixture.over(engine)
     return next
   }
+
+  /// The same, of other memory, which nobody has taken up yet.
+  private func over(_ memory: SharedMemory) -> Survivor {
+    var other = self
+    other.memory = memory
+    return other
+  }
+
+  /// What a process leaves that is killed while it runs `body`: one for each instruction that changes
+  /// the region, in their order. `body` works on this region, alone.
+  ///
+  /// Empty where the processor cannot be stepped (`Survivor.canStep`).
+  func statesLeft(by body: () -> Void) -> [Survivor] {
+    let capacity = 2_000
+    let bytes = memory.bytes.count
+    let copies = SharedMemory(capacity * bytes)
+    let count = withoutActuallyEscaping(body) { body in
+      withUnsafePointer(to: body) { body in
+        limitd_states_during(
+          { $0!.assumingMemoryBound(to: (() -> Void).self).pointee() },
+          UnsafeMutableRawPointer(mutating: body), memory.bytes.baseAddress, bytes,
+          copies.bytes.baseAddress, Int64(capacity))
+      }
+    }
+    precondition(count <= capacity, "\(count) states, room for \(capacity)")
+    return (0..<max(0, Int(count))).map { number in
+      let state = UnsafeRawBufferPointer(
+        rebasing: copies.bytes[number * bytes..<(number + 1) * bytes])
+      return over(SharedMemory(copying: state))
+    }
+  }
+
+  #if arch(x86_64)
+  static let canStep = true
+  #else
+  static let canStep = false
+  #endif
 
   var recovery: Recovery { fixture.engine.recovery ?? Recovery() }
 
