@@ -131,7 +131,9 @@ import Testing
     #expect(decision.remaining == 10 && decision.flags == [])
   }
 
-  @Test("128 connections with 1,024 permits each, at the default sizes, leave named tenants theirs")
+  @Test(
+    "128 connections with 1,024 permits each, at the default sizes, leave named tenants theirs",
+    .enabled(if: scale == 1, "under a sanitizer it takes minutes, and reads no memory of its own"))
   func permitsOfManyGuests() {
     let limits = [
       (Scope.tenant, concurrency(limit: 10)), (.key, tokenBucket(every: day, burst: 5)),

@@ -140,8 +140,7 @@ extension DaemonTests {
     func vanishingConnects() throws {
       Host.raiseDescriptorLimit()
       let daemon = try TestDaemon()
-      // On two processors that CI shares, a tenth: the whole takes a minute there.
-      let count = Host.isCI ? 36_500 : 365_000
+      let count = 365_000
       let peer = try daemon.peer()
       let (memory, descriptors) = (daemon.residentBytes, daemon.descriptorCount)
       let door = daemon.door
