@@ -268,7 +268,7 @@ let package = Package(
     ),
     .testTarget(
       name: "LimitPolicyTests",
-      dependencies: ["LimitPolicy", "LimitEngine"],
+      dependencies: ["LimitPolicy", "LimitEngine", "TestSupport"],
       swiftSettings: strict
     ),
     .testTarget(
