@@ -14,7 +14,8 @@ public import LimitProtocol
 /// answer, `check`, `acquire` and `batch` do what `whenAway` says.
 ///
 /// A client has one thread, which reads its sockets and keeps its deadlines; the thread ends with
-/// the client, or with `shutDown`.
+/// the client, or with `shutDown`. A task that asks while no other does looks for its answer itself,
+/// for the configuration's `spin` at most, and suspends only then.
 public final class AsyncLimitClient: LimitChecking {
   private let core: ClientCore
 

@@ -1,5 +1,8 @@
-// How a task asks: it hands its continuation to a channel, and is resumed with the answer, at its
-// deadline, or when it is cancelled.
+// How a task asks: where it is alone it looks for the answer itself (Channel+Looking); else it hands
+// its continuation to a channel, and is resumed with the answer, at its deadline, or when it is
+// cancelled.
+
+internal import Synchronization
 
 extension ClientCore {
   /// Asks. A question of which nothing was sent when its connection broke is asked once more.
@@ -7,7 +10,13 @@ extension ClientCore {
     var mayAskAgain = true
     while true {
       guard Moment.now < deadline else { return .failure(.timedOut(mayHaveBeenDecided: false)) }
-      let word = await wait(channel, until: deadline) { task in channel.ask(question, task) }
+      let word: Word
+      switch Task.isCancelled ? .not : channel.look(question, until: deadline) {
+      case .word(let found): word = found
+      case .inVain: word = await wait(channel, until: deadline) { task in channel.wait(task) }
+      case .not:
+        word = await wait(channel, until: deadline) { task in channel.ask(question, task) }
+      }
       switch word {
       case .answer(let answer):
         if mayAskAgain, case .failure(let error) = answer, error.isSafeToAskAgain {
@@ -49,6 +58,8 @@ extension ClientCore {
     _ channel: Channel, until deadline: Moment, _ begin: (TaskWaiter) -> Void
   ) async -> Word {
     let number = newNumber()
+    channel.suspendedCount.add(1, ordering: .relaxed)
+    defer { channel.suspendedCount.subtract(1, ordering: .relaxed) }
     let word = await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
         begin(TaskWaiter(number: number, continuation: continuation, deadline: deadline))

@@ -28,7 +28,7 @@ struct ClientSession<Waiter>: ~Copyable {
   /// A decision that waits for the names of its limits.
   private struct Parked {
     let sequence: UInt64
-    let waiter: Waiter
+    var waiter: Waiter
     let record: DecisionRecord
     let permit: UInt64
     let binding: Binding
@@ -220,6 +220,16 @@ struct ClientSession<Waiter>: ~Copyable {
     if expectation.purpose == .query { dutyCount += 1 }
     wire.setContext(of: sequence, expectation)
     return nil
+  }
+
+  /// Somebody else waits for the answer to a request.
+  mutating func handOver(_ sequence: UInt64, to waiter: Waiter) {
+    if let place = parked.firstIndex(where: { $0.sequence == sequence }) {
+      parked[place].waiter = waiter
+    } else if var expectation = wire.context(of: sequence) {
+      expectation.waiter = waiter
+      wire.setContext(of: sequence, expectation)
+    }
   }
 
   /// Calls `body` with every waiter and its request's number, oldest first. O(n).

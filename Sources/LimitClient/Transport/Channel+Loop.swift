@@ -46,12 +46,11 @@ extension Channel {
     lock()
     defer { unlock() }
     guard self.epoch & 0xFFFF_FFFF_FFFF == epoch, let socket else { return }
-    if !isLoopDriven {
-      watched = []
-      // A thread that leads sees the same; when it goes, it has this look after the rest.
-      if isLed { return }
-      isLed = true
-    }
+    // What is reported once is watched for no more.
+    if watched?.rawValue != Poller.Events.input.rawValue { watched = [] }
+    // Whoever leads sees the same; when it goes, it has this look after the rest.
+    if isLed { return }
+    isLed = true
     var outcome: Reception
     repeat {
       unlock()
@@ -59,6 +58,7 @@ extension Channel {
       lock()
       take(outcome, buffer, from: socket)
     } while outcome.mayHaveMore && self.socket === socket
+    isLed = false
     continueByLoop()
   }
 
@@ -68,29 +68,35 @@ extension Channel {
     defer { unlock() }
     scheduled = .distantFuture
     isRung = false
-    if !isLoopDriven {
-      if isLed { return }
-      isLed = true
-    }
+    if isLed, !isLoopDriven { return }
     continueByLoop()
   }
 
   private func continueByLoop() {
     let now = Moment.now
     if isLoopDriven, now >= nextExpiry { nextExpiry = expire(at: now) }
+    if !isLoopDriven { isLed = true }
     let wait = turn(at: now)
     guard isLoopDriven else {
       isLed = false
       return leave()
     }
     schedule(min(nextExpiry, wait.until))
-    guard let socket = wait.socket, let loop else { return }
-    let events: Poller.Events = wait.forWriting ? [.input, .output] : .input
+    watch()
+  }
+
+  /// Has the loop of an async client watch the connection: for replies, unless a task looks for
+  /// them itself, or last did and none is on its way.
+  func watch() {
+    guard let socket, let loop else { return }
+    var events = Poller.Events.input
+    if isLed || patience.isKept && session.wire.outstanding == 0 { events = .peerClosed | .oneShot }
+    if isOutputBlocked { events = .input | .output }
     if watched == nil {
       guard (try? loop.watch(socket, events, place, epoch: epoch)) != nil else {
         return lose(.unreachable("its socket cannot be watched"))
       }
-    } else if watched != events {
+    } else if watched?.rawValue != events.rawValue {
       loop.rewatch(socket, events, place, epoch: epoch)
     }
     watched = events
@@ -105,7 +111,7 @@ extension Channel {
 
 extension Poller.Events {
   /// Report once, then watch no more until asked again.
-  fileprivate var once: Poller.Events { union(.oneShot) }
+  fileprivate var once: Poller.Events { self | .oneShot }
 }
 
 extension Reception {

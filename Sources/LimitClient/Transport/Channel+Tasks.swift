@@ -1,4 +1,4 @@
-// Tasks that ask and wait. The loop leads; a task that asks alone sends by itself, others leave it
+// Tasks that wait. The loop leads; a task that asks alone sends by itself, others leave it
 // to the loop, which sends what has gathered in one piece.
 
 extension Channel {
@@ -7,6 +7,7 @@ extension Channel {
     lock()
     defer { unlock() }
     guard !endsEarly(task) else { return }
+    if suspendedCount.load(ordering: .relaxed) > 1 { patience.sawOthers() }
     do throws(LimitClientError) {
       try checkUsable()
       guard isReady else { return queue(task) }
@@ -41,6 +42,7 @@ extension Channel {
   /// Has what is queued sent: at once where nothing else is on its way.
   func send() {
     if session.wire.outstanding <= 2 { flush() } else { ring() }
+    watch()
   }
 
   private func ring() {

@@ -4,6 +4,7 @@
 //     ask ─▶ session ─▶ flush            whoever asks sends, unless somebody is at it
 //     turn ─▶ wait ─▶ receive ─▶ answers  whoever leads, one at a time:
 //                                         a thread that waits (Channel+Threads),
+//                                         a task that asks alone (Channel+Looking),
 //                                         or the client's loop (Channel+Loop)
 //
 // Everything is guarded by one lock, which nobody holds while waiting for the daemon or inside a
@@ -12,6 +13,7 @@
 internal import Glibc
 internal import LimitProtocol
 internal import LimitSystem
+internal import Synchronization
 
 /// A connection. Any thread or task may call it.
 final class Channel: @unchecked Sendable {
@@ -76,6 +78,11 @@ final class Channel: @unchecked Sendable {
   var cancelled: Set<UInt64> = []
   /// What is watched for.
   var watched: Poller.Events?
+  /// The call whose task looks for its answer, or has looked and does not wait yet.
+  var look: Look?
+  var patience: Patience
+  /// Tasks that wait, or were told and have not run since. Relaxed: a guess is enough.
+  let suspendedCount = Atomic<Int>(0)
   var isRung = false
   /// No call's deadline is before this.
   var nextExpiry = Moment.distantFuture
@@ -97,6 +104,7 @@ final class Channel: @unchecked Sendable {
     self.isLoopDriven = isLoopDriven
     self.observer = observer
     session = ClientSession(clientName: configuration.clientNameCut, connection: 0)
+    patience = Patience(configuration.spin)
     backOff = BackOff(first: configuration.backOffFirst, max: configuration.backOffMax)
     pthread_mutex_init(mutex, nil)
   }
@@ -158,6 +166,7 @@ final class Channel: @unchecked Sendable {
       thread.word = word
       if thread.isParked { thread.wake() }
     case .task(let task): resumptions.append((task.continuation, word))
+    case .looker: look?.word = word
     case .batch(let collector, let range):
       if case .answer(let answer) = word { collector.take(answer, range) }
       if let thread = collector.thread { tell(.thread(thread), .progress) }
@@ -244,10 +253,13 @@ final class Channel: @unchecked Sendable {
     if epoch == permit.connection, state == .open {
       session.release(permit.number)
       flush()
-      leave()
+      handBack()
     }
     unlock()
   }
+
+  /// Whoever was here goes: what is left is somebody else's.
+  private func handBack() { if isLoopDriven { watch() } else { leave() } }
 
   /// Whether the connection stands that a permit came by. Looks whether it has just ended.
   func holds(_ permit: GivenPermit) -> Bool {
@@ -259,6 +271,9 @@ final class Channel: @unchecked Sendable {
       take(outcome, leaderBuffer, from: socket)
       guard case .bytes = outcome else { break }
     }
+    // A permit that came too late goes back.
+    flush()
+    handBack()
     return epoch == permit.connection && state == .open && !session.isClosing
   }
 }

@@ -7,6 +7,8 @@ internal import LimitProtocol
 enum Waiter {
   case thread(ThreadWaiter)
   case task(TaskWaiter)
+  /// The task that looks for its answer itself: its channel keeps the word (Channel+Looking).
+  case looker
   /// The answer is that to these items.
   case batch(BatchCollector, Range<Int>)
 }

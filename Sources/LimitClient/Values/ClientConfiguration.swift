@@ -22,6 +22,9 @@ public struct ClientConfiguration: Sendable, Hashable {
   public var backOffFirst: Duration
   /// The longest back-off. Default: 1 s.
   public var backOffMax: Duration
+  /// Of the async client: the longest that a task that asks alone looks for its answer, on its
+  /// thread, before it suspends. Default: 50 µs. 0: it suspends at once.
+  public var spin: Duration
   /// Connections that a client keeps, at least 1. Default: 1, which serves any number of threads or
   /// tasks. More let several of the daemon's event loops work for this client.
   public var connectionCount: Int
@@ -32,7 +35,7 @@ public struct ClientConfiguration: Sendable, Hashable {
     socketPath: String? = nil, clientName: String = "swift", connectTimeout: Duration = .seconds(1),
     callTimeout: Duration = .milliseconds(250), whenAway: WhenAway = .throw,
     backOffFirst: Duration = .milliseconds(10), backOffMax: Duration = .seconds(1),
-    connectionCount: Int = 1
+    spin: Duration = .microseconds(50), connectionCount: Int = 1
   ) {
     self.socketPath = socketPath ?? Self.socketPathDefault
     self.clientName = clientName
@@ -41,6 +44,7 @@ public struct ClientConfiguration: Sendable, Hashable {
     self.whenAway = whenAway
     self.backOffFirst = backOffFirst
     self.backOffMax = backOffMax
+    self.spin = spin
     self.connectionCount = connectionCount
   }
 
