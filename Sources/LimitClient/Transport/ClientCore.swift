@@ -109,8 +109,7 @@ extension ClientCore {
         }
         results.append(.success(LimitDecision(record, of: queries[place], names: last)))
       case .failed(let error):
-        results.append(
-          Result { () throws(LimitClientError) in try whenAway.decision(for: error) })
+        results.append(whenAway.result(for: error))
       case .waiting:
         results.append(.failure(.timedOut(mayHaveBeenDecided: true)))
       }

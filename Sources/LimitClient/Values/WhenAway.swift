@@ -15,13 +15,19 @@ public enum WhenAway: Sendable, Hashable {
   ///
   /// - Throws: the error, where it is not for us to decide.
   func decision(for error: LimitClientError) throws(LimitClientError) -> LimitDecision {
-    guard error.isAway else { throw error }
+    try result(for: error).get()
+  }
+
+  /// As `decision(for:)`. Throws nothing, and so costs a batch little where all its items fail.
+  func result(for error: LimitClientError) -> Result<LimitDecision, LimitClientError> {
+    guard error.isAway else { return .failure(error) }
     switch self {
-    case .throw: throw error
-    case .allow: return LimitDecision(.allow, reason: .daemonAway)
+    case .throw: return .failure(error)
+    case .allow: return .success(LimitDecision(.allow, reason: .daemonAway))
     case .deny(let wait):
-      return LimitDecision(
-        .deny, reason: .daemonAway, retryAfterNanoseconds: wait.unsignedNanoseconds)
+      return .success(
+        LimitDecision(
+          .deny, reason: .daemonAway, retryAfterNanoseconds: wait.unsignedNanoseconds))
     }
   }
 }
