@@ -50,7 +50,8 @@ package struct DaemonFacts: Sendable {
 
 /// What came of a reload.
 package enum ReloadResult: Sendable {
-  case inForce
+  /// What was in force, and what is now.
+  case inForce(before: PolicyFile, after: PolicyFile)
   /// The rules before are still in force. Why, a line each.
   case refused([String])
 }

@@ -33,8 +33,14 @@ package final class Rulebook: Sendable {
   }
 
   /// Compiles a file to follow the rules of `previous`, whose access rules it has.
-  package init(_ file: PolicyFile, keepingAccessOf previous: Rulebook) {
-    policies = file.compile(after: previous.policies)
+  ///
+  /// - Parameter tenants: where the file differs from that of `previous` in nothing but what it says of
+  ///   these.
+  package init(_ file: PolicyFile, keepingAccessOf previous: Rulebook, changing tenants: [String]?)
+  {
+    policies =
+      tenants.map { file.compile(changing: $0, after: previous.policies) }
+      ?? file.compile(after: previous.policies)
     self.file = file
     access = previous.access
     generation = Self.generations.wrappingAdd(1, ordering: .relaxed).newValue

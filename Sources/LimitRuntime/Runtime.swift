@@ -96,25 +96,34 @@ package final class Runtime: Sendable {
     _ file: PolicyFile, unless isAbandoned: () -> Bool = { false }
   ) throws(UnknownNameError) -> Adoption? {
     try adoption.withLock { _ throws(UnknownNameError) in
-      put(try Rulebook(file, after: rulebook), unless: isAbandoned)
+      put(try Rulebook(file, after: rulebook), changing: nil, unless: isAbandoned)
     }
   }
 
   /// Puts the rules of the file in force over which something else is set now; as `adopt`, but for access,
   /// which nothing that is set at run time changes. So it cannot fail.
+  ///
+  /// - Parameter tenants: where the file differs from the one in force in nothing but what it says of
+  ///   these; then only they are compiled.
   @discardableResult package func adopt(
-    overlaid file: PolicyFile, unless isAbandoned: () -> Bool = { false }
+    overlaid file: PolicyFile, changing tenants: [String]? = nil,
+    unless isAbandoned: () -> Bool = { false }
   ) -> Adoption? {
     adoption.withLock { _ in
-      put(Rulebook(file, keepingAccessOf: rulebook), unless: isAbandoned)
+      let next = Rulebook(file, keepingAccessOf: rulebook, changing: tenants)
+      return put(next, changing: tenants, unless: isAbandoned)
     }
   }
 
   /// For whoever has `adoption`.
-  private func put(_ rulebook: Rulebook, unless isAbandoned: () -> Bool) -> Adoption? {
+  private func put(
+    _ rulebook: Rulebook, changing tenants: [String]?, unless isAbandoned: () -> Bool
+  ) -> Adoption? {
     if isAbandoned() { return nil }
     keep(rulebook.file)
-    var adoption = Adoption(shortage: engine.setAside(for: rulebook.policies))
+    var adoption = Adoption(
+      shortage: tenants.map { engine.setAside(for: rulebook.policies, changed: $0) }
+        ?? engine.setAside(for: rulebook.policies))
     let (workers, former) = state.withLock { state in
       defer { state.rulebook = rulebook }
       return (state.workers, state.rulebook)

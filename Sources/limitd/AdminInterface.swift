@@ -67,7 +67,7 @@ enum AdminInterface {
       reload: { peer, tell in
         upkeep.reload(by: AuditAuthor(peer)) { outcome in
           switch outcome {
-          case .reloaded: tell(.inForce)
+          case .reloaded(let before, let after): tell(.inForce(before: before, after: after))
           case .refused(let lines): tell(.refused(lines))
           }
         }

@@ -17,6 +17,8 @@ final class RunTimeRules: Sendable {
   private struct State {
     var base: PolicyFile
     var overlay: Overlay
+    /// What both come to.
+    var laid: PolicyFile
     /// What is set and does not fit the file.
     var problems: [OverlayProblem]
   }
@@ -27,6 +29,8 @@ final class RunTimeRules: Sendable {
     let overlay: Overlay
     let file: PolicyFile
     let differences: [OverlayDifference]
+    /// Whom it is about, where these are few; `nil`: whoever.
+    let tenants: [String]?
     fileprivate let problems: [OverlayProblem]
   }
 
@@ -68,8 +72,7 @@ final class RunTimeRules: Sendable {
     let rules = RunTimeRules(
       base, opening.catalog, opening.overlay, opening.trouble ?? "", log)
     let (file, problems) = base.overlaid(by: opening.overlay)
-    rules.tell(problems)
-    rules.state.withLock { $0.problems = problems }
+    rules.replaceBase(by: base, file, problems)
     return (rules, file)
   }
 
@@ -79,7 +82,7 @@ final class RunTimeRules: Sendable {
     self.catalog = catalog
     self.trouble = trouble
     self.log = log
-    state = Locked(State(base: base, overlay: overlay, problems: []))
+    state = Locked(State(base: base, overlay: overlay, laid: base, problems: []))
     nextEnd = Atomic(overlay.nextEnd ?? .max)
   }
 
@@ -110,12 +113,17 @@ final class RunTimeRules: Sendable {
   // MARK: Changing
 
   /// Another policy file is in force.
-  func replaceBase(by base: PolicyFile, _ problems: [OverlayProblem]) {
-    state.withLock { ($0.base, $0.problems) = (base, problems) }
+  ///
+  /// - Parameter laid: the file with what is set laid over it.
+  func replaceBase(by base: PolicyFile, _ laid: PolicyFile, _ problems: [OverlayProblem]) {
+    state.withLock { ($0.base, $0.laid, $0.problems) = (base, laid, problems) }
     tell(problems)
   }
 
-  /// What a change would come to. O(tenants).
+  /// More tenants than this in one change, and all are looked at.
+  static let fewTenants = 16
+
+  /// What a change would come to. O(tenants), at some nanoseconds each where it is about few of them.
   ///
   /// - Throws: why it cannot be made.
   func draft(_ change: OverlayChange) throws(Problem) -> Draft {
@@ -132,7 +140,8 @@ final class RunTimeRules: Sendable {
         detail: "something may be set for at most \(PolicyFile.overlaidTenantsMax) tenants; "
           + "write what is to last into the policy file")
     }
-    let (file, problems) = state.base.overlaid(by: overlay)
+    let tenants = Self.few(differences)
+    let (file, problems) = Self.lay(overlay, tenants, state)
     // What did not fit before may stay: it is not this change's.
     let known = Set(state.problems)
     let new = problems.filter { !known.contains($0) }
@@ -142,7 +151,28 @@ final class RunTimeRules: Sendable {
         detail: new.prefix(20).map(\.message).joined(separator: "\n"))
     }
     return Draft(
-      change: change, overlay: overlay, file: file, differences: differences, problems: problems)
+      change: change, overlay: overlay, file: file, differences: differences, tenants: tenants,
+      problems: problems)
+  }
+
+  /// The tenants that differ; `nil` where it is more than tenants, or more than a few.
+  private static func few(_ differences: [OverlayDifference]) -> [String]? {
+    let names = differences.compactMap { difference -> String? in
+      if case .tenant(let name) = difference.subject { name } else { nil }
+    }
+    return names.count == differences.count && names.count <= fewTenants ? names : nil
+  }
+
+  private static func lay(_ overlay: Overlay, _ tenants: [String]?, _ state: State)
+    -> (file: PolicyFile, problems: [OverlayProblem])
+  {
+    guard let tenants,
+      let (file, problems) = state.base.overlaid(by: overlay, changing: tenants, in: state.laid)
+    else { return state.base.overlaid(by: overlay) }
+    let others = state.problems.filter { problem in
+      !tenants.contains { problem.subject == .tenant($0) }
+    }
+    return (file, others + problems)
   }
 
   /// Makes a change last. When this returns, it is on the disk; putting it in force is the caller's.
@@ -163,7 +193,9 @@ final class RunTimeRules: Sendable {
       // The block's end is kept with it, so the next start finds it over.
       log.error("the catalog cannot be written", metadata: ["error": "\(error)"])
     }
-    state.withLock { ($0.overlay, $0.problems) = (draft.overlay, draft.problems) }
+    state.withLock {
+      ($0.overlay, $0.laid, $0.problems) = (draft.overlay, draft.file, draft.problems)
+    }
     nextEnd.store(draft.overlay.nextEnd ?? .max, ordering: .relaxed)
   }
 

@@ -8,19 +8,21 @@ import Logging
 import Synchronization
 
 extension Upkeep {
-  func record(_ authors: [AuditAuthor], _ before: UInt64) {
-    let after = runtime.rulebook.file.sourceIdentity
+  func record(_ authors: [AuditAuthor], _ before: PolicyFile, _ after: PolicyFile) {
     for author in authors {
       rules.record(
         AuditEntry(
           at: WallTime.now, author: author, action: "reload",
-          from: "rules \(String(before, radix: 16))", to: "rules \(String(after, radix: 16))"))
+          from: "rules \(String(before.sourceIdentity, radix: 16))",
+          to: "rules \(String(after.sourceIdentity, radix: 16))"))
     }
   }
 
   /// Makes changes last, one after the other, and puts what they come to in force, once for all.
   func make(_ changes: [PendingChange]) {
     var file: PolicyFile?
+    // Whom they are about; `nil`: whoever.
+    var tenants: [String]? = []
     var made: [(PendingChange, [OverlayDifference])] = []
     for pending in changes {
       do throws(Problem) {
@@ -31,13 +33,17 @@ extension Upkeep {
         }
         try rules.keep(draft, by: pending.author)
         file = draft.file
+        tenants = draft.tenants.flatMap { new in tenants.map { $0 + new } }
         made.append((pending, draft.differences))
       } catch {
         pending.tell(.failure(error))
       }
     }
     guard let file else { return }
-    let adoption = runtime.adopt(overlaid: file) { isAbandoned.load(ordering: .relaxed) }
+    if tenants.map({ $0.count > RunTimeRules.fewTenants }) ?? false { tenants = nil }
+    let adoption = runtime.adopt(overlaid: file, changing: tenants) {
+      isAbandoned.load(ordering: .relaxed)
+    }
     if let adoption { Reloader.tell(adoption.shortage, log) }
     for (pending, differences) in made {
       guard adoption != nil else {

@@ -14,7 +14,8 @@ import Synchronization
 
 /// What came of a reload.
 enum ReloadOutcome: Sendable {
-  case reloaded
+  /// What was in force, and what is now.
+  case reloaded(before: PolicyFile, after: PolicyFile)
   /// The rules before are still in force. Why, a line each.
   case refused([String])
 }
@@ -130,13 +131,14 @@ final class Upkeep: Sendable {
         ServiceManager.tell(
           .reloading(monotonicMicroseconds: Clock.monotonicNanoseconds() / 1000))
         let start = Clock.bootNanoseconds()
-        let before = runtime.rulebook.file.sourceIdentity
         let outcome = reloader.reload(runtime, rules, by: due.reloads.map(\.author.name)) {
           isAbandoned.load(ordering: .relaxed)
         }
         ServiceManager.tell(.ready)
         reloads.withLock { $0.add(outcome, since: start) }
-        if case .reloaded = outcome { record(due.reloads.map(\.author), before) }
+        if case .reloaded(let before, let after) = outcome {
+          record(due.reloads.map(\.author), before, after)
+        }
         for (_, tell) in due.reloads { tell(outcome) }
       }
       var changes = due.changes
@@ -178,12 +180,14 @@ struct Reloader: Sendable {
     } catch {
       return refuse(error.diagnostics.map { "\($0)" }, by: authors)
     }
+    // Nobody else changes the rules meanwhile.
+    let before = runtime.rulebook.file
+    let (laid, problems) = rules.laid(over: file)
     do throws(UnknownNameError) {
-      let (laid, problems) = rules.laid(over: file)
       guard let adoption = try runtime.adopt(laid, unless: isAbandoned) else {
         return .refused(["the daemon ends"])
       }
-      rules.replaceBase(by: file, problems)
+      rules.replaceBase(by: file, laid, problems)
       Self.tell(adoption.shortage, log)
       Self.tell(adoption.count, log)
     } catch {
@@ -201,7 +205,7 @@ struct Reloader: Sendable {
         event(
           .reloaded, by: authors, "\(counts.policies) policies, \(counts.tenants) tenants named"),
         and: ["policies": "\(counts.policies)", "tenants": "\(counts.tenants)"]))
-    return .reloaded
+    return .reloaded(before: before, after: laid)
   }
 
   /// Adds an event, and gives it with its number.

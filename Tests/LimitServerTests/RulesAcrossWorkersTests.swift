@@ -147,6 +147,36 @@ import Testing
     }
   }
 
+  /// A worker that takes rules as soon as they are offered, on the thread that offers them.
+  private final class PromptWorker: @unchecked Sendable {
+    var worker: Worker?
+    var rulebook: Rulebook?
+    weak var former: Rulebook?
+    /// Whether the former rules were there, each time that this had let go of them.
+    var wasThere: [Bool] = []
+
+    func take(_ next: Rulebook) {
+      rulebook = next
+      wasThere.append(former != nil)
+      worker?.takenCount.wrappingAdd(1, ordering: .releasing)
+    }
+  }
+
+  @Test("Former rules are freed by the thread that changes them, after all loops have let go")
+  func freedByWhoChangesThem() throws {
+    var first: Rulebook? = try Rulebook(
+      try Self.file(capacity: 1, days: 1), hashKey: HashKey(low: 1, high: 2))
+    let runtime = Runtime(Engine(Engine.Configuration()), try #require(first))
+    let loop = PromptWorker()
+    (loop.worker, loop.rulebook) = runtime.register { loop.take($0) }
+    loop.former = first
+    first = nil
+    try runtime.adopt(try Self.file(capacity: 2, days: 1))
+    // Once when it went over, and once when its last turn by the former rules was over.
+    #expect(loop.wasThere == [true, true])
+    #expect(loop.former == nil)
+  }
+
   @Test("A change of what a limit holds, as well, never admits more than the larger of both rules")
   func largerOfBoth() throws {
     var random = SeededGenerator(seed: testSeed)

@@ -13,35 +13,36 @@ extension Endpoints {
     try call.request.refuseParameters(besides: [])
     let isDryRun =
       call.request.body.isEmpty ? false : try decode(ReloadRequest.self, call).dryRun
-    var answer = ReloadAnswer(
-      configPath: source.facts.configPath, isInForce: false, differenceCount: 0, differences: [],
-      warnings: [])
-    do throws(PolicyFileError) {
-      let new = try source.read()
-      let differences = call.rulebook.file.differences(to: new)
-      answer.differenceCount = differences.count
-      answer.differences = differences.prefix(Self.differencesMax).map {
-        .init(kind: $0.kind.rawValue, name: $0.name, before: $0.before, after: $0.after)
+    if isDryRun {
+      do throws(PolicyFileError) {
+        let new = try source.read()
+        return .now(AdminResponse(answer(call.rulebook.file, new, isInForce: false)))
+      } catch {
+        throw Self.refused(error.diagnostics.map { "\($0)" })
       }
-      answer.warnings = new.warnings.map { "\($0)" }
-    } catch {
-      // A reload that is meant fails where others do, and is counted and logged there.
-      if isDryRun { throw Self.refused(error.diagnostics.map { "\($0)" }) }
     }
-    if isDryRun { return .now(AdminResponse(answer)) }
-    let found = answer
-    let source = self.source
-    return .later { tell in
-      source.reload(call.peer) { result in
+    let peer = call.peer
+    return .later { [self] tell in
+      // A large file takes seconds to read: once, by whoever puts it in force.
+      source.reload(peer) { result in
         switch result {
-        case .inForce:
-          var done = found
-          done.isInForce = true
-          tell(AdminResponse(done))
+        case .inForce(let before, let after):
+          tell(AdminResponse(answer(before, after, isInForce: true)))
         case .refused(let lines): tell(AdminResponse(Self.refused(lines)))
         }
       }
     }
+  }
+
+  /// O(size of both files).
+  private func answer(_ before: PolicyFile, _ after: PolicyFile, isInForce: Bool) -> ReloadAnswer {
+    let differences = before.differences(to: after)
+    return ReloadAnswer(
+      configPath: source.facts.configPath, isInForce: isInForce,
+      differenceCount: differences.count,
+      differences: differences.prefix(Self.differencesMax).map {
+        .init(kind: $0.kind.rawValue, name: $0.name, before: $0.before, after: $0.after)
+      }, warnings: after.warnings.map { "\($0)" })
   }
 
   private static func refused(_ lines: [String]) -> Problem {

@@ -13,6 +13,8 @@ import Synchronization
 /// Only the thread that puts rules in force touches it.
 final class NamedTenants: @unchecked Sendable {
   var numbers: [Fingerprint: TenantNumber] = [:]
+  /// How many the directory had no place for.
+  var missing = 0
 }
 
 extension Engine {
@@ -37,7 +39,7 @@ extension Engine {
     var shortage = Shortage()
     var kept: [Fingerprint: TenantNumber] = [:]
     policies.forEachNamedTenant { tenant in
-      guard tenant.standing == .limited || tenant.standing == .unlimited else { return }
+      guard Self.isKept(tenant) else { return }
       if let number = namedTenants.numbers.removeValue(forKey: tenant.fingerprint) {
         kept[tenant.fingerprint] = number
       } else if let number = directory.name(tenant.fingerprint) {
@@ -48,14 +50,44 @@ extension Engine {
     }
     for number in namedTenants.numbers.values { directory.unname(number) }
     namedTenants.numbers = kept
+    namedTenants.missing = shortage.tenants
+    shortage.tenantSlots = setShares(policies)
+    return shortage
+  }
 
-    let named = UInt64(kept.count + shortage.tenants)
+  /// As `setAside(for:)`, where `policies` differs from the set before in nothing but these tenants.
+  /// O(these tenants), unless some have no place.
+  public func setAside(for policies: PolicySet, changed names: [String]) -> Shortage {
+    guard namedTenants.missing == 0 else { return setAside(for: policies) }
+    for name in names {
+      let tenant = policies.tenant(named: name)
+      let number = namedTenants.numbers[tenant.fingerprint]
+      if let number, !Self.isKept(tenant) {
+        directory.unname(number)
+        namedTenants.numbers[tenant.fingerprint] = nil
+      } else if number == nil, Self.isKept(tenant) {
+        guard let number = directory.name(tenant.fingerprint) else {
+          return setAside(for: policies)
+        }
+        namedTenants.numbers[tenant.fingerprint] = number
+      }
+    }
+    return Shortage(tenantSlots: setShares(policies))
+  }
+
+  /// Whether a tenant is named, and may have buckets.
+  private static func isKept(_ tenant: Tenant) -> Bool {
+    tenant.isNamed && (tenant.standing == .limited || tenant.standing == .unlimited)
+  }
+
+  /// Sets the bounds of what guests may have; the slots that are missing in the tenant table.
+  private func setShares(_ policies: PolicySet) -> Int {
+    let named = UInt64(namedTenants.numbers.count + namedTenants.missing)
     let places = UInt64(configuration.tenantsMax)
     directory.guestPlacesMax.pointee.store(
       named == 0 ? places : min(share(of: places), places - min(named, places)),
       ordering: .relaxed)
-    shortage.tenantSlots = setShares(named: named, policies)
-    return shortage
+    return setShares(named: named, policies)
   }
 
   private func share(of whole: UInt64) -> UInt64 {

@@ -142,7 +142,7 @@ struct RuleCompiler {
   /// The tables, which the caller frees.
   mutating func compile() -> (
     rules: UnsafeMutablePointer<Rule>, formers: UnsafeMutablePointer<Rule>?,
-    rows: UnsafeMutablePointer<UInt32>
+    rows: UnsafeMutablePointer<UInt32>, ruleCount: Int, rowCount: Int
   ) {
     var numbers: [Identity: UInt32] = [:]
     var identities: [Identity] = []
@@ -172,7 +172,7 @@ struct RuleCompiler {
       }
       formers = memory
     }
-    return (rules, formers, PolicySet.copy(rows))
+    return (rules, formers, PolicySet.copy(rows), identities.count, pairs.count)
   }
 
   private func former(_ place: Int, _ draft: Int, _ row: UInt32?) -> Former? {

@@ -48,6 +48,8 @@ public final class PolicySet: @unchecked Sendable {
   /// Row-major: `width` rule numbers per row.
   private let rows: UnsafeMutablePointer<UInt32>
   private let width: Int
+  let ruleCount: Int
+  let rowCount: Int
   private let entries: UnsafeMutablePointer<PolicyEntry>
   private let policies: UnsafeMutablePointer<PolicyRange>
   private let policyCount: UInt16
@@ -108,7 +110,9 @@ public final class PolicySet: @unchecked Sendable {
     }
     leavers = FingerprintTable(left, count: left.count)
     hasLeavers = !left.isEmpty
-    (rules, formers, rows) = compiler.compile()
+    let tables = compiler.compile()
+    (rules, formers, rows) = (tables.rules, tables.formers, tables.rows)
+    (ruleCount, rowCount) = (tables.ruleCount, tables.rowCount)
     inForce = Atomic(formers ?? rules)
     (entries, policies) = Self.compilePolicies(
       builder, tagKey: hashKey.derived(for: "tag"), secretKey: hashKey.derived(for: "list"))
@@ -118,6 +122,73 @@ public final class PolicySet: @unchecked Sendable {
         NamedPolicy(
           fingerprint: policyKey.fingerprint(of: policy.name), index: PolicyIndex(UInt16(number)))
       }, count: builder.policies.count)
+  }
+
+  /// A set that follows `previous` and differs from it in what becomes of some tenants: see
+  /// `changing(_:source:)`.
+  init(_ changes: [TenantChange], source: UInt64, after previous: PolicySet) {
+    limits = previous.limits
+    width = previous.width
+    let edition = Self.editions.wrappingAdd(1, ordering: .relaxed).newValue
+    self.edition = edition
+    generation = previous.generation &+ 1
+    hashKey = previous.hashKey
+    self.source = source
+    policyNames = previous.policyNames
+    policyCount = previous.policyCount
+    anyTenant = previous.anyTenant
+    policyHashKey = previous.policyHashKey
+    tenantHashKey = previous.tenantHashKey
+    receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
+    receiptKey = ReceiptKey(receiptKeys)
+    var revision = RuleRevision(of: previous, parity: UInt8(generation & 1))
+    anyRow = previous.anyRow.map { revision.keep(row: $0) }
+    var changed: [Fingerprint: TenantChange] = [:]
+    for change in changes { changed[tenantHashKey.fingerprint(of: change.name)] = change }
+    var named: [Tenant] = []
+    var left: [Tenant] = []
+    named.reserveCapacity(previous.namedTenantCount + changes.count)
+    func name(_ fingerprint: Fingerprint, _ standing: Standing, row: UInt32) {
+      named.append(
+        Tenant(
+          fingerprint: fingerprint, standing: standing, isNamed: true, edition: edition, row: row))
+    }
+    previous.tenants.forEach { tenant in
+      guard let change = changed.removeValue(forKey: tenant.fingerprint) else {
+        name(tenant.fingerprint, tenant.standing, row: revision.keep(row: tenant.row))
+        return
+      }
+      if let own = change.treatment {
+        let row = revision.row(of: own.settings, after: tenant.row)
+        name(tenant.fingerprint, own.standing, row: row)
+      } else {
+        left.append(
+          Tenant(
+            fingerprint: tenant.fingerprint, standing: previous.anyTenant?.standing ?? .unknown,
+            isNamed: false, edition: edition,
+            row: revision.row(like: previous.anyRow ?? 0, after: tenant.row)))
+      }
+    }
+    for (fingerprint, change) in changed {
+      guard let own = change.treatment else { continue }
+      let row = revision.row(of: own.settings, after: previous.lastingRow(of: fingerprint))
+      name(fingerprint, own.standing, row: row)
+    }
+    namedTenantCount = named.count
+    tenants = FingerprintTable(named, count: named.count)
+    leavers = FingerprintTable(left, count: left.count)
+    hasLeavers = !left.isEmpty
+    (ruleCount, rowCount) = (revision.rules.count, revision.rowCount)
+    let tables = revision.tables()
+    (rules, formers, rows) = (tables.rules, tables.formers, tables.rows)
+    inForce = Atomic(tables.formers)
+    policies = Self.copy(
+      Array(UnsafeBufferPointer(start: previous.policies, count: Int(policyCount))))
+    let entryCount = (0..<Int(policyCount)).reduce(0) { $0 + Int(previous.policies[$1].count) }
+    entries = Self.copy(Array(UnsafeBufferPointer(start: previous.entries, count: entryCount)))
+    var policyPlaces: [NamedPolicy] = []
+    previous.namedPolicies.forEach { policyPlaces.append($0) }
+    namedPolicies = FingerprintTable(policyPlaces, count: policyPlaces.count)
   }
 
   deinit {
@@ -225,7 +296,12 @@ public final class PolicySet: @unchecked Sendable {
 
   /// The rule that will be or is in force, whatever is now.
   func newestRule(for limit: LimitIndex, ofRow row: UInt32) -> UnsafePointer<Rule> {
-    UnsafePointer(rules + Int(rows[Int(row) * width + Int(limit.rawValue)]))
+    UnsafePointer(rules + Int(ruleNumber(for: limit, ofRow: row)))
+  }
+
+  /// The rule's place in `rules`.
+  func ruleNumber(for limit: LimitIndex, ofRow row: UInt32) -> UInt32 {
+    rows[Int(row) * width + Int(limit.rawValue)]
   }
 
   /// Ends the time in which this set decides by the rules of the one before. For `Engine.putInForce`.

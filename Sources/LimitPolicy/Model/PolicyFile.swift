@@ -74,6 +74,8 @@ public struct PolicyFile: Sendable {
   let anyTenant: Tenant?
   /// The daemon's settings; the defaults where the file has none.
   public var daemon: DaemonSettings
+  /// What is laid over the file and is in `source`.
+  let overlay: Overlay
 
   init(
     path: String,
@@ -84,7 +86,8 @@ public struct PolicyFile: Sendable {
     plans: [Plan],
     tenants: [Tenant],
     anyTenant: Tenant?,
-    daemon: DaemonSettings
+    daemon: DaemonSettings,
+    overlay: Overlay = Overlay()
   ) {
     self.path = path
     self.source = source
@@ -96,6 +99,7 @@ public struct PolicyFile: Sendable {
     self.tenants = tenants
     self.anyTenant = anyTenant
     self.daemon = daemon
+    self.overlay = overlay
   }
 
   /// The limits' names, in the order of the file.
@@ -106,6 +110,12 @@ public struct PolicyFile: Sendable {
   public var planNames: [String] { plans.map(\.name) }
   /// The names of the tenants that are named, in the order of the file.
   public var tenantNames: [String] { tenants.map(\.name) }
+
+  /// A named tenant's place in `tenants`. O(tenants).
+  func place(ofTenant name: String) -> Int? {
+    let count = name.utf8.count
+    return tenants.firstIndex { $0.name.utf8.count == count && $0.name.hasSameBytes(as: name) }
+  }
 
   /// What tenants that are not named get, in words.
   public var anyTenantRule: String {

@@ -26,53 +26,77 @@ extension PolicyFile {
   /// - Precondition: nothing is laid over the file yet.
   package func overlaid(by overlay: Overlay) -> (file: PolicyFile, problems: [OverlayProblem]) {
     guard !overlay.isEmpty else { return (self, []) }
-    var problems: [OverlayProblem] = []
-    var reader = PolicyReader(over: self)
-    var applied = Overlay()
+    var layer = Layer(reader: PolicyReader(over: self), applied: Overlay())
     var draft = Draft(limits: limits, plans: plans, tenants: tenants, anyTenant: anyTenant)
     // First: what a tenant's own settings are laid over.
     for (name, mode) in overlay.modes.sorted(by: { $0.key < $1.key }) {
-      guard let number = reader.limitNumbers[name] else {
-        problems.append(
+      guard let number = layer.reader.limitNumbers[name] else {
+        layer.problems.append(
           .init(subject: .limit(name), message: "there is no limit \(quoted(name))"))
         continue
       }
       draft.setMode(mode, ofLimit: number)
-      applied.modes[name] = mode
+      layer.applied.modes[name] = mode
     }
-    reader.plans = draft.plans
+    layer.reader.plans = draft.plans
     var left = overlay.byTenant
-    func lay(over tenant: inout Tenant, _ value: Overlay.Tenant) {
-      if let laid = reader.overlaid(tenant, by: value) {
-        tenant = laid
-        applied[tenant: tenant.name] = Overlay.Tenant(plan: value.plan, settings: value.settings)
-      }
-      for message in reader.takeErrors() {
-        problems.append(.init(subject: .tenant(tenant.name), message: message))
-      }
-      guard let block = value.block else { return }
-      tenant.standing = .blocked
-      tenant.standingPosition = .runTime
-      tenant.block = block
-    }
     for place in draft.tenants.indices {
       guard !left.isEmpty else { break }
       guard let value = left.removeValue(forKey: NameBytes(draft.tenants[place].name)) else {
         continue
       }
-      lay(over: &draft.tenants[place], value)
+      _ = layer.lay(value, over: &draft.tenants[place])
     }
     for (name, value) in left.sorted(by: { $0.key.text < $1.key.text }) {
       var tenant = guest(named: name.text, like: draft.anyTenant)
-      lay(over: &tenant, value)
-      // What is not in force does not make a tenant known.
-      if tenant.block != nil || applied[tenant: name.text] != nil { draft.tenants.append(tenant) }
+      if layer.lay(value, over: &tenant) { draft.tenants.append(tenant) }
     }
-    let file = PolicyFile(
+    return (laid(draft, layer.applied), layer.problems)
+  }
+
+  /// The same, where it is known what some other overlay comes to that says something else of these
+  /// tenants only. O(tenants) for each of them, at some nanoseconds each.
+  ///
+  /// - Parameters:
+  ///   - names: of these tenants.
+  ///   - before: this file with that other overlay.
+  /// - Returns: the file, and these tenants' problems; `nil` where modes are set, which change what
+  ///   tenants are laid over.
+  package func overlaid(by overlay: Overlay, changing names: [String], in before: PolicyFile) -> (
+    file: PolicyFile, problems: [OverlayProblem]
+  )? {
+    guard overlay.modes.isEmpty, before.overlay.modes.isEmpty else { return nil }
+    var layer = Layer(reader: PolicyReader(over: self), applied: before.overlay)
+    var draft = Draft(
+      limits: before.limits, plans: before.plans, tenants: before.tenants,
+      anyTenant: before.anyTenant)
+    for name in names {
+      layer.applied[tenant: name] = nil
+      let value = overlay[tenant: name]
+      if let place = place(ofTenant: name) {
+        // The file's own tenants come first, in its order.
+        draft.tenants[place] = tenants[place]
+        if let value { _ = layer.lay(value, over: &draft.tenants[place]) }
+        continue
+      }
+      let others = tenants.count..<draft.tenants.count
+      if let place = others.first(where: { draft.tenants[$0].name.hasSameBytes(as: name) }) {
+        draft.tenants.remove(at: place)
+      }
+      guard let value else { continue }
+      var tenant = guest(named: name, like: draft.anyTenant)
+      guard layer.lay(value, over: &tenant) else { continue }
+      let place = draft.tenants[tenants.count...].firstIndex { name < $0.name }
+      draft.tenants.insert(tenant, at: place ?? draft.tenants.count)
+    }
+    return (laid(draft, layer.applied), layer.problems)
+  }
+
+  private func laid(_ draft: Draft, _ applied: Overlay) -> PolicyFile {
+    PolicyFile(
       path: path, source: RulesDocument(policy: source, overlay: applied).bytes, warnings: warnings,
       limits: draft.limits, policies: policies, plans: draft.plans, tenants: draft.tenants,
-      anyTenant: draft.anyTenant, daemon: daemon)
-    return (file, problems)
+      anyTenant: draft.anyTenant, daemon: daemon, overlay: applied)
   }
 
   /// A tenant of which the file says nothing of its own.
@@ -80,6 +104,31 @@ extension PolicyFile {
     Tenant(
       name: name, position: .runTime, plan: any?.plan, standing: any?.standing ?? .limited,
       standingPosition: any?.standingPosition, overrides: any?.overrides ?? [])
+  }
+}
+
+/// Lays what is set over one tenant after the other.
+private struct Layer {
+  var reader: PolicyReader
+  /// What is in force of it, but for blocks.
+  var applied: Overlay
+  var problems: [OverlayProblem] = []
+
+  /// Whether something of it is in force: what is not does not make a tenant known.
+  mutating func lay(_ value: Overlay.Tenant, over tenant: inout PolicyFile.Tenant) -> Bool {
+    if let laid = reader.overlaid(tenant, by: value) {
+      tenant = laid
+      applied[tenant: tenant.name] = Overlay.Tenant(plan: value.plan, settings: value.settings)
+    }
+    for message in reader.takeErrors() {
+      problems.append(.init(subject: .tenant(tenant.name), message: message))
+    }
+    if let block = value.block {
+      tenant.standing = .blocked
+      tenant.standingPosition = .runTime
+      tenant.block = block
+    }
+    return tenant.block != nil || applied[tenant: tenant.name] != nil
   }
 }
 
