@@ -120,10 +120,13 @@ import Testing
     #expect(decision.outcome == .deny)
     #expect(decision.remaining == 1)
   }
-
-  #if compiler(>=6.2)
-  @Test("An instant beyond the engine's clock is a programmer's mistake") func instantPrecondition()
-    async
-  { await #expect(processExitsWith: .failure) { _ = Instant(nanoseconds: 1 << 62) } }
-  #endif
 }
+
+#if compiler(>=6.2)
+/// What only a mistaken caller can ask of the engine.
+@Suite struct EnginePreconditionTests {
+  @Test("An instant beyond the engine's clock stops the process") func instant() async {
+    await #expect(processExitsWith: .failure) { _ = Instant(nanoseconds: 1 << 62) }
+  }
+}
+#endif

@@ -8,7 +8,7 @@ import Testing
 
 /// An engine with one limit, whose settings change.
 private final class Changing {
-  let engine = Engine()
+  let engine = Engine(.tiny)
   private(set) var policies: PolicySet
   private let scope: Scope
 
@@ -242,7 +242,7 @@ private final class Changing {
       PolicyPlan.TenantPlan(name: "acme", overrides: [0: tokenBucket(every: second, burst: 100)])
     ]
     let first = plan.compile()
-    let engine = Engine()
+    let engine = Engine(.tiny)
     func check(_ name: String, _ cost: UInt64, _ policies: PolicySet) -> Decision {
       let tenant = policies.tenant(named: name)
       return engine.check(
@@ -269,7 +269,7 @@ private final class Changing {
     let before = plan.compile()
     plan.limits[0].settings = tokenBucket(every: 1, burst: 1_000)
     let after = plan.compile(after: before)
-    let engine = Engine()
+    let engine = Engine(.tiny)
     func check(_ policies: PolicySet, _ cost: UInt64) -> Decision {
       let tenant = policies.tenant(named: "acme")
       return engine.check(
@@ -330,7 +330,7 @@ extension RealThreads {
         let before = plan.compile()
         plan.limits[0].settings = settings(bursts[1], isSameLength ? 1 : 2)
         let after = plan.compile(after: before)
-        let engine = Engine()
+        let engine = Engine(.tiny)
         let tenant = after.tenant(named: "acme")
         let query = Query(
           tenant: tenant, policy: PolicyIndex(0), key: tenant.fingerprint(ofKey: ""), cost: 1)

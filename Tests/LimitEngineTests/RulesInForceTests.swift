@@ -91,7 +91,7 @@ import Testing
     ]
     for (old, new, most) in settings {
       for generation in [0, 1] as [UInt32] {
-        let engine = Engine()
+        let engine = Engine(.tiny)
         let before = set(old, source: 0).build(hashKey: testHashKey, generation: generation)
         engine.begin(under: before)
         let now = Instant(nanoseconds: 40 * day)
