@@ -22,7 +22,7 @@ struct EventLoop: ~Copyable {
   static let readBytes = 16_384
   /// What one turn may cost, in limits looked at: while one user has connections, and while several
   /// have, some 80 and 25 µs.
-  private static let turnUnits = (alone: 1024, shared: 256)
+  private static let turnUnits = (alone: 1024, shared: 64)
   /// What a turn costs besides, in the same unit: its system calls.
   private static let turnOverheadUnits = 16
   /// What turns together may cost before the poller is asked again.
