@@ -1,7 +1,7 @@
 // Waiting for conditions, and what a test needs of the machine.
 
 import Foundation
-import Glibc
+public import Glibc
 
 /// Something that should have come about did not.
 public struct WaitedInVain: Error, CustomStringConvertible {

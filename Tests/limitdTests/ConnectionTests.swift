@@ -67,7 +67,8 @@ extension DaemonTests {
           let other = try Peer(path, user: Host.otherUser)
           try other.greet()
           for _ in 0..<20 {
-            guard try other.decide(Request.query("free", "many")).isAllowed else { throw Refused() }
+            let isAllowed = try other.decide(Request.query("free", "many")).isAllowed
+            guard isAllowed else { throw Unanswered() }
             background.didRound()
           }
           // Leaves something behind that nobody reads the answer to.
