@@ -68,9 +68,10 @@ public final class AsyncLimitClient: LimitChecking {
   public func batch(_ queries: [LimitQuery], _ options: CallOptions) async -> [Result<
     LimitDecision, LimitClientError
   >] {
+    let deadline = core.deadline(options)
     let checked = CheckedBatch(queries)
     let channel = core.channel
-    let deadline = core.deadline(options)
+    var results = core.unsentResults(checked.queries.count, options)
     let outcomes = await core.ask(checked.queries, by: channel, deadline)
     let tags = outcomes.tags
     var names = channel.names(tags: tags.keys)
@@ -81,7 +82,8 @@ public final class AsyncLimitClient: LimitChecking {
         names[learnt.tag] = learnt
       }
     }
-    return checked.merge(core.results(checked.queries, outcomes, names: names, options))
+    core.write(outcomes, of: checked.queries, names: names, options, to: &results)
+    return checked.merge(results)
   }
 
   // MARK: The rest

@@ -64,9 +64,10 @@ public final class BlockingLimitClient: BlockingLimitChecking {
   public func batch(_ queries: [LimitQuery], _ options: CallOptions) -> [Result<
     LimitDecision, LimitClientError
   >] {
+    let deadline = core.deadline(options)
     let checked = CheckedBatch(queries)
     let channel = core.channel
-    let deadline = core.deadline(options)
+    var results = core.unsentResults(checked.queries.count, options)
     let outcomes = channel.ask(checked.queries, until: deadline)
     let tags = outcomes.tags
     var names = channel.names(tags: tags.keys)
@@ -77,7 +78,8 @@ public final class BlockingLimitClient: BlockingLimitChecking {
         names[learnt.tag] = learnt
       }
     }
-    return checked.merge(core.results(checked.queries, outcomes, names: names, options))
+    core.write(outcomes, of: checked.queries, names: names, options, to: &results)
+    return checked.merge(results)
   }
 
   // MARK: The rest

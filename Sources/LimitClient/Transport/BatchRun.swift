@@ -8,6 +8,7 @@ final class BatchCollector {
   enum Outcome {
     case decided(DecisionRecord)
     case failed(LimitClientError)
+    /// Not answered; when the batch is over, not sent in time.
     case waiting
   }
 
@@ -15,8 +16,9 @@ final class BatchCollector {
   var outcomes: [Outcome]
   /// Items that are on their way.
   var outstanding = 0
-  /// Nothing is queued until a bind is answered.
-  var waitsForBind = false
+  /// Nothing that is on its way brings it further, but a bind or whatever keeps the room to send: it
+  /// is told whenever something comes.
+  var waitsForOthers = false
   /// The first item that was not sent when its connection broke.
   var unsent: Int?
   /// Who is told of progress; a task is told once, and registers anew.
@@ -82,6 +84,7 @@ struct BatchRun {
       // What broke before it was sent is asked once more.
       (mayAskAgain, next) = (false, min(next, unsent))
     }
+    collector.waitsForOthers = false
     guard next < items.count else { return false }
     do throws(LimitClientError) {
       try channel.checkUsable()
@@ -91,7 +94,7 @@ struct BatchRun {
     }
     guard channel.isReady else { return true }
     let collector = collector
-    collector.waitsForBind = channel.session.askBatch(
+    let waitsForBind = channel.session.askBatch(
       items, from: &next, mayWait: waitedFor != next
     ) { range in
       collector.outstanding += range.count
@@ -99,7 +102,8 @@ struct BatchRun {
     } refused: { place, error in
       collector.take(.failure(error), place..<place + 1)
     }
-    if collector.waitsForBind { waitedFor = next }
+    if waitsForBind { waitedFor = next }
+    collector.waitsForOthers = waitsForBind || next < items.count && collector.outstanding == 0
     return false
   }
 
@@ -111,10 +115,12 @@ struct BatchRun {
 
   /// The batch is over, or its caller waits no longer.
   ///
-  /// - Parameter error: of what has no answer.
+  /// - Parameter error: of what has no answer. Where that is the deadline, what was not sent stays
+  ///   `waiting`.
   mutating func end(_ error: LimitClientError) -> [BatchCollector.Outcome] {
     let queued = next
-    fail(error.with(mayHaveBeenDecided: false))
+    // Of what the deadline left, most may never have been sent: that is not written item by item.
+    if error.code != .timedOut { fail(error.with(mayHaveBeenDecided: false)) }
     var outcomes: [BatchCollector.Outcome] = []
     // Late answers find nobody.
     swap(&outcomes, &collector.outcomes)

@@ -1,10 +1,10 @@
 // Batches of threads and tasks: queue, wait for progress, queue more.
 
 extension Channel {
-  /// Tells every batch that waits for a bind that something came.
+  /// Tells every batch that waits for others' answers that something came, or that nothing will.
   func tellBatches() {
-    for collector in batches where collector.waitsForBind {
-      collector.waitsForBind = false
+    for collector in batches where collector.waitsForOthers {
+      collector.waitsForOthers = false
       tell(.batch(collector, 0..<0), .progress)
     }
   }

@@ -121,6 +121,7 @@ extension Channel {
     if !isSending { outgoing.consume(outgoing.count) }
     let wasGreeted = session.hello != nil
     session.end(error, answer)
+    tellBatches()
     if wasGreeted, isProven { tellAway(error) } else { attemptFailed(error) }
     if session.permitCount > 0 { note(.lost(session.permitCount)) }
   }

@@ -88,17 +88,26 @@ extension ClientCore {
     return receipt.isEmpty ? nil : .settle(receipt, actual: actual)
   }
 
-  /// The outcome of a batch's items in the form of the caller.
+  /// The results of a batch of which nothing was sent in time: made before it is asked, so that what
+  /// takes longest, their memory, is no work that comes after the deadline.
+  func unsentResults(_ count: Int, _ options: CallOptions)
+    -> [Result<LimitDecision, LimitClientError>]
+  {
+    Array(
+      repeating: whenAway(options).result(for: .timedOut(mayHaveBeenDecided: false)), count: count)
+  }
+
+  /// Writes the outcome of a batch's items in the form of the caller.
   ///
-  /// - Parameter names: by tag.
-  func results(
-    _ queries: [LimitQuery], _ outcomes: [BatchCollector.Outcome], names: [UInt32: PolicyNames],
-    _ options: CallOptions
-  ) -> [Result<LimitDecision, LimitClientError>] {
+  /// - Parameters:
+  ///   - results: `unsentResults`, which stay where an item was not sent in time.
+  ///   - names: by tag.
+  func write(
+    _ outcomes: [BatchCollector.Outcome], of queries: [LimitQuery], names: [UInt32: PolicyNames],
+    _ options: CallOptions, to results: inout [Result<LimitDecision, LimitClientError>]
+  ) {
     let whenAway = whenAway(options)
     var last: PolicyNames?
-    var results: [Result<LimitDecision, LimitClientError>] = []
-    results.reserveCapacity(queries.count)
     for place in queries.indices {
       switch outcomes[place] {
       case .decided(let record):
@@ -107,14 +116,12 @@ extension ClientCore {
         } else if last?.tag != record.receipt.tag {
           last = names[record.receipt.tag]
         }
-        results.append(.success(LimitDecision(record, of: queries[place], names: last)))
+        results[place] = .success(LimitDecision(record, of: queries[place], names: last))
       case .failed(let error):
-        results.append(whenAway.result(for: error))
-      case .waiting:
-        results.append(.failure(.timedOut(mayHaveBeenDecided: true)))
+        results[place] = whenAway.result(for: error)
+      case .waiting: break
       }
     }
-    return results
   }
 }
 

@@ -1,0 +1,47 @@
+// What a batch still does when its time is up.
+
+import DaemonSupport
+import Foundation
+import Glibc
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import LimitClient
+
+extension DaemonTests {
+  @Suite struct BatchDeadlineTests {
+    private func seconds(_ clock: clockid_t) -> Double {
+      var time = timespec()
+      clock_gettime(clock, &time)
+      return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
+    /// Counts the work of the calling thread, not the time: others on the machine make it late, but not
+    /// work more.
+    @Test func littleIsDoneAfterTheDeadline() throws {
+      let daemon = try TestDaemon()
+      let client = BlockingLimitClient(.test(daemon.socketPath))
+      _ = try client.check(tenant: "acme", policy: "many")
+      daemon.pause()
+      defer { daemon.signal(SIGCONT) }
+      let queries = (0..<400_000).map { _ in LimitQuery(tenant: "acme", policy: "many") }
+      var clock = clockid_t()
+      pthread_getcpuclockid(pthread_self(), &clock)
+      let callers = clock
+      let (atDeadline, isNoted) = (Mutex(0.0), DispatchSemaphore(value: 0))
+      let deadline = Moment.after(.seconds(1))
+      Thread.detachNewThread {
+        Moment.sleep(until: deadline)
+        let worked = seconds(callers)
+        atDeadline.withLock { $0 = worked }
+        isNoted.signal()
+      }
+      let results = client.batch(queries, CallOptions(timeout: .seconds(1)))
+      let worked = seconds(callers)
+      isNoted.wait()
+      #expect(results.count == queries.count)
+      #expect(worked - atDeadline.withLock { $0 } < 0.04)
+    }
+  }
+}
