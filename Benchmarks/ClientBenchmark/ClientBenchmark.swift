@@ -111,16 +111,22 @@ import Synchronization
     guard isWanted(name) else { return }
     let connection = try PipelinedConnection.open(configuration)
     _ = try connection.bind(handle: 0, tenant: "acme", policy: "many")
-    let keys = (0..<1024).map { Array("user-\(10_000_000_000 + $0)".utf8) }
+    // One block: an array for each would be retained and released for each request.
+    let keyBytes = 16
+    let keys = (0..<1024).flatMap { Array("user-\(10_000_000_000 + $0)".utf8) }
     func exchange(_ number: Int) throws {
-      for place in 0..<depth {
-        let result = keys[(number &* depth &+ place) & 1023].withUnsafeBytes { key in
-          Result {
-            try connection.query(.check, handle: 0, cost: 1, key: key, id: UInt32(place + 1))
+      let result = keys.withUnsafeBytes { keys in
+        Result {
+          for place in 0..<depth {
+            let start = (number &* depth &+ place) & 1023 * keyBytes
+            try connection.query(
+              .check, handle: 0, cost: 1,
+              key: UnsafeRawBufferPointer(rebasing: keys[start..<start + keyBytes]),
+              id: UInt32(place + 1))
           }
         }
-        try result.get()
       }
+      try result.get()
       try connection.flush(timeout: .seconds(10))
       for _ in 0..<depth {
         guard case .decision = try connection.nextReply(timeout: .seconds(10)) else {
