@@ -157,9 +157,7 @@ final class RunTimeRules: Sendable {
 
   /// The tenants that differ; `nil` where it is more than tenants, or more than a few.
   private static func few(_ differences: [OverlayDifference]) -> [String]? {
-    let names = differences.compactMap { difference -> String? in
-      if case .tenant(let name) = difference.subject { name } else { nil }
-    }
+    let names = differences.compactMap(\.tenant)
     return names.count == differences.count && names.count <= fewTenants ? names : nil
   }
 

@@ -1,17 +1,17 @@
 // Waiting for conditions, and what a test needs of the machine.
 
 import Foundation
-import Glibc
+public import Glibc
 
 /// Something that should have come about did not.
 public struct WaitedInVain: Error, CustomStringConvertible {
   public let description: String
 }
 
-/// Seconds of CLOCK_MONOTONIC.
-public func clockSeconds() -> Double {
+/// Seconds of a clock of this machine or process.
+public func clockSeconds(_ clock: clockid_t = CLOCK_MONOTONIC) -> Double {
   var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
+  clock_gettime(clock, &time)
   return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
@@ -35,8 +35,6 @@ public enum Host {
   public static let isRoot = geteuid() == 0
   /// A user other than the test's, with nothing of its own.
   public static let otherUser: UInt32 = 65_534
-  /// CI gives tests two processors and little time: the largest are scaled down there.
-  public static let isCI = ProcessInfo.processInfo.environment["CI"] != nil
 
   /// Lets this process hold as many descriptors as the system allows it.
   ///

@@ -27,7 +27,10 @@ extension DaemonTests {
         LimitQuery(
           tenant: "acme", policy: "few", key: LimitKey(bytes: Array(repeating: 1, count: 2000))))
       for round in 0..<2 {
+        let start = clockSeconds()
         let results = client.batch(queries)
+        // Waits for answers, not for its deadline, whatever was not asked.
+        #expect(clockSeconds() - start < 100)
         let outcomes = try results[0..<7].map { try $0.get().outcome }
         let allowed = round == 0 ? 5 : 0
         #expect(outcomes == (0..<7).map { $0 < allowed ? .allow : .deny })
@@ -56,24 +59,17 @@ extension DaemonTests {
       }
     }
 
-    /// The processor's time that this thread has taken.
-    private func threadSeconds() -> Double {
-      var time = timespec()
-      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-      return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
-
     @Test func aBatchReturnsAtItsDeadlineAndSaysWhatMayHaveBeenDecided() throws {
       let daemon = try TestDaemon()
       let client = client(daemon)
       _ = try client.check(tenant: "acme", policy: "many")
       daemon.pause()
       let queries = (0..<400_000).map { _ in LimitQuery(tenant: "acme", policy: "many") }
-      let (start, worked) = (clockSeconds(), threadSeconds())
+      let (start, worked) = (clockSeconds(), clockSeconds(CLOCK_THREAD_CPUTIME_ID))
       let results = client.batch(queries, CallOptions(timeout: .milliseconds(250)))
       // Generous: a loaded machine is late, but makes no thread work more.
       #expect(clockSeconds() - start < 10)
-      #expect(threadSeconds() - worked < 0.75)
+      #expect(clockSeconds(CLOCK_THREAD_CPUTIME_ID) - worked < 0.75)
       daemon.signal(SIGCONT)
       var perhaps = 0
       for result in results {

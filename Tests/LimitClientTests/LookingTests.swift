@@ -14,14 +14,14 @@ import Testing
   /// A client whose connection is open, and nothing on its way.
   private func core(_ path: String, spin: Duration) async -> ClientCore {
     let core = ClientCore(.test(path) { $0.spin = spin }, isLoopDriven: true, observer: nil)
-    _ = await core.ask(.ping, by: core.channel, .after(.seconds(20)))
+    _ = await core.ask(.ping, by: core.channel, .after(.patience))
     return core
   }
 
   private func wait(_ channel: Channel) async -> Word {
     await withUnsafeContinuation { continuation in
       channel.wait(
-        TaskWaiter(number: 7, continuation: continuation, deadline: .after(.seconds(20))))
+        TaskWaiter(number: 7, continuation: continuation, deadline: .after(.patience)))
     }
   }
 
@@ -35,10 +35,10 @@ import Testing
       try conversation.greet()
       while true { conversation.answer(try conversation.next()) }
     }
-    let core = await core(server.path, spin: .seconds(20))
+    let core = await core(server.path, spin: .patience)
     var found = 0
     for _ in 0..<63 {
-      if case .word(.answer(.done)) = core.channel.look(.ping, until: .after(.seconds(20))) {
+      if case .word(.answer(.done)) = core.channel.look(.ping, until: .after(.patience)) {
         found += 1
       }
     }
@@ -52,7 +52,7 @@ import Testing
       let server = try serverHolding(.acquireByName, until: gate)
       let core = await core(server.path, spin: .milliseconds(5))
       let start = Moment.now
-      guard case .inVain = core.channel.look(acquire, until: .after(.seconds(20))) else {
+      guard case .inVain = core.channel.look(acquire, until: .after(.patience)) else {
         throw Unexpected()
       }
       #expect(Moment.now.since(start) >= .milliseconds(5))
@@ -77,7 +77,7 @@ import Testing
     let gate = Gate()
     let server = try serverHolding(.acquireByName, until: gate)
     let core = await core(server.path, spin: .milliseconds(1))
-    guard case .inVain = core.channel.look(acquire, until: .after(.seconds(20))) else {
+    guard case .inVain = core.channel.look(acquire, until: .after(.patience)) else {
       throw Unexpected()
     }
     core.channel.cancel(7)
@@ -97,8 +97,8 @@ import Testing
       // The query is read, and not answered.
       _ = try conversation.next()
     }
-    let core = await core(server.path, spin: .seconds(20))
-    let looked = core.channel.look(acquire, until: .after(.seconds(20)))
+    let core = await core(server.path, spin: .patience)
+    let looked = core.channel.look(acquire, until: .after(.patience))
     guard case .word(.answer(.failure(let error))) = looked else { throw Unexpected() }
     #expect(error.code == .connectionLost && error.mayHaveBeenDecided)
   }
@@ -115,8 +115,8 @@ import Testing
     }
     let observer = RecordingObserver()
     let core = ClientCore(
-      .test(server.path) { $0.spin = .seconds(20) }, isLoopDriven: true, observer: observer)
-    for _ in 0..<2 { _ = await core.ask(.ping, by: core.channel, .after(.seconds(20))) }
+      .test(server.path) { $0.spin = .patience }, isLoopDriven: true, observer: observer)
+    for _ in 0..<2 { _ = await core.ask(.ping, by: core.channel, .after(.patience)) }
     gate.open()
     for _ in 0..<4000 where observer.words.isEmpty {
       try await Task.sleep(for: .milliseconds(5))
@@ -130,8 +130,8 @@ import Testing
       conversation.answer(try conversation.next())
       while true { _ = try conversation.next() }
     }
-    let core = await core(server.path, spin: .seconds(600))
-    let answer = await core.ask(.ping, by: core.channel, .after(.milliseconds(30)))
+    let core = await core(server.path, spin: .patience)
+    let answer = await core.ask(.ping, by: core.channel, .after(.milliseconds(300)))
     guard case .failure(let error) = answer else { throw Unexpected() }
     #expect(error.code == .timedOut && error.mayHaveBeenDecided)
   }
@@ -140,13 +140,13 @@ import Testing
     let gate = Gate()
     let server = try serverHolding(.acquireByName, until: gate)
     let core = await core(server.path, spin: .milliseconds(1))
-    async let answer = core.ask(acquire, by: core.channel, .after(.seconds(20)))
+    async let answer = core.ask(acquire, by: core.channel, .after(.patience))
     for _ in 0..<4000 where server.count(.acquireByName) == 0 {
       try await Task.sleep(for: .milliseconds(5))
     }
     // More often than looks in vain keep one from looking.
     for _ in 0..<8 {
-      guard case .not = core.channel.look(.ping, until: .after(.seconds(20))) else {
+      guard case .not = core.channel.look(.ping, until: .after(.patience)) else {
         throw Unexpected()
       }
     }

@@ -39,8 +39,8 @@ extension DaemonTests {
         try connection.bind(handle: 1, tenant: "acme", policy: "few")
       }
       #expect(early?.code == .invalidArgument)
-      try connection.flush(timeout: .seconds(20))
-      guard case .decision(1, let record, _) = try connection.nextReply(timeout: .seconds(20))
+      try connection.flush(timeout: .patience)
+      guard case .decision(1, let record, _) = try connection.nextReply(timeout: .patience)
       else {
         Issue.record("no decision")
         return
@@ -65,8 +65,8 @@ extension DaemonTests {
       #expect(connection.outstanding == 0)
       // The largest that there is goes through.
       #expect(query(connection, cost: (1 << 48) - 1, keyBytes: 1024, id: .max) == nil)
-      try connection.flush(timeout: .seconds(20))
-      guard case .decision(.max, let record, _) = try connection.nextReply(timeout: .seconds(20))
+      try connection.flush(timeout: .patience)
+      guard case .decision(.max, let record, _) = try connection.nextReply(timeout: .patience)
       else {
         Issue.record("no decision")
         return
@@ -81,7 +81,7 @@ extension DaemonTests {
       }
       let connection = try PipelinedConnection.open(.test(server.path))
       #expect(query(connection, id: 1) == nil)
-      try connection.flush(timeout: .seconds(20))
+      try connection.flush(timeout: .patience)
       #expect(try connection.nextReply(timeout: .milliseconds(20)) == nil)
       #expect(try connection.nextReply(timeout: .zero) == nil)
       #expect(connection.outstanding == 1)

@@ -1,7 +1,6 @@
 // By which rules the words of a region are written: what a process that is killed leaves of that, and
 // what is made of words whose rules nobody knows.
 
-import Synchronization
 import Testing
 
 @testable import LimitEngine

@@ -143,9 +143,7 @@ import Testing
       // Modes that are set would have all go the long way.
       let change =
         step.isMultiple(of: 10) ? .mode(limit: "burst", nil) : Self.change(&random)
-      let names = overlay.apply(change).compactMap { difference -> String? in
-        if case .tenant(let name) = difference.subject { name } else { nil }
-      }
+      let names = overlay.apply(change).compactMap(\.tenant)
       let (file, problems) = base.overlaid(by: overlay)
       scratch = InForce(
         file: file, problems: problems, policies: file.compile(after: scratch.policies))

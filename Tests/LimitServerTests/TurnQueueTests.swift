@@ -32,6 +32,54 @@ import Testing
     #expect(49...51 ~= ofEight)
   }
 
+  @Test("Who asks now and then is next, whoever has always something to do")
+  func occasional() {
+    var queue = TurnQueue()
+    for place in 0..<10 {
+      queue.join(place, of: 7)
+      queue.add(place)
+    }
+    queue.join(10, of: 8)
+    for _ in 0..<100 {
+      // One turn of the other's, under way when he comes.
+      if let place = queue.next() { queue.add(place) }
+      queue.add(10)
+      #expect(queue.hasOthers(than: 7))
+      #expect(queue.next() == 10)
+      #expect(!queue.hasOthers(than: 7) && queue.hasOthers(than: 8))
+    }
+  }
+
+  @Test("However many come anew, or back again, nobody who waits is passed twice by one")
+  func nobodyStarves() {
+    var random = SeededGenerator(seed: testSeed)
+    for _ in 0..<500 {
+      var queue = TurnQueue()
+      let users = Int.random(in: 2...8, using: &random)
+      queue.join(0, of: 0)
+      for user in 1..<users { queue.join(user, of: UInt32(user)) }
+      var turnsSince = [Int](repeating: 0, count: users)
+      queue.add(0)
+      for _ in 0..<200 {
+        let user = Int.random(in: 1..<users, using: &random)
+        if random.chance(1, in: 8), turnsSince[user] == 1 {
+          // He leaves, and comes back as if nothing had been.
+          queue.leave(user)
+          queue.join(user, of: UInt32(user))
+        }
+        queue.add(user)
+        guard random.chance(1, in: 2), let place = queue.next() else { continue }
+        if place == 0 {
+          turnsSince = [Int](repeating: 0, count: users)
+          queue.add(0)
+        } else {
+          turnsSince[place] += 1
+          #expect(turnsSince[place] <= 1, "seed \(testSeed)")
+        }
+      }
+    }
+  }
+
   @Test("The connections of one user take turns")
   func connections() {
     var queue = TurnQueue()
@@ -54,11 +102,15 @@ import Testing
     var queue = TurnQueue()
     var userOf: [Int: UInt32] = [:]
     var ring: [(user: UInt32, places: [Int])] = []
+    // When each user had his last turn, or came with his first connection.
+    var lastTurn: [UInt32: Int] = [:]
+    var turnCount = 0
     for _ in 0..<200_000 {
       let place = Int.random(in: 0..<20, using: &random)
       switch Int.random(in: 0..<8, using: &random) {
       case 0 where userOf[place] == nil:
         let user = UInt32.random(in: 0..<5, using: &random)
+        if !userOf.values.contains(user) { lastTurn[user] = turnCount }
         userOf[place] = user
         queue.join(place, of: user)
       case 1 where userOf[place] != nil:
@@ -73,6 +125,8 @@ import Testing
         queue.add(place)
         if let entry = ring.firstIndex(where: { $0.user == user }) {
           ring[entry].places.append(place)
+        } else if let first = ring.first, lastTurn[user]! < lastTurn[first.user]! {
+          ring.insert((user, [place]), at: 0)
         } else {
           ring.append((user, [place]))
         }
@@ -80,6 +134,8 @@ import Testing
         var expected: Int?
         if !ring.isEmpty {
           var first = ring.removeFirst()
+          turnCount += 1
+          lastTurn[first.user] = turnCount
           expected = first.places.removeFirst()
           if !first.places.isEmpty { ring.append(first) }
         }

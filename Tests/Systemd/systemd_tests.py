@@ -25,6 +25,7 @@ PACKAGE, NEXT_PACKAGE = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
 SOCKET = "/run/limitd/limitd.sock"
 ADMIN_SOCKET = "/run/limitd/admin.sock"
 CONFIG = "/etc/limitd/limitd.yaml"
+DROP_IN = "/etc/systemd/system/limitd.service.d/test.conf"
 # One unit a day: a bucket of N admits exactly N in a test.
 POLICY = """
 limits:
@@ -126,7 +127,14 @@ class SystemdTests(unittest.TestCase):
         return self.container.run("journalctl", "--no-pager", "--output=cat", *arguments).stdout
 
     def drop_in(self, text):
-        self.container.write("/etc/systemd/system/limitd.service.d/test.conf", text)
+        self.container.write(DROP_IN, text)
+        self.restart()
+
+    def remove_drop_in(self):
+        self.container.run("rm", DROP_IN)
+        self.restart()
+
+    def restart(self):
         self.container.run("systemctl", "daemon-reload")
         self.container.run("systemctl", "restart", "limitd")
 
@@ -278,15 +286,11 @@ class SystemdTests(unittest.TestCase):
         wait_until(self.serves, "it serves")
         self.assertIn("watchdog", self.journal("--unit=limitd", "--lines=30").lower())
         self.assertEqual(self.used(), used)
-        self.container.run("rm", "/etc/systemd/system/limitd.service.d/test.conf")
-        self.container.run("systemctl", "daemon-reload")
-        self.container.run("systemctl", "restart", "limitd")
+        self.remove_drop_in()
 
     def test_095_a_start_that_takes_long_at_making_tables_is_waited_for(self):
         good = self.container.path(CONFIG).read_text()
-        drop_in = "/etc/systemd/system/limitd.service.d/test.conf"
-        self.container.write(drop_in, "[Service]\nTimeoutStartSec=2s\n")
-        self.container.run("systemctl", "daemon-reload")
+        self.drop_in("[Service]\nTimeoutStartSec=2s\n")
         # A gibibyte, which takes long enough to be caught at.
         self.container.write(CONFIG, good + "\ndaemon: {table: {key-slots: 32M}}\n")
 
@@ -308,9 +312,7 @@ class SystemdTests(unittest.TestCase):
         wait_until(self.serves, "it serves")
         self.assertEqual(self.pid(), pid)
         self.container.write(CONFIG, good)
-        self.container.run("rm", drop_in)
-        self.container.run("systemctl", "daemon-reload")
-        self.container.run("systemctl", "restart", "limitd")
+        self.remove_drop_in()
 
     def test_10_restarts_under_load_refuse_nobody_and_forget_nothing(self):
         used = self.used()

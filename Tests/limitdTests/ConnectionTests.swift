@@ -46,6 +46,54 @@ extension DaemonTests {
       #expect(try second[9].ask(Request.ping()).operation == 0x82)
     }
 
+    /// The loop looks amid a batch whether another user has come, and goes on or leaves him a turn.
+    @Test("Batches are answered whole and in order while another user asks, and goes", .needsRoot)
+    func turnsAmidBatches() throws {
+      let daemon = try TestDaemon {
+        $0.settings = settings("connections: 40")
+        $0.flags = ["--workers", "1"]
+      }
+      let (batches, items) = (150, 1000)
+      let peer = try daemon.peer()
+      try peer.bind(0, "acme", "many")
+      let batch = Array(repeating: Request.Item(), count: items)
+      let stream = (0..<UInt32(batches)).flatMap {
+        Request.batch(batch, id: 2 * $0) + Request.ping(id: 2 * $0 + 1)
+      }
+      let (descriptor, path) = (peer.descriptor, daemon.socketPath)
+      try withBackground(2) { background, number in
+        guard number == 1 else { return try Peer.send(stream, to: descriptor) }
+        while !background.isOver {
+          let other = try Peer(path, user: Host.otherUser)
+          try other.greet()
+          for _ in 0..<20 {
+            let isAllowed = try other.decide(Request.query("free", "many")).isAllowed
+            guard isAllowed else { throw Unanswered() }
+            background.didRound()
+          }
+          // Leaves something behind that nobody reads the answer to.
+          try other.send(Request.query("free", "many"))
+        }
+      } during: { background in
+        try wait(for: "the other user") { background.roundCount > 0 }
+        var left: UInt64 = 10_000_000_000
+        for number in 0..<UInt32(batches) {
+          let reply = try #require(try peer.receive())
+          #expect(reply.id == 2 * number && reply.items.count == items)
+          for decision in reply.items {
+            left -= 1
+            guard decision.isAllowed, decision.remaining == left else {
+              Issue.record("\(decision), not \(left)")
+              return
+            }
+          }
+          let pong = try #require(try peer.receive())
+          #expect(pong.id == 2 * number + 1 && pong.operation == 0x82)
+        }
+        #expect(background.failureCount == 0)
+      }
+    }
+
     @Test("Users who take all connections leave some to root", .needsRoot)
     func setAside() throws {
       let daemon = try TestDaemon {

@@ -7,33 +7,34 @@ import Testing
 
 extension DaemonTests {
   @Suite struct ThreadTests {
+    /// What a file of proc(5) says of each of a process's threads, by name.
+    private func threads(of process: Int, _ file: String) throws -> [String: String] {
+      let folder = "/proc/\(process)/task"
+      func text(_ thread: String, _ file: String) throws -> String {
+        try String(contentsOfFile: "\(folder)/\(thread)/\(file)", encoding: .utf8)
+      }
+      var texts: [String: String] = [:]
+      for thread in try FileManager.default.contentsOfDirectory(atPath: folder) {
+        texts[String(try text(thread, "comm").dropLast())] = try text(thread, file)
+      }
+      return texts
+    }
+
     /// The nice values of a process's threads, by name.
     private func niceValues(of process: Int) throws -> [String: Int] {
-      let folder = "/proc/\(process)/task"
-      var values: [String: Int] = [:]
-      for thread in try FileManager.default.contentsOfDirectory(atPath: folder) {
-        let text = try String(contentsOfFile: "\(folder)/\(thread)/stat", encoding: .utf8)
-        let open = try #require(text.firstIndex(of: "("))
-        let close = try #require(text.lastIndex(of: ")"))
-        // Field 19 of proc(5); the third follows the name.
-        let fields = text[close...].split(separator: " ").dropFirst()
-        let name = String(text[text.index(after: open)..<close])
-        values[name] = Int(fields[fields.startIndex + 16])
+      try threads(of: process, "stat").compactMapValues { text in
+        // Field 19; the third follows the name.
+        let fields = text[try #require(text.lastIndex(of: ")"))...].split(separator: " ")
+          .dropFirst()
+        return Int(fields[fields.startIndex + 16])
       }
-      return values
     }
 
     /// Processor time that each of a process's threads has taken, in ns, by name.
     private func runningTimes(of process: Int) throws -> [String: Int] {
-      let folder = "/proc/\(process)/task"
-      var times: [String: Int] = [:]
-      for thread in try FileManager.default.contentsOfDirectory(atPath: folder) {
-        let name = try String(contentsOfFile: "\(folder)/\(thread)/comm", encoding: .utf8)
-        let text = try String(contentsOfFile: "\(folder)/\(thread)/schedstat", encoding: .utf8)
-        times[String(name.dropLast()), default: 0] += try #require(
-          text.split(separator: " ").first.flatMap { Int($0) })
+      try threads(of: process, "schedstat").mapValues { text in
+        try #require(text.split(separator: " ").first.flatMap { Int($0) })
       }
-      return times
     }
 
     @Test("Sweeping is on a thread of its own, and not on the one that hears signals")

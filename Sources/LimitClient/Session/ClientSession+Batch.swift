@@ -16,7 +16,7 @@ extension ClientSession {
   /// confirmed. Where it may not wait again, since others may have taken its handle meanwhile, it
   /// goes by name.
   /// - Parameters:
-  ///   - waiter: for the reply that answers these items.
+  ///   - waiter: for the reply that answers these items, or for `refused`.
   ///   - refused: an item that the daemon does not take, and why.
   /// - Returns: whether it stopped at a bind.
   /// - Precondition: `isReady`; names and costs are within their bounds.

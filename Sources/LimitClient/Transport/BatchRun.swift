@@ -97,7 +97,7 @@ struct BatchRun {
       collector.outstanding += range.count
       return .batch(collector, range)
     } refused: { place, error in
-      collector.outcomes[place] = .failed(error)
+      collector.take(.failure(error), place..<place + 1)
     }
     if collector.waitsForBind { waitedFor = next }
     return false

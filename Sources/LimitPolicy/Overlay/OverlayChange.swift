@@ -62,6 +62,9 @@ package struct OverlayDifference: Hashable, Sendable {
   /// On one line; `nil`: nothing was set.
   package let before: String?
   package let after: String?
+
+  /// The tenant that it is about; `nil` where it is about everybody.
+  package var tenant: String? { if case .tenant(let name) = subject { name } else { nil } }
 }
 
 extension Overlay {

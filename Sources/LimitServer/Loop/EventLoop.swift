@@ -4,8 +4,9 @@
 //                                                               └─▶ rest: Connection.unsent
 //
 // Everything here runs on the loop's own thread; other threads reach it through its `LoopHandle`.
-// A turn costs at most `turnUnits`, so that a busy connection delays others by that much; users
-// take turns before connections do (TurnQueue).
+// A turn costs at most `turnUnits`, so that a busy connection delays its user's others by that much.
+// Users take turns before connections do (TurnQueue), and a turn ends sooner where another user has
+// come: whether one has is looked at every `pollUnits.shared`.
 
 import Glibc
 import LimitEngine
@@ -20,13 +21,12 @@ struct EventLoop: ~Copyable {
   static let wakeUpToken: UInt64 = 0
   /// Most bytes that a connection is read at once.
   static let readBytes = 16_384
-  /// What one turn may cost, in limits looked at: while one user has connections, and while several
-  /// have, some 80 and 6 µs in batches.
-  private static let turnUnits = (alone: 1024, shared: 64)
+  /// What one turn may cost, in limits looked at: some 80 µs in batches.
+  private static let turnUnits = 1024
   /// What a turn costs besides, in the same unit: its system calls.
   private static let turnOverheadUnits = 16
-  /// What turns together may cost before the poller is asked again, likewise: until then nobody is
-  /// noticed who comes.
+  /// What may be spent before the poller is asked again, likewise: until then nobody is noticed who
+  /// comes. While several users have connections it is asked amid a turn, too.
   private static let pollUnits = (alone: 256, shared: 64)
 
   let handle: LoopHandle
@@ -40,6 +40,8 @@ struct EventLoop: ~Copyable {
   /// Which turns are timed.
   var timer = TurnTimer()
   var turns = TurnQueue()
+  /// What the turn under way may cost beyond its `unitsLeft`, where no other user comes.
+  private var unitsInReserve = 0
   var connections = ConnectionTable()
   /// How many connections have a deadline.
   var waitCount = 0
@@ -125,11 +127,24 @@ struct EventLoop: ~Copyable {
     let isShared = turns.userCount > 1
     var unitsLeft = isShared ? Self.pollUnits.shared : Self.pollUnits.alone
     while unitsLeft > 0, let place = turns.next() {
-      turn.unitsLeft = isShared ? Self.turnUnits.shared : Self.turnUnits.alone
-      let before = turn.unitsLeft
+      turn.unitsLeft = isShared ? Self.pollUnits.shared : Self.turnUnits
+      unitsInReserve = Self.turnUnits &- turn.unitsLeft
       takeTurn(connections.connection(at: place), connections.token(at: place))
-      unitsLeft &-= before &- turn.unitsLeft &+ Self.turnOverheadUnits
+      unitsLeft &-=
+        Self.turnUnits &- unitsInReserve &- turn.unitsLeft &+ Self.turnOverheadUnits
     }
+  }
+
+  /// Looks who has come, amid a turn of that user's that has spent its units.
+  ///
+  /// - Returns: whether the turn goes on, since no other user has anything to do.
+  @inline(never) private mutating func goesOn(_ userID: UInt32) -> Bool {
+    guard unitsInReserve > 0 else { return false }
+    note(eventCount: poller.wait(milliseconds: 0))
+    guard !turns.hasOthers(than: userID) else { return false }
+    unitsInReserve &-= Self.pollUnits.shared
+    turn.unitsLeft &+= Self.pollUnits.shared
+    return true
   }
 
   // MARK: One connection's turn
@@ -214,10 +229,13 @@ struct EventLoop: ~Copyable {
     var pause = Session.Pause.output
     while pause == .output, outcome.isSent {
       turn.output.removeAll()
-      let progress = connection.pointee.session.receive(
-        UnsafeRawBufferPointer(rebasing: input[consumed..<count]), &turn)
-      consumed &+= progress.consumed
-      pause = progress.pause
+      repeat {
+        let progress = connection.pointee.session.receive(
+          UnsafeRawBufferPointer(rebasing: input[consumed..<count]), &turn)
+        consumed &+= progress.consumed
+        pause = progress.pause
+      } while pause == .units && consumed < count
+        && goesOn(connection.pointee.session.account.userID)
       guard let sent = connection.pointee.send(turn.output.bytes) else { return false }
       outcome.isSent = sent.isSent
       outcome.hasSent = outcome.hasSent || sent.hasSent

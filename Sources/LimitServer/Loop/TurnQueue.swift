@@ -4,7 +4,10 @@
 //                └──────────────┘
 //     of A       a1 ─▶ a2 ─▶ … ─▶ a1000       likewise
 //
-// So a user with a thousand busy connections delays another's by one turn, not by a thousand.
+// So a user with a thousand busy connections delays another's by one turn, not by a thousand. Who comes
+// anew goes to the front where his last turn is longer ago than that of the user there, and else to the
+// end: so none has two turns while another waits, and who asks now and then does not wait for the turn
+// of one who always has something to do.
 // Linked through numbers, not pointers: a connection is known by its place, a user by a slot.
 
 /// Connections that have something to do, in the order of their turns. One thread uses it.
@@ -18,6 +21,8 @@ struct TurnQueue {
 
   private struct User {
     var id: UInt32
+    /// The number of his last turn.
+    var lastTurn: UInt64
     /// Connections, queued or not; a slot without any is free.
     var memberCount = 0
     var first: Int32 = -1
@@ -33,6 +38,7 @@ struct TurnQueue {
   private var slots: [UInt32: Int32] = [:]
   private var firstUser: Int32 = -1
   private var lastUser: Int32 = -1
+  private var turnCount: UInt64 = 0
 
   /// Users that have connections, busy or not.
   var userCount: Int { slots.count }
@@ -40,6 +46,11 @@ struct TurnQueue {
   private(set) var count = 0
 
   @inline(__always) var isEmpty: Bool { firstUser < 0 }
+
+  /// Whether a connection of another user than `userID` is queued. O(1).
+  func hasOthers(than userID: UInt32) -> Bool {
+    firstUser >= 0 && (firstUser != lastUser || users[Int(firstUser)].id != userID)
+  }
 
   /// Takes in a connection of a user. Amortised O(1), may allocate.
   mutating func join(_ place: Int, of userID: UInt32) {
@@ -51,12 +62,14 @@ struct TurnQueue {
 
   private mutating func makeUser(_ id: UInt32) -> Int32 {
     let slot: Int32
+    // As if he had just had a turn: coming back again and again is no way to the front.
+    let user = User(id: id, lastTurn: turnCount)
     if let free = freeUsers.popLast() {
       slot = free
-      users[Int(slot)] = User(id: id)
+      users[Int(slot)] = user
     } else {
       slot = Int32(users.count)
-      users.append(User(id: id))
+      users.append(user)
     }
     slots[id] = slot
     return slot
@@ -73,7 +86,8 @@ struct TurnQueue {
     freeUsers.append(slot)
   }
 
-  /// Queues a connection behind its user's others; one that is queued stays where it is. O(1).
+  /// Queues a connection behind its user's others, and a user who has none queued among the users; a
+  /// connection that is queued stays where it is. O(1).
   @inline(__always) mutating func add(_ place: Int) {
     guard !members[place].isQueued else { return }
     let slot = Int(members[place].user)
@@ -83,7 +97,7 @@ struct TurnQueue {
     members[place].next = -1
     if last < 0 {
       users[slot].first = Int32(place)
-      append(user: Int32(slot))
+      insert(user: Int32(slot))
     } else {
       members[Int(last)].next = Int32(place)
     }
@@ -96,6 +110,8 @@ struct TurnQueue {
     guard firstUser >= 0 else { return nil }
     let slot = firstUser
     let place = users[Int(slot)].first
+    turnCount &+= 1
+    users[Int(slot)].lastTurn = turnCount
     remove(place)
     if users[Int(slot)].first >= 0, slot != lastUser {
       unlink(user: slot)
@@ -120,6 +136,16 @@ struct TurnQueue {
     members[Int(place)].isQueued = false
     count &-= 1
     if users[slot].first < 0 { unlink(user: member.user) }
+  }
+
+  private mutating func insert(user slot: Int32) {
+    guard firstUser >= 0, users[Int(slot)].lastTurn < users[Int(firstUser)].lastTurn else {
+      return append(user: slot)
+    }
+    users[Int(slot)].previous = -1
+    users[Int(slot)].next = firstUser
+    users[Int(firstUser)].previous = slot
+    firstUser = slot
   }
 
   private mutating func append(user slot: Int32) {

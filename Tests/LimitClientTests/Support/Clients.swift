@@ -12,13 +12,19 @@ import Testing
 /// All tests that stop, kill or load a daemon, one after another.
 @Suite(.serialized) struct DaemonTests {}
 
+extension Duration {
+  /// How long a test waits for what must come. Tests that compute hold every thread of the tasks' pool
+  /// for a minute or more, and a task that is resumed so late is late for its deadline.
+  static let patience = Duration.seconds(300)
+}
+
 extension ClientConfiguration {
   /// Of tests: patient, so that a loaded machine fails none.
   static func test(_ path: String, _ adjust: (inout ClientConfiguration) -> Void = { _ in })
     -> ClientConfiguration
   {
     var configuration = ClientConfiguration(
-      socketPath: path, clientName: "test", connectTimeout: .seconds(20), callTimeout: .seconds(20),
+      socketPath: path, clientName: "test", connectTimeout: .patience, callTimeout: .patience,
       backOffFirst: .milliseconds(1), backOffMax: .milliseconds(20))
     adjust(&configuration)
     return configuration
