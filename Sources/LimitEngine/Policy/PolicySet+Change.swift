@@ -46,6 +46,23 @@ extension PolicySet {
   }
 }
 
+/// A change's place in a list of changes.
+struct NumberedChange: Fingerprinted {
+  /// Of the tenant.
+  let fingerprint: Fingerprint
+  let number: Int
+}
+
+extension FingerprintTable<NumberedChange> {
+  /// Changes by their tenants; of two of one tenant it has the later one.
+  init(numbering changes: [TenantChange], by key: HashKey) {
+    self.init(
+      changes.enumerated().reversed().lazy.map { number, change in
+        NumberedChange(fingerprint: key.fingerprint(of: change.name), number: number)
+      }, count: changes.count)
+  }
+}
+
 /// Numbers the rules and rows that are still used, and adds others.
 struct RuleRevision {
   private(set) var rules: [Rule] = []

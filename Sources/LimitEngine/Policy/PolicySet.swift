@@ -88,9 +88,12 @@ public final class PolicySet: @unchecked Sendable {
     var compiler = RuleCompiler(
       builder, hashKey: hashKey.derived(for: "limit"), after: predecessor, generation: generation)
     let tenantKey = tenantHashKey
-    let named = builder.tenants.map { name, treatment in
-      let fingerprint = tenantKey.fingerprint(of: name)
-      return Tenant(
+    // In the order of their table, in which the set that follows goes through them: so it reads this
+    // one's rows and rules as they lie in memory.
+    let treatments = builder.tenants.map { (tenantKey.fingerprint(of: $0.name), $0.treatment) }
+      .sorted { $0.0.high < $1.0.high }
+    let named = treatments.map { fingerprint, treatment in
+      Tenant(
         fingerprint: fingerprint, standing: treatment.standing, isNamed: true, edition: edition,
         row: compiler.row(treatment.row, after: previous?.lastingRow(of: fingerprint)))
     }
@@ -143,8 +146,7 @@ public final class PolicySet: @unchecked Sendable {
     receiptKey = ReceiptKey(receiptKeys)
     var revision = RuleRevision(of: previous, parity: UInt8(generation & 1))
     anyRow = previous.anyRow.map { revision.keep(row: $0) }
-    var changed: [Fingerprint: TenantChange] = [:]
-    for change in changes { changed[tenantHashKey.fingerprint(of: change.name)] = change }
+    let changed = FingerprintTable(numbering: changes, by: tenantHashKey)
     var named: [Tenant] = []
     var left: [Tenant] = []
     named.reserveCapacity(previous.namedTenantCount + changes.count)
@@ -154,11 +156,11 @@ public final class PolicySet: @unchecked Sendable {
           fingerprint: fingerprint, standing: standing, isNamed: true, edition: edition, row: row))
     }
     previous.tenants.forEach { tenant in
-      guard let change = changed.removeValue(forKey: tenant.fingerprint) else {
+      guard let number = changed.find(tenant.fingerprint)?.number else {
         name(tenant.fingerprint, tenant.standing, row: revision.keep(row: tenant.row))
         return
       }
-      if let own = change.treatment {
+      if let own = changes[number].treatment {
         let row = revision.row(of: own.settings, after: tenant.row)
         name(tenant.fingerprint, own.standing, row: row)
       } else {
@@ -169,10 +171,12 @@ public final class PolicySet: @unchecked Sendable {
             row: revision.row(like: previous.anyRow ?? 0, after: tenant.row)))
       }
     }
-    for (fingerprint, change) in changed {
-      guard let own = change.treatment else { continue }
-      let row = revision.row(of: own.settings, after: previous.lastingRow(of: fingerprint))
-      name(fingerprint, own.standing, row: row)
+    changed.forEach { new in
+      guard previous.tenants.find(new.fingerprint) == nil,
+        let own = changes[new.number].treatment
+      else { return }
+      let row = revision.row(of: own.settings, after: previous.lastingRow(of: new.fingerprint))
+      name(new.fingerprint, own.standing, row: row)
     }
     namedTenantCount = named.count
     tenants = FingerprintTable(named, count: named.count)

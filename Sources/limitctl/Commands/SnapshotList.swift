@@ -20,21 +20,18 @@ struct SnapshotList: ParsableCommand {
     completion: .directory)
   var stateDir = "/var/lib/limitd"
 
-  func run() throws { try Self.list(SnapshotDirectory(stateDir)).finish() }
+  @Flag(help: "Print JSON.")
+  var json = false
 
-  static func list(_ directory: SnapshotDirectory) -> CommandResult {
-    var result = CommandResult(exitCode: 1)
-    for path in directory.generations {
-      do throws(SnapshotError) {
-        let contents = try SnapshotContents(reading: path)
-        result.output +=
-          "\(path): number \(contents.info.sequence), \(Snapshot.date(contents.info)), "
-          + "\(counted(contents.bucketCount, "bucket"))\n"
-        result.exitCode = 0
-      } catch {
-        result.errors += "\(path): \(error)\n"
-      }
+  func run() throws { try Self.list(SnapshotDirectory(stateDir), asJSON: json).finish() }
+
+  static func list(_ directory: SnapshotDirectory, asJSON: Bool = false) -> CommandResult {
+    let snapshots = directory.generations.map { Snapshot.Reading($0) }
+    let exitCode: Int32 = snapshots.contains { $0.isWhole } ? 0 : 1
+    if asJSON { return Snapshot.document(of: snapshots, exitCode: exitCode) }
+    return Snapshot.lines(of: snapshots, exitCode: exitCode) { contents in
+      "number \(contents.info.sequence), \(Snapshot.date(contents.info)), "
+        + counted(contents.bucketCount, "bucket")
     }
-    return result
   }
 }

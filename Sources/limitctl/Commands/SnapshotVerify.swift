@@ -9,7 +9,7 @@ struct SnapshotVerify: ParsableCommand {
     commandName: "verify",
     abstract: "Reads snapshots from their first byte to their last.",
     discussion: """
-      Says what is wrong with each file on standard error. Whether a file belongs to an installation \
+      Says what is wrong with each file on standard error, with --json in the document. Whether a file belongs to an installation \
       is known to its daemon alone, which has the hash key.
 
       Exit codes: 0 all are whole; 1 one is not.
@@ -19,19 +19,17 @@ struct SnapshotVerify: ParsableCommand {
   @Argument(help: "Snapshots.", completion: .file())
   var files: [String]
 
-  func run() throws { try Self.verify(files).finish() }
+  @Flag(help: "Print JSON.")
+  var json = false
 
-  static func verify(_ files: [String]) -> CommandResult {
-    var result = CommandResult()
-    for path in files {
-      do throws(SnapshotError) {
-        let contents = try SnapshotContents(reading: path)
-        result.output += "\(path): good, \(counted(contents.bucketCount, "bucket"))\n"
-      } catch {
-        result.errors += "\(path): \(error)\n"
-        result.exitCode = 1
-      }
+  func run() throws { try Self.verify(files, asJSON: json).finish() }
+
+  static func verify(_ files: [String], asJSON: Bool = false) -> CommandResult {
+    let snapshots = files.map { Snapshot.Reading($0) }
+    let exitCode: Int32 = snapshots.allSatisfy { $0.isWhole } ? 0 : 1
+    if asJSON { return Snapshot.document(of: snapshots, exitCode: exitCode) }
+    return Snapshot.lines(of: snapshots, exitCode: exitCode) { contents in
+      "good, \(counted(contents.bucketCount, "bucket"))"
     }
-    return result
   }
 }

@@ -18,6 +18,9 @@ struct TenantExport: ParsableCommand {
 
   @OptionGroup var endpoint: AdminEndpointOptions
 
+  @Flag(help: "Print JSON: as without it.")
+  var json = false
+
   func run() throws {
     let result: CommandResult
     do throws(AdminError) {
