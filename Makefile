@@ -125,7 +125,8 @@ test-models: ## Check the Spin models in bounded time, as CI does
 	Tests/Models/run.sh bounded
 
 THREADS := --disable-xctest --scratch-path .build-tsan --sanitize=thread -Xswiftc -DSANITIZED
-MEMORY := --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED
+# Optimised: so the tests take a seventh of the time.
+MEMORY := --disable-xctest --scratch-path .build-asan --sanitize=address -Xswiftc -DSANITIZED -Xswiftc -O
 
 .PHONY: test-threads
 test-threads: setup ## Run the tests with real threads under ThreadSanitizer
