@@ -1,6 +1,5 @@
 // Waiting for conditions, and what a test needs of the machine.
 
-import Foundation
 public import Glibc
 
 /// Something that should have come about did not.

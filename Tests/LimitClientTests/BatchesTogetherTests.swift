@@ -15,11 +15,17 @@ extension DaemonTests {
       LimitQuery(tenant: "acme", policy: "many", key: "user-\(number)")
     }
 
-    @Test func batchesOfThreadsThatFindNoRoomGoOnWhenThereIs() throws {
+    /// A daemon that reads nothing, and a client that it knows.
+    private func pausedDaemon() throws -> (TestDaemon, BlockingLimitClient) {
       let daemon = try TestDaemon()
       let client = BlockingLimitClient(.test(daemon.socketPath))
       _ = try client.check(tenant: "acme", policy: "many")
       daemon.pause()
+      return (daemon, client)
+    }
+
+    @Test func batchesOfThreadsThatFindNoRoomGoOnWhenThereIs() throws {
+      let (daemon, client) = try pausedDaemon()
       let process = daemon.process
       let decided = Count()
       onThreads(Self.batches + 1) { thread in
@@ -54,10 +60,7 @@ extension DaemonTests {
     }
 
     @Test func aBatchWhoseBindIsLostWithItsConnectionEndsAtOnce() throws {
-      let daemon = try TestDaemon()
-      let client = BlockingLimitClient(.test(daemon.socketPath))
-      _ = try client.check(tenant: "acme", policy: "many")
-      daemon.pause()
+      let (daemon, client) = try pausedDaemon()
       let process = daemon.process
       let start = Moment.now
       onThreads(2) { thread in

@@ -6,17 +6,23 @@ import Testing
 @testable import LimitServer
 
 @Suite struct TurnQueueTests {
+  /// User 7 with connections from place 0 on that all have something to do.
+  private func busyQueue(_ count: Int) -> TurnQueue {
+    var queue = TurnQueue()
+    for place in 0..<count {
+      queue.join(place, of: 7)
+      queue.add(place)
+    }
+    return queue
+  }
+
   private func turns(_ queue: inout TurnQueue, _ count: Int) -> [Int] {
     (0..<count).compactMap { _ in queue.next() }
   }
 
   @Test("A user with a thousand busy connections delays another by one turn")
   func users() {
-    var queue = TurnQueue()
-    for place in 0..<1000 {
-      queue.join(place, of: 7)
-      queue.add(place)
-    }
+    var queue = busyQueue(1000)
     queue.join(1000, of: 8)
     #expect(turns(&queue, 3) == [0, 1, 2])
     queue.add(1000)
@@ -34,11 +40,7 @@ import Testing
 
   @Test("Who asks now and then is next, whoever has always something to do")
   func occasional() {
-    var queue = TurnQueue()
-    for place in 0..<10 {
-      queue.join(place, of: 7)
-      queue.add(place)
-    }
+    var queue = busyQueue(10)
     queue.join(10, of: 8)
     for _ in 0..<100 {
       // One turn of the other's, under way when he comes.
@@ -82,11 +84,7 @@ import Testing
 
   @Test("The connections of one user take turns")
   func connections() {
-    var queue = TurnQueue()
-    for place in 0..<3 {
-      queue.join(place, of: 7)
-      queue.add(place)
-    }
+    var queue = busyQueue(3)
     var order: [Int] = []
     for _ in 0..<9 {
       let place = queue.next()!

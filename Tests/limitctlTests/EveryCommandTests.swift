@@ -112,7 +112,7 @@ private struct CommandHost {
           socket: {mode: 666}
           admin-socket: {mode: 666}
           access:
-            - {user: 65534, roles: [query, settle\(role == "none" ? "" : ", \(role)")]}
+            - {user: \(Host.otherUser), roles: [query, settle\(role == "none" ? "" : ", \(role)")]}
         """
     }
     _ = try daemon.peer().decide(Request.query("acme", "budget", cost: 400))

@@ -15,9 +15,9 @@ internal import LimitSystem
 public final class PipelinedConnection {
   private static let receiveBytes = 1 << 16
 
+  private let socket: ClientSocket
   // Unchecked: nothing here calls its caller back, so one thread at a time is all there is to check,
   // and the checks take 18 % of a load generator's time (docs/PERFORMANCE.md).
-  private let socket: ClientSocket
   @exclusivity(unchecked) private var session = WireSession<Void>()
   @exclusivity(unchecked) private var outgoing = ByteQueue()
   /// What the daemon said it accepts.

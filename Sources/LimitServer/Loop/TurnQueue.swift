@@ -38,6 +38,7 @@ struct TurnQueue {
   private var slots: [UInt32: Int32] = [:]
   private var firstUser: Int32 = -1
   private var lastUser: Int32 = -1
+  /// Turns given so far; the last one's number.
   private var turnCount: UInt64 = 0
 
   /// Users that have connections, busy or not.
