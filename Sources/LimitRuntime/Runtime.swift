@@ -67,6 +67,7 @@ package final class Runtime: Sendable {
     self.engine = engine
     self.keep = keep
     shortage = engine.setAside(for: rulebook.policies)
+    rulebook.policies.prepareChange()
     state = Locked(State(rulebook: rulebook))
   }
 
@@ -96,28 +97,37 @@ package final class Runtime: Sendable {
     _ file: PolicyFile, unless isAbandoned: () -> Bool = { false }
   ) throws(UnknownNameError) -> Adoption? {
     try adoption.withLock { _ throws(UnknownNameError) in
-      put(try Rulebook(file, after: rulebook), changing: nil, unless: isAbandoned)
+      let next = try Rulebook(file, after: rulebook)
+      defer { rulebook.policies.prepareChange() }
+      return put(next, changing: nil, unless: isAbandoned)
     }
   }
 
   /// Puts the rules of the file in force over which something else is set now; as `adopt`, but for access,
   /// which nothing that is set at run time changes. So it cannot fail.
   ///
-  /// - Parameter tenants: where the file differs from the one in force in nothing but what it says of
-  ///   these; then only they are compiled.
+  /// - Parameters:
+  ///   - tenants: where the file differs from the one in force in nothing but what it says of these; then
+  ///     only they are compiled.
+  ///   - isInForce: called once nothing is decided by the rules before any more, which is before what was
+  ///     written by them is converted: that takes O(slots), and changes nothing that anybody sees.
   @discardableResult package func adopt(
     overlaid file: PolicyFile, changing tenants: [String]? = nil,
-    unless isAbandoned: () -> Bool = { false }
+    unless isAbandoned: () -> Bool = { false },
+    isInForce: (Engine.Shortage) -> Void = { _ in }
   ) -> Adoption? {
     adoption.withLock { _ in
       let next = Rulebook(file, keepingAccessOf: rulebook, changing: tenants)
-      return put(next, changing: tenants, unless: isAbandoned)
+      // Behind all that anybody waits for, and once the rules before are let go of.
+      defer { rulebook.policies.prepareChange() }
+      return put(next, changing: tenants, unless: isAbandoned, isInForce: isInForce)
     }
   }
 
   /// For whoever has `adoption`.
   private func put(
-    _ rulebook: Rulebook, changing tenants: [String]?, unless isAbandoned: () -> Bool
+    _ rulebook: Rulebook, changing tenants: [String]?, unless isAbandoned: () -> Bool,
+    isInForce: (Engine.Shortage) -> Void = { _ in }
   ) -> Adoption? {
     if isAbandoned() { return nil }
     keep(rulebook.file)
@@ -137,6 +147,7 @@ package final class Runtime: Sendable {
       rulebook.policies, aheadBy: Self.changeAheadNanoseconds, of: EngineClock.now)
     // Then every turn that began by the former rules comes to its end.
     guard offer(rulebook, to: workers, unless: isAbandoned) else { return nil }
+    isInForce(adoption.shortage)
     adoption.count = engine.convert(under: rulebook.policies, at: EngineClock.now())
     return adoption
   }

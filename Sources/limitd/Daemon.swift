@@ -83,7 +83,7 @@ struct OpenedDaemon: ~Copyable {
         making: { path in made.withLock { $0.append(path) } })
     }
     rules = opened!
-    runtime = state.runtime(log)
+    runtime = state.runtime
     self.state = state
     self.commands = commands
     self.dispatcher = dispatcher

@@ -11,11 +11,10 @@ import Logging
 
 /// An engine with whatever outlived the last daemon, and where its snapshots go.
 struct DaemonState: ~Copyable {
-  let engine: Engine
+  /// What is in force, for those who decide.
+  let runtime: Runtime
   private let state: OpenedState
   private let hashKey: HashKey
-  /// The rules that the engine goes on under.
-  let rulebook: Rulebook
   /// `nil`: nothing is kept.
   private let directory: SnapshotDirectory?
   private let policies: KeptPolicies?
@@ -50,33 +49,37 @@ struct DaemonState: ~Copyable {
     let (rulebook, goingOn) = try opened.engine.goOn(
       under: file, hashKey: hashKey, at: EngineClock.now(),
       kept: { identity in
-        policies?.bytes(of: identity).flatMap {
-          try? PolicyFile.rules($0, path: policies?.path(of: identity) ?? "")
-        }
+        policies.flatMap { Self.kept(identity, in: $0) }
       }, keep: { Self.keep(file, in: policies, log) })
     Self.tell(goingOn, log)
-    engine = opened.engine
+    // Nobody else holds the first rules: the next ones are made in their memory.
+    runtime = Runtime(opened.engine, rulebook) { Self.keep($0, in: policies, log) }
     state = opened
-    self.rulebook = rulebook
     self.hashKey = hashKey
     self.directory = directory
     self.policies = policies
+  }
+
+  /// The rules with this checksum, with what was set over them; `nil` where they are not whole.
+  private static func kept(_ identity: UInt64, in policies: KeptPolicies) -> PolicyFile? {
+    let document = policies.bytes(of: identity, .overlay) ?? []
+    guard let policy = document.isEmpty ? identity : RulesDocument.policy(of: document),
+      let bytes = policies.bytes(of: policy)
+    else { return nil }
+    return try? PolicyFile.rules(document, over: bytes, path: policies.path(of: policy))
   }
 
   /// Keeps a file that is to be put in force. Where the disk does not take it, the rules change all the
   /// same: what was decided under them is read rightly at the next start if it is given the same file.
   private static func keep(_ file: PolicyFile, in policies: KeptPolicies?, _ log: Logger) {
     do throws(StoreError) {
-      try policies?.keep(file.source, identity: file.sourceIdentity)
+      try policies?.keep(file.source, identity: file.policyIdentity)
+      if !file.document.isEmpty {
+        try policies?.keep(file.document, identity: file.sourceIdentity, as: .overlay)
+      }
     } catch {
       log.error("the policy file is not kept for the next start", metadata: ["error": "\(error)"])
     }
-  }
-
-  /// What is in force, for those who decide.
-  func runtime(_ log: Logger) -> Runtime {
-    let policies = policies
-    return Runtime(engine, rulebook) { Self.keep($0, in: policies, log) }
   }
 
   /// Where the buckets lie; `nil`: in memory that ends with the process.

@@ -134,8 +134,7 @@ import Logging
     }
     do throws(PolicyFileError) {
       // Without what was set at run time, which the catalog has.
-      let policy = RulesDocument(last.bytes)?.policy ?? last.bytes
-      let file = try PolicyFile.parse(policy, path: last.path)
+      let file = try PolicyFile.parse(last.bytes, path: last.path)
       LineOutput.standardError.writeBriefly(
         "limitd: falls back to the last good policy file, \(last.path)\n")
       return withFlags(file)

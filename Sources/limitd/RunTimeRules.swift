@@ -1,5 +1,5 @@
 // The rules in force as their two parts: the policy file, and what is set at run time over it, with the
-// catalog that keeps it. The upkeep thread changes them; any thread may read.
+// catalog that keeps it. The threads for upkeep and for changes change them, in turn; any thread may read.
 
 import Glibc
 import LimitAdmin
@@ -123,7 +123,7 @@ final class RunTimeRules: Sendable {
   /// More tenants than this in one change, and all are looked at.
   static let fewTenants = 16
 
-  /// What a change would come to. O(tenants), at some nanoseconds each where it is about few of them.
+  /// What a change would come to. O(what is set) where it is about few tenants; else O(tenants).
   ///
   /// - Throws: why it cannot be made.
   func draft(_ change: OverlayChange) throws(Problem) -> Draft {

@@ -3,6 +3,7 @@
 
 import Glibc
 import LimitEngine
+import LimitPolicy
 import LimitRuntime
 import LimitStore
 import LimitSystem
@@ -133,7 +134,11 @@ final class SnapshotKeeper: Sendable {
       // Files by whose rules nothing is written any more.
       policies.prune {
         let rules = runtime.engine.rules
-        return directory.sources.union([rules.source, rules.formerSource ?? 0])
+        let needed = directory.sources.union([rules.source, rules.formerSource ?? 0])
+        // And those that they lie over.
+        return needed.union(
+          needed.compactMap { policies.bytes(of: $0, .overlay) }
+            .compactMap { RulesDocument.policy(of: $0) })
       }
       log.log(
         level: isLast ? .notice : .debug, "snapshot",

@@ -1,4 +1,4 @@
-// What the upkeep thread does for what is set at run time: makes changes last, and puts them in force.
+// What is done for what is set at run time: changes are made to last, and put in force.
 
 import LimitAdminModel
 import LimitCatalog
@@ -41,15 +41,21 @@ extension Upkeep {
     }
     guard let file else { return }
     if tenants.map({ $0.count > RunTimeRules.fewTenants }) ?? false { tenants = nil }
-    let adoption = runtime.adopt(overlaid: file, changing: tenants) {
-      isAbandoned.load(ordering: .relaxed)
-    }
-    if let adoption { Reloader.tell(adoption.shortage, log) }
+    var isTold = false
+    runtime.adopt(
+      overlaid: file, changing: tenants, unless: { isAbandoned.load(ordering: .relaxed) },
+      isInForce: { shortage in
+        isTold = true
+        Reloader.tell(shortage, log)
+        tell(made)
+      })
+    if isTold { return }
+    for (pending, _) in made { pending.tell(.failure(Self.theDaemonEnds)) }
+  }
+
+  /// Says of changes that they are in force, to the log, in events, and to who made them.
+  private func tell(_ made: [(PendingChange, [OverlayDifference])]) {
     for (pending, differences) in made {
-      guard adoption != nil else {
-        pending.tell(.failure(Self.theDaemonEnds))
-        continue
-      }
       log.notice(
         "changed at run time",
         metadata: [
@@ -105,4 +111,11 @@ struct PendingChange: Sendable {
   var isDryRun: Bool
   /// Told what differs, when it is on the disk and in force.
   var tell: @Sendable (Result<[OverlayDifference], Problem>) -> Void
+
+  /// The end of the blocks whose time is over now.
+  static var endOfBlocks: PendingChange {
+    PendingChange(
+      change: .endBlocks(at: WallTime.now), author: AuditAuthor(name: "time"), isDryRun: false,
+      tell: { _ in })
+  }
 }

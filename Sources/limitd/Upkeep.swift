@@ -1,5 +1,6 @@
 // What takes long and waits for nobody: reloading the policy file, sweeping the tables, giving
-// memory back. One thread of its own, so that the first one hears the signal to end meanwhile.
+// memory back. A thread of its own, so that the first one hears the signal to end meanwhile; and another
+// for what is set at run time, which is quick and so need not stand back.
 
 import CLinux
 import LimitCatalog
@@ -45,14 +46,18 @@ struct ReloadFigures: Sendable {
   }
 }
 
-/// Does the daemon's long work, one job after the other. Any thread may ask.
+/// Does the daemon's long work, one job after the other, and changes of what is set at run time, several that
+/// wait together. Any thread may ask.
 final class Upkeep: Sendable {
   private struct Jobs {
     var reloads: [(author: AuditAuthor, tell: @Sendable (ReloadOutcome) -> Void)] = []
-    var changes: [PendingChange] = []
     /// Whatever else must not fall into a change of the rules.
     var work: [@Sendable () -> Void] = []
     var isSweepDue = false
+  }
+
+  private struct Changes {
+    var pending: [PendingChange] = []
     var isBlockEndDue = false
   }
 
@@ -64,6 +69,10 @@ final class Upkeep: Sendable {
   let log: Logger
   private let jobs = Locked(Jobs())
   private let hasJobs = Condition()
+  private let changes = Locked(Changes())
+  private let hasChanges = Condition()
+  /// A reload and a change each make the rules from those in force, so one at a time.
+  private let rulesTurn = Locked(())
   private let reloads = Locked(ReloadFigures())
   /// The daemon ends: what is begun need not be finished. Relaxed: publishes nothing.
   let isAbandoned = Atomic<Bool>(false)
@@ -82,6 +91,7 @@ final class Upkeep: Sendable {
 
   func start() throws(SystemError) {
     _ = try Thread(named: "limitd-upkeep", .background) { self.run() }
+    _ = try Thread(named: "limitd-changes") { self.runChanges() }
   }
 
   /// Asks for a reload. Several that wait are one.
@@ -92,8 +102,8 @@ final class Upkeep: Sendable {
 
   /// Asks for a change of what is set at run time. Several that wait come into force together.
   func change(_ change: PendingChange) {
-    jobs.withLock { $0.changes.append(change) }
-    hasJobs.signal()
+    changes.withLock { $0.pending.append(change) }
+    hasChanges.signal()
   }
 
   /// Has something done that waits for what changes the rules.
@@ -104,8 +114,8 @@ final class Upkeep: Sendable {
 
   /// Asks for the end of the blocks whose time is over.
   func endBlocks() {
-    jobs.withLock { $0.isBlockEndDue = true }
-    hasJobs.signal()
+    changes.withLock { $0.isBlockEndDue = true }
+    hasChanges.signal()
   }
 
   /// What became of reloads so far. Any thread.
@@ -131,8 +141,10 @@ final class Upkeep: Sendable {
         ServiceManager.tell(
           .reloading(monotonicMicroseconds: Clock.monotonicNanoseconds() / 1000))
         let start = Clock.bootNanoseconds()
-        let outcome = reloader.reload(runtime, rules, by: due.reloads.map(\.author.name)) {
-          isAbandoned.load(ordering: .relaxed)
+        let outcome = rulesTurn.withLock { _ in
+          reloader.reload(runtime, rules, by: due.reloads.map(\.author.name)) {
+            isAbandoned.load(ordering: .relaxed)
+          }
         }
         ServiceManager.tell(.ready)
         reloads.withLock { $0.add(outcome, since: start) }
@@ -141,19 +153,24 @@ final class Upkeep: Sendable {
         }
         for (_, tell) in due.reloads { tell(outcome) }
       }
-      var changes = due.changes
-      if due.isBlockEndDue {
-        changes.append(
-          PendingChange(
-            change: .endBlocks(at: WallTime.now), author: AuditAuthor(name: "time"),
-            isDryRun: false, tell: { _ in }))
-      }
-      make(changes)
       for work in due.work { work() }
       if due.isSweepDue {
         runtime.keepUp(at: EngineClock.now())
         // What connections held is free, but the allocator keeps it.
         if quota.takeClosedCount() > 0 { limitd_trim_memory() }
+      }
+    }
+  }
+
+  private func runChanges() {
+    while !isAbandoned.load(ordering: .relaxed) {
+      hasChanges.wait()
+      let due = changes.withLock { changes in
+        defer { changes = Changes() }
+        return changes
+      }
+      rulesTurn.withLock { _ in
+        make(due.pending + (due.isBlockEndDue ? [.endOfBlocks] : []))
       }
     }
   }

@@ -16,6 +16,7 @@
 
 int64_t limitd_allocations_of_this_thread(void) { return -1; }
 int64_t limitd_allocations_of_all_threads(void) { return -1; }
+int64_t limitd_allocated_bytes_of_this_thread(void) { return -1; }
 
 #else
 
@@ -26,6 +27,7 @@ extern void *__libc_memalign(size_t, size_t);
 extern void __libc_free(void *);
 
 static __thread int64_t allocations;
+static __thread int64_t allocated_bytes;
 static int64_t all_allocations;
 
 int64_t limitd_allocations_of_this_thread(void) { return allocations; }
@@ -33,28 +35,31 @@ int64_t limitd_allocations_of_all_threads(void) {
   return __atomic_load_n(&all_allocations, __ATOMIC_RELAXED);
 }
 
-static void add_allocation(void) {
+int64_t limitd_allocated_bytes_of_this_thread(void) { return allocated_bytes; }
+
+static void add_allocation(size_t size) {
   allocations++;
+  allocated_bytes += (int64_t)size;
   __atomic_fetch_add(&all_allocations, 1, __ATOMIC_RELAXED);
 }
 
 void *malloc(size_t size) {
-  add_allocation();
+  add_allocation(size);
   return __libc_malloc(size);
 }
 
 void *calloc(size_t count, size_t size) {
-  add_allocation();
+  add_allocation(count * size);
   return __libc_calloc(count, size);
 }
 
 void *realloc(void *old, size_t size) {
-  add_allocation();
+  add_allocation(size);
   return __libc_realloc(old, size);
 }
 
 void *memalign(size_t alignment, size_t size) {
-  add_allocation();
+  add_allocation(size);
   return __libc_memalign(alignment, size);
 }
 

@@ -105,7 +105,7 @@ import Testing
       by: overlay(.mode(limit: "none", .shadow), edit("new", plan: "no")))
     #expect(gone.problems.map(\.subject) == [.limit("none"), .tenant("new")])
     #expect(gone.file.tenantEntry(named: "new") == nil)
-    #expect(gone.file.source == Array(Self.text.utf8))
+    #expect(gone.file.document == [])
   }
 
   @Test("A plan of a file that leaves a tenant's own settings no room is told, and left out")
@@ -161,15 +161,20 @@ import Testing
     let file = try base().overlaid(by: first).file
     #expect(try base().overlaid(by: second).file.sourceIdentity == file.sourceIdentity)
     #expect(file.sourceIdentity != (try base().sourceIdentity))
-    let kept = try PolicyFile.rules(file.source, path: "kept")
+    let policy = Array(Self.text.utf8)
+    let kept = try PolicyFile.rules(file.document, over: policy, path: "kept")
     #expect(kept.differences(to: file) == [] && kept.sourceIdentity == file.sourceIdentity)
     #expect(file.tenantEntry(named: "é")?.overrides.last?.value == "3")
     #expect(file.tenantEntry(named: "e\u{301}")?.overrides.last?.value == "4")
-    #expect(RulesDocument(file.source)?.policy == Array(Self.text.utf8))
-    // A policy file alone is a document of itself.
+    #expect(RulesDocument(file.document)?.policy == file.policyIdentity)
+    #expect(file.policyIdentity == (try base().sourceIdentity) && file.source == policy)
+    // It is of one policy file, and not of another.
+    #expect(throws: PolicyFileError.self) {
+      _ = try PolicyFile.rules(file.document, over: policy + [UInt8(ascii: "\n")], path: "p")
+    }
+    // A policy file alone stands for itself.
     #expect(
-      try PolicyFile.rules(Array(Self.text.utf8), path: "p").sourceIdentity == base().sourceIdentity
-    )
+      try PolicyFile.rules([], over: policy, path: "p").sourceIdentity == base().sourceIdentity)
   }
 
   @Test("A block leaves what buckets were written by as it was")
@@ -184,17 +189,16 @@ import Testing
     let file = try base().overlaid(
       by: overlay(edit("acme", plan: "slow", ("burst", "burst", "9")), .mode(limit: "all", .shadow))
     ).file
-    let head = try #require(RulesDocument(file.source)).policy.count
-    for count in 0..<(file.source.count - head) {
+    for count in 1..<file.document.count {
       #expect(throws: PolicyFileError.self) {
-        _ = try PolicyFile.rules(Array(file.source[..<count]), path: "p")
+        _ = try PolicyFile.rules(Array(file.document[..<count]), over: file.source, path: "p")
       }
     }
-    for place in 0..<(file.source.count - head) {
+    for place in file.document.indices {
       for byte in [UInt8(0), 9, 10, 0x41, 0xFF] {
-        var damaged = file.source
+        var damaged = file.document
         damaged[place] = byte
-        if let rules = try? PolicyFile.rules(damaged, path: "p") {
+        if let rules = try? PolicyFile.rules(damaged, over: file.source, path: "p") {
           _ = rules.compile(hashKey: HashKey(low: 1, high: 2))
         }
       }

@@ -24,6 +24,20 @@ import Testing
       """, path: "test.yaml")
   }
 
+  /// The same, where the days are what one tenant has.
+  private static func file(capacity: UInt64, daysOfTenant days: Int) throws -> PolicyFile {
+    try PolicyFile.parse(
+      """
+      limits:
+        bucket: {algorithm: token-bucket, rate: 1/5d, burst: \(capacity), scope: key}
+        window: {algorithm: sliding-window, limit: \(capacity), window: 5d, scope: key}
+      policies: {bucket: [bucket], window: [window]}
+      tenants:
+        acme: {limits: {bucket: {rate: 1/\(days)d}, window: {window: \(days)d}}}
+        other: {limits: {bucket: {rate: 1/7d}}}
+      """, path: "test.yaml")
+  }
+
   private static func query(_ policy: UInt16, _ rulebook: Rulebook) -> Query {
     let tenant = rulebook.policies.tenant(named: "acme")
     let key = Array("user".utf8).withUnsafeBytes { tenant.fingerprint(ofKey: $0) }
@@ -101,9 +115,11 @@ import Testing
 
   /// Changes the rules under four workers, the last of which lags behind.
   ///
+  /// - Parameter tenants: where the files differ in what they say of these only.
   /// - Returns: what the workers have admitted of either limit, and what is left of it.
   private func change(
-    _ files: [PolicyFile], _ random: inout SeededGenerator, _ what: String
+    _ files: [PolicyFile], of tenants: [String]? = nil, _ random: inout SeededGenerator,
+    _ what: String
   ) throws -> [(admitted: UInt64, left: UInt64)] {
     var configuration = Engine.Configuration()
     configuration.keySlots = 1_024
@@ -118,7 +134,11 @@ import Testing
       try wait(for: "the workers") { board.begun.load(ordering: .relaxed) == 4 }
       for file in files.dropFirst() {
         usleep(UInt32.random(in: 0...4_000, using: &random))
-        try runtime.adopt(file)
+        if let tenants {
+          runtime.adopt(overlaid: file, changing: tenants)
+        } else {
+          try runtime.adopt(file)
+        }
         // Who has the acquired count of a worker's takings has all that it did before.
         #expect(board.formerTurns.load(ordering: .relaxed) == 0, "\(what)")
       }
@@ -142,6 +162,23 @@ import Testing
       }
       let what = "seed \(testSeed), round \(round)"
       for (policy, result) in try change(files, &random, what).enumerated() {
+        #expect(result.admitted + result.left <= capacity, "\(what), limit \(policy): \(result)")
+      }
+    }
+  }
+
+  @Test(
+    "Of one tenant only, in tables that former sets have left, a limit admits what it holds, too")
+  func ofOneTenant() throws {
+    var random = SeededGenerator(seed: testSeed)
+    for round in 0..<15 {
+      let capacity = 100 + random.next() % 400
+      let files = try (0..<8).map { _ in
+        try Self.file(
+          capacity: capacity, daysOfTenant: [1, 2, 3, 9].randomElement(using: &random)!)
+      }
+      let what = "seed \(testSeed), round \(round)"
+      for (policy, result) in try change(files, of: ["acme"], &random, what).enumerated() {
         #expect(result.admitted + result.left <= capacity, "\(what), limit \(policy): \(result)")
       }
     }

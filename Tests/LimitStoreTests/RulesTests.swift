@@ -305,4 +305,27 @@ import Testing
     #expect(house.kept.last()?.bytes == Self.fewer.source)
     #expect(house.kept.last()?.path == house.kept.path(of: Self.fewer.sourceIdentity))
   }
+
+  @Test("What lies over a file is kept beside it, and is not the newest file")
+  func overlaysAreKept() throws {
+    let house = try House()
+    try house.kept.keep(Self.few.source, identity: Self.few.sourceIdentity)
+    let documents = (0..<3).map { [UInt8]("overlay \($0)".utf8) }
+    let identities = documents.map { Checksum.identity(of: $0) }
+    for (document, identity) in zip(documents, identities) {
+      try house.kept.keep(document, identity: identity, as: .overlay)
+      // Once more, as where a change does not touch it; and where somebody took it away.
+      try house.kept.keep(document, identity: identity, as: .overlay)
+      unlink(house.kept.path(of: identity, .overlay))
+      try house.kept.keep(document, identity: identity, as: .overlay)
+      #expect(house.kept.bytes(of: identity, .overlay) == document)
+    }
+    #expect(house.kept.last()?.bytes == Self.few.source)
+    // The newest may be on its way into force, so that nothing names it as yet.
+    house.kept.prune { [identities[0]] }
+    #expect(
+      identities.map { house.kept.bytes(of: $0, .overlay) } == [documents[0], nil, documents[2]])
+    #expect(house.kept.bytes(of: identities[0]) == nil)
+    #expect(house.kept.last()?.bytes == Self.few.source)
+  }
 }

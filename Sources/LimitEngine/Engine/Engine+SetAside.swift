@@ -39,7 +39,7 @@ extension Engine {
     var shortage = Shortage()
     var kept: [Fingerprint: TenantNumber] = [:]
     policies.forEachNamedTenant { tenant in
-      guard Self.isKept(tenant) else { return }
+      guard Self.isKept(tenant.standing) else { return }
       if let number = namedTenants.numbers.removeValue(forKey: tenant.fingerprint) {
         kept[tenant.fingerprint] = number
       } else if let number = directory.name(tenant.fingerprint) {
@@ -62,10 +62,11 @@ extension Engine {
     for name in names {
       let tenant = policies.tenant(named: name)
       let number = namedTenants.numbers[tenant.fingerprint]
-      if let number, !Self.isKept(tenant) {
+      let isKept = tenant.isNamed && Self.isKept(tenant.standing)
+      if let number, !isKept {
         directory.unname(number)
         namedTenants.numbers[tenant.fingerprint] = nil
-      } else if number == nil, Self.isKept(tenant) {
+      } else if number == nil, isKept {
         guard let number = directory.name(tenant.fingerprint) else {
           return setAside(for: policies)
         }
@@ -75,9 +76,9 @@ extension Engine {
     return Shortage(tenantSlots: setShares(policies))
   }
 
-  /// Whether a tenant is named, and may have buckets.
-  private static func isKept(_ tenant: Tenant) -> Bool {
-    tenant.isNamed && (tenant.standing == .limited || tenant.standing == .unlimited)
+  /// Whether a named tenant may have buckets.
+  private static func isKept(_ standing: Standing) -> Bool {
+    standing == .limited || standing == .unlimited
   }
 
   /// Sets the bounds of what guests may have; the slots that are missing in the tenant table.

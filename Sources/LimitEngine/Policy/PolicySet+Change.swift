@@ -1,6 +1,5 @@
-// A set that differs from the one in force in some tenants only, made from that one's tables and not from
-// a builder: rules and rows are copied and numbered anew, without a look at what they were made from. Those
-// that nobody has any more stay behind, so a thousand changes leave no more than one. Pure.
+// A set that differs from the one in force in some tenants only: made not from a builder but in tables that a
+// set before left (PolicyTables), in which only these tenants are written. Pure but for those.
 
 /// What becomes of one tenant.
 public struct TenantChange: Sendable {
@@ -29,7 +28,9 @@ extension PolicySet {
   /// A set to follow this one, which decides as one that is built anew would
   /// (`PolicySetBuilder.build(after:)`), where nothing but these tenants differs.
   ///
-  /// O(rows × limits + tenants), as building is, at some nanoseconds each.
+  /// O(these tenants × limits + policies), where tables lie ready for it (`prepareChange`); else O(rows ×
+  /// limits + tenants), as building is, at some nanoseconds each. Only whoever makes the sets that follow this
+  /// one may call it, one thread at a time.
   ///
   /// - Parameters:
   ///   - changes: of two of one tenant the later one counts.
@@ -59,128 +60,144 @@ extension FingerprintTable<NumberedChange> {
     self.init(
       changes.enumerated().reversed().lazy.map { number, change in
         NumberedChange(fingerprint: key.fingerprint(of: change.name), number: number)
-      }, count: changes.count)
+      }, capacity: changes.count)
   }
 }
 
-/// Numbers the rules and rows that are still used, and adds others.
+/// Writes, in the tables of the set that follows `previous`, what becomes of one tenant after the other.
 struct RuleRevision {
-  private(set) var rules: [Rule] = []
-  private(set) var rowCount = 0
   private let previous: PolicySet
   private let parity: UInt8
-  /// Rules as they were, with the numbers that they have in `rules`.
-  private var formers: [Rule] = []
-  /// Row-major.
-  private var rows: [UInt32] = []
-  /// By number in the set before; `none` where it is not used as yet.
-  private var ruleNumbers: [UInt32]
-  private var rowNumbers: [UInt32]
 
-  private static let none = UInt32.max
-
-  /// Begins with row 0, every limit as defined.
+  /// - Parameter parity: of the set that follows.
   init(of previous: PolicySet, parity: UInt8) {
     self.previous = previous
     self.parity = parity
-    ruleNumbers = Array(repeating: Self.none, count: previous.ruleCount)
-    rowNumbers = Array(repeating: Self.none, count: previous.rowCount)
-    rules.reserveCapacity(previous.ruleCount)
-    formers.reserveCapacity(previous.ruleCount)
-    rows.reserveCapacity(previous.rowCount * previous.limits.count)
-    _ = keep(row: 0)
   }
 
-  /// The number of a row of the set before.
-  mutating func keep(row: UInt32) -> UInt32 {
-    if rowNumbers[Int(row)] != Self.none { return rowNumbers[Int(row)] }
-    for place in previous.limits.indices { keepRule(at: place, ofRow: row) }
-    rowNumbers[Int(row)] = addRow()
-    return rowNumbers[Int(row)]
-  }
-
-  /// The number of a row with these settings for a tenant that had `row` in the set before.
-  mutating func row(of settings: [LimitSettings], after row: UInt32) -> UInt32 {
-    let wanted = previous.limits.indices.map { place in
-      let limit = LimitIndex(UInt16(place))
-      return Rule(
-        limit: limit, definition: previous.limits[place], settings: settings[place],
-        seed: previous.newestRule(for: limit, ofRow: row).pointee.seed, parity: parity)
+  /// Writes of a tenant what the set before says.
+  func keep(_ fingerprint: Fingerprint, in tables: inout PolicyTables) {
+    guard let tenant = previous.named(fingerprint) else {
+      tables.tenants.remove(fingerprint)
+      return
     }
-    return self.row(of: wanted, after: row)
+    let former = rules(ofRow: tenant.row)
+    let row = tables.addRow(former.map(inForce), before: former)
+    tables.tenants.set(
+      NamedTenant(fingerprint: fingerprint, standing: tenant.standing, row: row))
   }
 
-  /// The number of a row with the settings that `other` had in the set before.
-  mutating func row(like other: UInt32, after row: UInt32) -> UInt32 {
-    let wanted = previous.limits.indices.map {
-      inForce(previous.newestRule(for: LimitIndex(UInt16($0)), ofRow: other).pointee)
+  /// Writes what becomes of a tenant.
+  ///
+  /// - Parameter treatment: `nil`: it is not named any more.
+  /// - Returns: what is told of it then, where the set before named it.
+  func write(
+    _ fingerprint: Fingerprint, _ treatment: TenantChange.Treatment?, in tables: inout PolicyTables
+  ) -> NamedTenant? {
+    guard let treatment else {
+      tables.tenants.remove(fingerprint)
+      guard let tenant = previous.named(fingerprint) else { return nil }
+      let any = rules(ofRow: previous.anyRow ?? 0)
+      let row = tables.addRow(any.map(inForce), before: rules(ofRow: tenant.row))
+      return NamedTenant(
+        fingerprint: fingerprint, standing: previous.anyTenant?.standing ?? .unknown, row: row)
     }
-    return self.row(of: wanted, after: row)
+    let former = rules(ofRow: previous.lastingRow(of: fingerprint))
+    let own = former.enumerated().map { place, rule in
+      Rule(
+        limit: rule.limit, definition: previous.limits[place],
+        settings: treatment.settings[place], seed: rule.seed, parity: parity)
+    }
+    let row = tables.addRow(own, before: former)
+    tables.tenants.set(
+      NamedTenant(fingerprint: fingerprint, standing: treatment.standing, row: row))
+    return nil
   }
 
-  private mutating func row(of wanted: [Rule], after row: UInt32) -> UInt32 {
-    let olds = previous.limits.indices.map {
+  /// The rules of a row of the set before, of every limit.
+  private func rules(ofRow row: UInt32) -> [Rule] {
+    previous.limits.indices.map {
       previous.newestRule(for: LimitIndex(UInt16($0)), ofRow: row).pointee
     }
-    let isSame = zip(wanted, olds).map { $0.hasSameSettings(as: $1) }
-    if !isSame.contains(false) { return keep(row: row) }
-    for place in previous.limits.indices {
-      if isSame[place] {
-        keepRule(at: place, ofRow: row)
-      } else {
-        rows.append(add(wanted[place], after: olds[place]))
-      }
-    }
-    return addRow()
   }
 
-  private mutating func addRow() -> UInt32 {
-    rowCount += 1
-    return UInt32(rowCount - 1)
-  }
-
-  private mutating func keepRule(at place: Int, ofRow row: UInt32) {
-    let number = Int(previous.ruleNumber(for: LimitIndex(UInt16(place)), ofRow: row))
-    if ruleNumbers[number] == Self.none {
-      let rule = previous.rules[number]
-      ruleNumbers[number] = add(inForce(rule), after: rule)
-    }
-    rows.append(ruleNumbers[number])
-  }
-
-  /// A rule of the set before, with the parity of this one.
+  /// A rule of the set before, with the parity of the one that follows.
   private func inForce(_ rule: Rule) -> Rule {
     var rule = rule
     rule.head = StateWord.head(of: rule.algorithm, parity: parity)
     return rule
   }
 
-  private mutating func add(_ rule: Rule, after former: Rule) -> UInt32 {
-    var former = former
-    former.isFormer = true
-    rules.append(rule)
-    formers.append(former)
-    return UInt32(rules.count - 1)
-  }
+  // MARK: All tenants
 
-  /// The tables, which the caller frees.
-  func tables() -> (
-    rules: UnsafeMutablePointer<Rule>, formers: UnsafeMutablePointer<Rule>,
-    rows: UnsafeMutablePointer<UInt32>
-  ) {
-    let (rules, formers) = (PolicySet.copy(rules), PolicySet.copy(formers))
-    for number in self.rules.indices {
-      rules[number].counterpart = UnsafePointer(formers + number)
-      formers[number].counterpart = UnsafePointer(rules + number)
+  /// Tables for the set that follows, which say of all what `previous` says: rules and rows are copied and
+  /// numbered anew, without a look at what they were made from. Those that nobody has any more stay
+  /// behind. O(rows × limits + tenants), at some nanoseconds each.
+  ///
+  /// - Parameter room: for so many changes, and some more.
+  static func copy(of previous: PolicySet, room: Int) -> PolicyTables {
+    let revision = RuleRevision(of: previous, parity: UInt8((previous.generation &+ 1) & 1))
+    var copy = RuleCopy(of: previous, revision)
+    // First, so that it is row 0 again.
+    _ = copy.row(0)
+    let anyRow = previous.anyRow.map { copy.row($0) }
+    var tenants: [NamedTenant] = []
+    tenants.reserveCapacity(previous.namedTenantCount)
+    previous.forEachNamedTenant { tenant in
+      tenants.append(
+        NamedTenant(
+          fingerprint: tenant.fingerprint, standing: tenant.standing, row: copy.row(tenant.row)))
     }
-    return (rules, formers, PolicySet.copy(rows))
+    return PolicyTables(
+      rules: copy.rules, formers: copy.formers, rows: copy.rows, rowCount: Int(copy.rowCount),
+      width: previous.limits.count, tenants: tenants, anyRow: anyRow, room: 3 * room)
   }
-}
 
-extension Rule {
-  /// Whether both of one limit's rules decide alike.
-  func hasSameSettings(as other: Rule) -> Bool {
-    capacity == other.capacity && period == other.period && softRemaining == other.softRemaining
-      && hasSoftThreshold == other.hasSoftThreshold && mode == other.mode
+  /// Numbers the rules and rows that are still used.
+  private struct RuleCopy {
+    private(set) var rules: [Rule] = []
+    private(set) var formers: [Rule] = []
+    /// Row-major.
+    private(set) var rows: [UInt32] = []
+    private(set) var rowCount: UInt32 = 0
+    /// By number in the set before; `none` where it is not used as yet.
+    private var ruleNumbers: [UInt32]
+    private var rowNumbers: [UInt32]
+    private let previous: PolicySet
+    private let revision: RuleRevision
+
+    private static let none = UInt32.max
+
+    init(of previous: PolicySet, _ revision: RuleRevision) {
+      self.previous = previous
+      self.revision = revision
+      ruleNumbers = Array(repeating: Self.none, count: previous.ruleCount)
+      rowNumbers = Array(repeating: Self.none, count: previous.rowCount)
+      rules.reserveCapacity(previous.ruleCount)
+      formers.reserveCapacity(previous.ruleCount)
+      rows.reserveCapacity(previous.rowCount * previous.limits.count)
+    }
+
+    /// The number of a row of the set before.
+    mutating func row(_ row: UInt32) -> UInt32 {
+      if rowNumbers[Int(row)] != Self.none { return rowNumbers[Int(row)] }
+      for place in previous.limits.indices {
+        rows.append(rule(for: LimitIndex(UInt16(place)), ofRow: row))
+      }
+      rowNumbers[Int(row)] = rowCount
+      rowCount += 1
+      return rowCount - 1
+    }
+
+    private mutating func rule(for limit: LimitIndex, ofRow row: UInt32) -> UInt32 {
+      let number = Int(previous.ruleNumber(for: limit, ofRow: row))
+      if ruleNumbers[number] != Self.none { return ruleNumbers[number] }
+      var former = previous.newestRule(for: limit, ofRow: row).pointee
+      ruleNumbers[number] = UInt32(rules.count)
+      rules.append(revision.inForce(former))
+      former.isFormer = true
+      formers.append(former)
+      return ruleNumbers[number]
+    }
   }
 }

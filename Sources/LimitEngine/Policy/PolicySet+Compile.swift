@@ -139,11 +139,8 @@ struct RuleCompiler {
     return UInt32(pairs.count - 1)
   }
 
-  /// The tables, which the caller frees.
-  mutating func compile() -> (
-    rules: UnsafeMutablePointer<Rule>, formers: UnsafeMutablePointer<Rule>?,
-    rows: UnsafeMutablePointer<UInt32>, ruleCount: Int, rowCount: Int
-  ) {
+  /// The tables, with as many `formers` as `rules`, or `nil` where there was no set before.
+  mutating func compile() -> (rules: [Rule], formers: [Rule]?, rows: [UInt32], rowCount: Int) {
     var numbers: [Identity: UInt32] = [:]
     var identities: [Identity] = []
     var rows: [UInt32] = []
@@ -161,18 +158,10 @@ struct RuleCompiler {
         }
       }
     }
-    let rules = PolicySet.copy(identities.map { rule(drafts[$0.draft]) })
-    var formers: UnsafeMutablePointer<Rule>?
-    if case .none = predecessor {
-    } else {
-      let memory = PolicySet.copy(identities.map { rule(drafts[$0.draft], before: $0.former) })
-      for number in identities.indices {
-        rules[number].counterpart = UnsafePointer(memory + number)
-        memory[number].counterpart = UnsafePointer(rules + number)
-      }
-      formers = memory
-    }
-    return (rules, formers, PolicySet.copy(rows), identities.count, pairs.count)
+    let rules = identities.map { rule(drafts[$0.draft]) }
+    if case .none = predecessor { return (rules, nil, rows, pairs.count) }
+    let formers = identities.map { rule(drafts[$0.draft], before: $0.former) }
+    return (rules, formers, rows, pairs.count)
   }
 
   private func former(_ place: Int, _ draft: Int, _ row: UInt32?) -> Former? {

@@ -4,6 +4,8 @@
 //
 //     entries[policy's range] ─▶ limit ─▶ rows[tenant's row][limit] ─▶ rules[…]
 //
+// Those that grow with the tenants go from set to set (PolicyTables).
+//
 // A reload builds a new set after the old one; buckets are found through names, so the new set goes on
 // with the old one's buckets. It has every rule twice: as it was in the old set, and as it is now.
 // Until `Engine.putInForce` it decides by the former ones. So threads may go over to it at moments of
@@ -27,10 +29,12 @@ public final class PolicySet: @unchecked Sendable {
   /// What tenants that are not named get.
   public let anyTenant: PolicySetBuilder.Treatment?
 
-  /// Tells this set's tenants from those of other sets, whose rows mean something else.
-  private let edition: UInt16
-  /// Counts the sets made by this process; wraps. Publishes nothing.
-  private static let editions = Atomic<UInt16>(0)
+  /// Tells this set from others, and, cut to 16 bits, its tenants from those of others, whose rows mean
+  /// something else.
+  private let number: UInt64
+  private var edition: UInt16 { UInt16(truncatingIfNeeded: number) }
+  /// Counts the sets made by this process. Publishes nothing.
+  private static let numbers = Atomic<UInt64>(0)
 
   /// Counts the sets that followed each other; its parity is in every state word.
   public let generation: UInt32
@@ -38,29 +42,21 @@ public final class PolicySet: @unchecked Sendable {
   public let source: UInt64
   let hashKey: HashKey
 
-  let rules: UnsafeMutablePointer<Rule>
-  /// The same rules as they were in the set before, with the same numbers; `nil` where there was
-  /// none.
-  private let formers: UnsafeMutablePointer<Rule>?
+  private let tables: PolicyTables
+  /// Where tables are left for the set after the next one, and come from.
+  private let stock: TableStock
+  /// The set that this one was made from by changing some tenants, and whom; `nil`: it was compiled.
+  private let revision: (of: UInt64, changed: [Fingerprint])?
   /// `formers` until the set is put in force, then `rules` for good. Written by `putInForce`;
   /// publishes when the rules changed (`Engine.rulesChangedAt`).
   private let inForce: Atomic<UnsafeMutablePointer<Rule>>
-  /// Row-major: `width` rule numbers per row.
-  private let rows: UnsafeMutablePointer<UInt32>
-  private let width: Int
-  let ruleCount: Int
-  let rowCount: Int
   private let entries: UnsafeMutablePointer<PolicyEntry>
   private let policies: UnsafeMutablePointer<PolicyRange>
   private let policyCount: UInt16
   private let namedPolicies: FingerprintTable<NamedPolicy>
   private let policyHashKey: HashKey
-  private let tenants: FingerprintTable<Tenant>
   /// Tenants that the set before named and this one does not: they keep what they have used.
-  private let leavers: FingerprintTable<Tenant>
-  private let hasLeavers: Bool
-  /// Of tenants without a name; `nil` where they are unknown.
-  private let anyRow: UInt32?
+  private let leavers: FingerprintTable<NamedTenant>
   private let tenantHashKey: HashKey
   private let receiptKeys: UnsafeMutablePointer<limitd_aes_keys>?
   private let receiptKey: ReceiptKey
@@ -70,10 +66,10 @@ public final class PolicySet: @unchecked Sendable {
     generation: UInt32
   ) {
     let previous = predecessor.set
+    stock = previous?.stock ?? TableStock()
+    revision = nil
     limits = builder.limits
-    width = builder.limits.count
-    let edition = Self.editions.wrappingAdd(1, ordering: .relaxed).newValue
-    self.edition = edition
+    number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
     self.generation = generation
     self.hashKey = hashKey
     source = builder.source
@@ -93,30 +89,31 @@ public final class PolicySet: @unchecked Sendable {
     let treatments = builder.tenants.map { (tenantKey.fingerprint(of: $0.name), $0.treatment) }
       .sorted { $0.0.high < $1.0.high }
     let named = treatments.map { fingerprint, treatment in
-      Tenant(
-        fingerprint: fingerprint, standing: treatment.standing, isNamed: true, edition: edition,
+      NamedTenant(
+        fingerprint: fingerprint, standing: treatment.standing,
         row: compiler.row(treatment.row, after: previous?.lastingRow(of: fingerprint)))
     }
-    tenants = FingerprintTable(named, count: named.count)
-    anyRow = builder.anyTenant.map { compiler.row($0.row, after: previous?.lastingRow(of: nil)) }
-    var left: [Tenant] = []
+    let anyRow = builder.anyTenant.map {
+      compiler.row($0.row, after: previous?.lastingRow(of: nil))
+    }
+    var left: [NamedTenant] = []
     if let previous {
       let any = builder.anyTenant ?? PolicySetBuilder.Treatment(standing: .unknown)
       let names = Set(named.map(\.fingerprint))
-      previous.tenants.forEach { tenant in
+      previous.tables.tenants.forEach { tenant in
         guard !names.contains(tenant.fingerprint) else { return }
         left.append(
-          Tenant(
-            fingerprint: tenant.fingerprint, standing: any.standing, isNamed: false,
-            edition: edition, row: compiler.row(any.row, after: tenant.row)))
+          NamedTenant(
+            fingerprint: tenant.fingerprint, standing: any.standing,
+            row: compiler.row(any.row, after: tenant.row)))
       }
     }
-    leavers = FingerprintTable(left, count: left.count)
-    hasLeavers = !left.isEmpty
-    let tables = compiler.compile()
-    (rules, formers, rows) = (tables.rules, tables.formers, tables.rows)
-    (ruleCount, rowCount) = (tables.ruleCount, tables.rowCount)
-    inForce = Atomic(formers ?? rules)
+    leavers = FingerprintTable(left, capacity: left.count)
+    let (rules, formers, rows, rowCount) = compiler.compile()
+    tables = PolicyTables(
+      rules: rules, formers: formers, rows: rows, rowCount: rowCount, width: builder.limits.count,
+      tenants: named, anyRow: anyRow, room: 0)
+    inForce = Atomic(tables.formers ?? tables.rules)
     (entries, policies) = Self.compilePolicies(
       builder, tagKey: hashKey.derived(for: "tag"), secretKey: hashKey.derived(for: "list"))
     let policyKey = policyHashKey
@@ -124,16 +121,15 @@ public final class PolicySet: @unchecked Sendable {
       builder.policies.enumerated().lazy.map { number, policy in
         NamedPolicy(
           fingerprint: policyKey.fingerprint(of: policy.name), index: PolicyIndex(UInt16(number)))
-      }, count: builder.policies.count)
+      }, capacity: builder.policies.count)
   }
 
   /// A set that follows `previous` and differs from it in what becomes of some tenants: see
   /// `changing(_:source:)`.
   init(_ changes: [TenantChange], source: UInt64, after previous: PolicySet) {
+    number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
+    stock = previous.stock
     limits = previous.limits
-    width = previous.width
-    let edition = Self.editions.wrappingAdd(1, ordering: .relaxed).newValue
-    self.edition = edition
     generation = previous.generation &+ 1
     hashKey = previous.hashKey
     self.source = source
@@ -144,64 +140,91 @@ public final class PolicySet: @unchecked Sendable {
     tenantHashKey = previous.tenantHashKey
     receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
     receiptKey = ReceiptKey(receiptKeys)
-    var revision = RuleRevision(of: previous, parity: UInt8(generation & 1))
-    anyRow = previous.anyRow.map { revision.keep(row: $0) }
-    let changed = FingerprintTable(numbering: changes, by: tenantHashKey)
-    var named: [Tenant] = []
-    var left: [Tenant] = []
-    named.reserveCapacity(previous.namedTenantCount + changes.count)
-    func name(_ fingerprint: Fingerprint, _ standing: Standing, row: UInt32) {
-      named.append(
-        Tenant(
-          fingerprint: fingerprint, standing: standing, isNamed: true, edition: edition, row: row))
+    let numbered = FingerprintTable(numbering: changes, by: tenantHashKey)
+    defer { numbered.deallocate() }
+    var (tables, outdated) = previous.tablesForNext(changing: changes.count)
+    let revision = RuleRevision(of: previous, parity: UInt8(generation & 1))
+    // Who changed in the sets before and does not now.
+    for fingerprint in outdated where numbered.find(fingerprint) == nil {
+      revision.keep(fingerprint, in: &tables)
     }
-    previous.tenants.forEach { tenant in
-      guard let number = changed.find(tenant.fingerprint)?.number else {
-        name(tenant.fingerprint, tenant.standing, row: revision.keep(row: tenant.row))
-        return
-      }
-      if let own = changes[number].treatment {
-        let row = revision.row(of: own.settings, after: tenant.row)
-        name(tenant.fingerprint, own.standing, row: row)
-      } else {
-        left.append(
-          Tenant(
-            fingerprint: tenant.fingerprint, standing: previous.anyTenant?.standing ?? .unknown,
-            isNamed: false, edition: edition,
-            row: revision.row(like: previous.anyRow ?? 0, after: tenant.row)))
-      }
+    var left: [NamedTenant] = []
+    var changed: [Fingerprint] = []
+    numbered.forEach { change in
+      changed.append(change.fingerprint)
+      let leaver = revision.write(
+        change.fingerprint, changes[change.number].treatment, in: &tables)
+      if let leaver { left.append(leaver) }
     }
-    changed.forEach { new in
-      guard previous.tenants.find(new.fingerprint) == nil,
-        let own = changes[new.number].treatment
-      else { return }
-      let row = revision.row(of: own.settings, after: previous.lastingRow(of: new.fingerprint))
-      name(new.fingerprint, own.standing, row: row)
-    }
-    namedTenantCount = named.count
-    tenants = FingerprintTable(named, count: named.count)
-    leavers = FingerprintTable(left, count: left.count)
-    hasLeavers = !left.isEmpty
-    (ruleCount, rowCount) = (revision.rules.count, revision.rowCount)
-    let tables = revision.tables()
-    (rules, formers, rows) = (tables.rules, tables.formers, tables.rows)
-    inForce = Atomic(tables.formers)
+    self.revision = (previous.number, changed)
+    self.tables = tables
+    namedTenantCount = tables.tenants.count
+    leavers = FingerprintTable(left, capacity: left.count)
+    inForce = Atomic(tables.formers ?? tables.rules)
     policies = Self.copy(
       Array(UnsafeBufferPointer(start: previous.policies, count: Int(policyCount))))
     let entryCount = (0..<Int(policyCount)).reduce(0) { $0 + Int(previous.policies[$1].count) }
     entries = Self.copy(Array(UnsafeBufferPointer(start: previous.entries, count: entryCount)))
     var policyPlaces: [NamedPolicy] = []
     previous.namedPolicies.forEach { policyPlaces.append($0) }
-    namedPolicies = FingerprintTable(policyPlaces, count: policyPlaces.count)
+    namedPolicies = FingerprintTable(policyPlaces, capacity: policyPlaces.count)
   }
 
   deinit {
-    rules.deallocate()
-    formers?.deallocate()
-    rows.deallocate()
+    // What tenants that it changed had before is written in them, too.
+    stock.put(
+      tables.noting(
+        like: number, outdated: revision?.changed ?? [], hasOtherFormers: revision == nil))
+    leavers.deallocate()
+    namedPolicies.deallocate()
     entries.deallocate()
     policies.deallocate()
     receiptKeys?.deallocate()
+  }
+
+  // MARK: The set that follows
+
+  /// Sees to it that tables lie ready for the next set that is made by `changing(_:source:)`, so that this
+  /// is quick. Mostly they do, once the set before this one has ended. Else O(rows × limits + tenants), as
+  /// building is.
+  ///
+  /// For whoever makes the sets that follow this one.
+  public func prepareChange() {
+    if let (tables, _) = readyTables(forChanging: Self.preparedChanges) {
+      stock.put(tables)
+    } else {
+      let tables = RuleRevision.copy(of: self, room: Self.preparedChanges)
+      stock.put(tables.noting(like: number, outdated: []))
+    }
+  }
+
+  /// For how many tenants `prepareChange` sees to room.
+  private static let preparedChanges = 16
+
+  /// Tables in which the set that follows writes whom it changes, and `outdated`.
+  private func tablesForNext(changing count: Int) -> (tables: PolicyTables, outdated: [Fingerprint])
+  {
+    readyTables(forChanging: count) ?? (RuleRevision.copy(of: self, room: count), [])
+  }
+
+  /// The tables of the stock, if they serve for the set that follows.
+  private func readyTables(forChanging count: Int) -> (
+    tables: PolicyTables, outdated: [Fingerprint]
+  )? {
+    guard var tables = stock.take() else { return nil }
+    var outdated: [Fingerprint]?
+    if tables.likeSet == number {
+      outdated = tables.outdated
+    } else if let revision, tables.likeSet == revision.of {
+      outdated = Array(Set(tables.outdated + revision.changed))
+    }
+    guard let outdated, tables.hasRoom(for: outdated.count + count) else {
+      tables.deallocate()
+      return nil
+    }
+    // The tables are those of the set before this one, so their rules have the parity of the one to come.
+    if tables.hasOtherFormers { tables.renewFormers(parity: UInt8(generation & 1)) }
+    return (tables, outdated)
   }
 
   // MARK: Names
@@ -220,9 +243,17 @@ public final class PolicySet: @unchecked Sendable {
   /// The tenant of that name, named in the set or not. O(1), allocates nothing.
   public func tenant(named name: UnsafeRawBufferPointer) -> Tenant {
     let fingerprint = SipHash.hash(name, key: tenantHashKey)
-    if let tenant = tenants.find(fingerprint) { return tenant }
-    if hasLeavers, let tenant = leavers.find(fingerprint) { return tenant }
-    guard let anyTenant, let anyRow else {
+    if let tenant = tables.tenants.find(fingerprint) {
+      return Tenant(
+        fingerprint: fingerprint, standing: tenant.standing, isNamed: true, edition: edition,
+        row: tenant.row)
+    }
+    if leavers.count > 0, let tenant = leavers.find(fingerprint) {
+      return Tenant(
+        fingerprint: fingerprint, standing: tenant.standing, isNamed: false, edition: edition,
+        row: tenant.row)
+    }
+    guard let anyTenant, let anyRow = tables.anyRow else {
       return Tenant(
         fingerprint: fingerprint, standing: .unknown, isNamed: false, edition: edition, row: 0)
     }
@@ -234,8 +265,11 @@ public final class PolicySet: @unchecked Sendable {
   /// The row of settings by which a tenant's buckets are kept: of one that is unknown, or of whom
   /// nobody knows the name, that of tenants without a name, else that of the limits as defined.
   func lastingRow(of fingerprint: Fingerprint?) -> UInt32 {
-    fingerprint.flatMap { tenants.find($0)?.row ?? leavers.find($0)?.row } ?? anyRow ?? 0
+    fingerprint.flatMap { named($0)?.row ?? leavers.find($0)?.row } ?? tables.anyRow ?? 0
   }
+
+  /// What this set says of a tenant that it names. Expected O(1).
+  func named(_ fingerprint: Fingerprint) -> NamedTenant? { tables.tenants.find(fingerprint) }
 
   /// The tenant of that name, named in the set or not.
   public func tenant(named name: String) -> Tenant {
@@ -244,7 +278,7 @@ public final class PolicySet: @unchecked Sendable {
   }
 
   /// Calls `body` with each tenant that is named. O(tenants).
-  func forEachNamedTenant(_ body: (Tenant) -> Void) { tenants.forEach(body) }
+  func forEachNamedTenant(_ body: (NamedTenant) -> Void) { tables.tenants.forEach(body) }
 
   /// The limits of a policy, in its order.
   public func limits(of policy: PolicyIndex) -> [LimitIndex] { range(of: policy).map(\.limit) }
@@ -293,21 +327,26 @@ public final class PolicySet: @unchecked Sendable {
 
   /// - Parameter row: of settings; 0 for those that the limit was defined with.
   @inline(__always) func rule(for limit: LimitIndex, ofRow row: UInt32) -> UnsafePointer<Rule> {
-    let number = rows[Int(row) &* width &+ Int(limit.rawValue)]
+    let number = tables.rows[Int(row) &* tables.width &+ Int(limit.rawValue)]
     // Acquire: who sees the new rules sees when they came into force.
     return UnsafePointer(inForce.load(ordering: .acquiring) + Int(number))
   }
 
   /// The rule that will be or is in force, whatever is now.
   func newestRule(for limit: LimitIndex, ofRow row: UInt32) -> UnsafePointer<Rule> {
-    UnsafePointer(rules + Int(ruleNumber(for: limit, ofRow: row)))
+    UnsafePointer(tables.rules + Int(ruleNumber(for: limit, ofRow: row)))
   }
 
-  /// The rule's place in `rules`.
+  /// The rule's place among this set's.
   func ruleNumber(for limit: LimitIndex, ofRow row: UInt32) -> UInt32 {
-    rows[Int(row) * width + Int(limit.rawValue)]
+    tables.ruleNumber(for: limit, ofRow: row)
   }
+
+  var ruleCount: Int { tables.ruleCount }
+  var rowCount: Int { tables.rowCount }
+  /// Of tenants without a name; `nil` where they are unknown.
+  var anyRow: UInt32? { tables.anyRow }
 
   /// Ends the time in which this set decides by the rules of the one before. For `Engine.putInForce`.
-  func putInForce() { inForce.store(rules, ordering: .releasing) }
+  func putInForce() { inForce.store(tables.rules, ordering: .releasing) }
 }

@@ -68,7 +68,7 @@ extension PolicyFile {
     guard let policy = policies.first(where: { $0.name.hasSameBytes(as: policyName) }) else {
       return nil
     }
-    let named = tenants.first { $0.name.hasSameBytes(as: name) }
+    let named = tenants.place(named: name).map { tenants[$0] }
     let tenant = named ?? anyTenant
     let isMixed = policy.limits.contains { limits[$0].unit != LimitDefinition.requests }
     return Explanation(

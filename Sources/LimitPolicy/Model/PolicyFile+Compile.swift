@@ -24,11 +24,11 @@ extension PolicyFile {
   public func compile(after previous: PolicySet) -> PolicySet { builder().build(after: previous) }
 
   /// As `compile(after:)`, where this file differs from what `previous` was compiled from in nothing but
-  /// what it says of these tenants. O(tenants) for each of them and once for all, the latter at some
-  /// nanoseconds each (`PolicySet.changing`).
+  /// what it says of these tenants. O(these), and what `PolicySet.changing` takes.
   package func compile(changing names: [String], after previous: PolicySet) -> PolicySet {
     let changes = names.map { name in
-      TenantChange(name: name, treatment: place(ofTenant: name).map { treatment(of: tenants[$0]) })
+      TenantChange(
+        name: name, treatment: tenants.place(named: name).map { treatment(of: tenants[$0]) })
     }
     return previous.changing(changes, source: sourceIdentity)
   }

@@ -61,21 +61,25 @@ public struct PolicyFile: Sendable {
 
   /// The file, as its path was given.
   public let path: String
-  /// The bytes that it was read from; with what is laid over them, if anything is (`RulesDocument`).
+  /// The bytes that it was read from, whatever is laid over them.
   package let source: [UInt8]
   /// Stands for these bytes, as a checksum. Never 0.
-  package let sourceIdentity: UInt64
+  package let policyIdentity: UInt64
+  /// What is laid over them (`RulesDocument`); empty: nothing that a bucket's words depend on.
+  package private(set) var document: [UInt8] = []
+  /// Stands for the rules, as a checksum: of `document`, or where that is empty of `source`. Never 0.
+  package private(set) var sourceIdentity: UInt64
   /// What may not be meant, in the order of the file.
   public let warnings: [Diagnostic]
-  let limits: [Limit]
+  private(set) var limits: [Limit]
   let policies: [Policy]
-  let plans: [Plan]
-  let tenants: [Tenant]
-  let anyTenant: Tenant?
+  private(set) var plans: [Plan]
+  private(set) var tenants: TenantList
+  private(set) var anyTenant: Tenant?
   /// The daemon's settings; the defaults where the file has none.
   public var daemon: DaemonSettings
-  /// What is laid over the file and is in `source`.
-  let overlay: Overlay
+  /// What is laid over the file and is in `document`.
+  private(set) var overlay = Overlay()
 
   init(
     path: String,
@@ -86,20 +90,35 @@ public struct PolicyFile: Sendable {
     plans: [Plan],
     tenants: [Tenant],
     anyTenant: Tenant?,
-    daemon: DaemonSettings,
-    overlay: Overlay = Overlay()
+    daemon: DaemonSettings
   ) {
     self.path = path
     self.source = source
-    sourceIdentity = Checksum.identity(of: source)
+    policyIdentity = Checksum.identity(of: source)
+    sourceIdentity = policyIdentity
     self.warnings = warnings
     self.limits = limits
     self.policies = policies
     self.plans = plans
-    self.tenants = tenants
+    self.tenants = TenantList(tenants)
     self.anyTenant = anyTenant
     self.daemon = daemon
-    self.overlay = overlay
+  }
+
+  /// This file with what is set at run time laid over it. O(what is set).
+  ///
+  /// - Parameter applied: what of it is in force, but for blocks.
+  func with(
+    limits: [Limit], plans: [Plan], tenants: TenantList, anyTenant: Tenant?, applied: Overlay
+  ) -> PolicyFile {
+    var file = self
+    (file.limits, file.plans) = (limits, plans)
+    (file.tenants, file.anyTenant) = (tenants, anyTenant)
+    file.overlay = applied
+    file.document = RulesDocument(policy: policyIdentity, overlay: applied).bytes
+    file.sourceIdentity =
+      file.document.isEmpty ? policyIdentity : Checksum.identity(of: file.document)
+    return file
   }
 
   /// The limits' names, in the order of the file.
@@ -110,12 +129,6 @@ public struct PolicyFile: Sendable {
   public var planNames: [String] { plans.map(\.name) }
   /// The names of the tenants that are named, in the order of the file.
   public var tenantNames: [String] { tenants.map(\.name) }
-
-  /// A named tenant's place in `tenants`. O(tenants).
-  func place(ofTenant name: String) -> Int? {
-    let count = name.utf8.count
-    return tenants.firstIndex { $0.name.utf8.count == count && $0.name.hasSameBytes(as: name) }
-  }
 
   /// What tenants that are not named get, in words.
   public var anyTenantRule: String {

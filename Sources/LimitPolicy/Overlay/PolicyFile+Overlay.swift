@@ -49,13 +49,13 @@ extension PolicyFile {
     }
     for (name, value) in left.sorted(by: { $0.key.text < $1.key.text }) {
       var tenant = guest(named: name.text, like: draft.anyTenant)
-      if layer.lay(value, over: &tenant) { draft.tenants.append(tenant) }
+      if layer.lay(value, over: &tenant) { draft.tenants.add(guest: tenant) }
     }
     return (laid(draft, layer.applied), layer.problems)
   }
 
   /// The same, where it is known what some other overlay comes to that says something else of these
-  /// tenants only. O(tenants) for each of them, at some nanoseconds each.
+  /// tenants only. O(these, limits, plans, and what is set at run time), however many the file names.
   ///
   /// - Parameters:
   ///   - names: of these tenants.
@@ -73,30 +73,24 @@ extension PolicyFile {
     for name in names {
       layer.applied[tenant: name] = nil
       let value = overlay[tenant: name]
-      if let place = place(ofTenant: name) {
-        // The file's own tenants come first, in its order.
+      // The file's own tenants have the same places in both.
+      if let place = tenants.place(named: name) {
         draft.tenants[place] = tenants[place]
         if let value { _ = layer.lay(value, over: &draft.tenants[place]) }
         continue
       }
-      let others = tenants.count..<draft.tenants.count
-      if let place = others.first(where: { draft.tenants[$0].name.hasSameBytes(as: name) }) {
-        draft.tenants.remove(at: place)
-      }
+      draft.tenants.remove(guestNamed: name)
       guard let value else { continue }
       var tenant = guest(named: name, like: draft.anyTenant)
-      guard layer.lay(value, over: &tenant) else { continue }
-      let place = draft.tenants[tenants.count...].firstIndex { name < $0.name }
-      draft.tenants.insert(tenant, at: place ?? draft.tenants.count)
+      if layer.lay(value, over: &tenant) { draft.tenants.add(guest: tenant) }
     }
     return (laid(draft, layer.applied), layer.problems)
   }
 
   private func laid(_ draft: Draft, _ applied: Overlay) -> PolicyFile {
-    PolicyFile(
-      path: path, source: RulesDocument(policy: source, overlay: applied).bytes, warnings: warnings,
-      limits: draft.limits, policies: policies, plans: draft.plans, tenants: draft.tenants,
-      anyTenant: draft.anyTenant, daemon: daemon, overlay: applied)
+    with(
+      limits: draft.limits, plans: draft.plans, tenants: draft.tenants, anyTenant: draft.anyTenant,
+      applied: applied)
   }
 
   /// A tenant of which the file says nothing of its own.
@@ -136,7 +130,7 @@ private struct Layer {
 private struct Draft {
   var limits: [PolicyFile.Limit]
   var plans: [PolicyFile.Plan]
-  var tenants: [PolicyFile.Tenant]
+  var tenants: TenantList
   var anyTenant: PolicyFile.Tenant?
 
   /// A limit's mode for everybody, whatever definition, plans and tenants of the file say.

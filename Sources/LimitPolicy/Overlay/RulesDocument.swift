@@ -1,32 +1,34 @@
-// The rules in force as one document: a policy file's bytes and, before them, what is set at run time.
-// It is what a bucket's words were written by, so it is kept with them, and known by its checksum. Pure.
+// What is set at run time over a policy file, as a document that names that file by its checksum. It is what
+// a bucket's words were written by, so it is kept with them, and known by a checksum of its own. Pure.
 //
-//     %limitd-overlay/1
+//     %limitd-overlay/2
+//     policy  0123456789abcdef
 //     limit   NAME   mode   MODE
 //     tenant  NAME   plan   PLAN
 //     tenant  NAME   set    LIMIT   PARAMETER   VALUE
-//     (an empty line, and then the policy file)
+//     (an empty line)
 //
 // Fields are parted by tabs, lines are in the order of names. Blocks are not in it: no word depends on
-// them. Where nothing is set, it is the policy file alone; no policy file begins like the first line.
+// them. Where nothing is set, there is none, and the policy file stands for itself.
 
 import LimitEngine
 
 package struct RulesDocument: Sendable {
-  /// The policy file.
-  package let policy: [UInt8]
+  /// The policy file that it lies over (`PolicyFile.policyIdentity`).
+  package let policy: UInt64
   let overlay: Overlay
 
-  private static let mark = "%limitd-overlay/1"
+  private static let mark = "%limitd-overlay/2"
 
-  init(policy: [UInt8], overlay: Overlay) {
+  init(policy: UInt64, overlay: Overlay) {
     self.policy = policy
     self.overlay = overlay
   }
 
   // MARK: Writing
 
-  /// The same bytes for the same rules.
+  /// The same bytes for the same rules; none where nothing is set that words depend on.
+  /// O(what is set), whatever the policy file has.
   var bytes: [UInt8] {
     var lines: [String] = []
     for (name, mode) in overlay.modes.sorted(by: { $0.key < $1.key }) {
@@ -39,21 +41,28 @@ package struct RulesDocument: Sendable {
           "tenant\t\(name)\tset\t\(setting.limit)\t\(setting.parameter)\t\(setting.value)")
       }
     }
-    guard !lines.isEmpty else { return policy }
-    return Array("\(Self.mark)\n\(lines.joined(separator: "\n"))\n\n".utf8) + policy
+    guard !lines.isEmpty else { return [] }
+    let head = "\(Self.mark)\npolicy\t\(String(policy, radix: 16))\n"
+    return Array("\(head)\(lines.joined(separator: "\n"))\n\n".utf8)
   }
 
   // MARK: Reading
 
+  /// The policy file that a document lies over; `nil` where the bytes do not begin like one.
+  /// O(1).
+  package static func policy(of bytes: [UInt8]) -> UInt64? {
+    let head = "\(mark)\npolicy\t"
+    guard bytes.starts(with: head.utf8) else { return nil }
+    let digits = bytes.dropFirst(head.utf8.count).prefix(17).prefix { $0 != UInt8(ascii: "\n") }
+    return UInt64(String(decoding: digits, as: UTF8.self), radix: 16)
+  }
+
   /// Takes a document apart.
   ///
-  /// - Returns: `nil` where it begins like one and is none.
+  /// - Returns: `nil` where it is none.
   package init?(_ bytes: [UInt8]) {
+    guard let policy = Self.policy(of: bytes) else { return nil }
     var overlay = Overlay()
-    guard bytes.starts(with: Self.mark.utf8) else {
-      self.init(policy: bytes, overlay: overlay)
-      return
-    }
     var rest = bytes[...]
     var number = 0
     while true {
@@ -62,9 +71,10 @@ package struct RulesDocument: Sendable {
       rest = rest[(end + 1)...]
       number += 1
       if line.isEmpty { break }
-      guard number == 1 ? line == Self.mark : Self.read(line, into: &overlay) else { return nil }
+      guard number <= 2 || Self.read(line, into: &overlay) else { return nil }
     }
-    self.init(policy: Array(rest), overlay: overlay)
+    guard rest.isEmpty else { return nil }
+    self.init(policy: policy, overlay: overlay)
   }
 
   private static func read(_ line: String, into overlay: inout Overlay) -> Bool {
@@ -89,15 +99,22 @@ package struct RulesDocument: Sendable {
 }
 
 extension PolicyFile {
-  /// The rules that a document has: those of its policy file with what was set over it.
-  package static func rules(_ document: [UInt8], path: String) throws(PolicyFileError) -> PolicyFile
+  /// The rules that a document has: those of a policy file with what was set over it.
+  ///
+  /// - Parameters:
+  ///   - document: empty: the policy file alone.
+  ///   - policy: the bytes of that file.
+  package static func rules(_ document: [UInt8], over policy: [UInt8], path: String)
+    throws(PolicyFileError) -> PolicyFile
   {
-    guard let document = RulesDocument(document) else {
+    let file = try parse(policy, path: path)
+    if document.isEmpty { return file }
+    guard let document = RulesDocument(document), document.policy == file.policyIdentity else {
       throw PolicyFileError(diagnostics: [
-        Diagnostic(.error, path, .start, "the rules that were kept are damaged")
+        Diagnostic(.error, path, .start, "what was set over these rules is damaged")
       ])
     }
-    return try parse(document.policy, path: path).overlaid(by: document.overlay).file
+    return file.overlaid(by: document.overlay).file
   }
 }
 

@@ -11,4 +11,7 @@ int64_t limitd_allocations_of_this_thread(void);
 /// The same for all threads together.
 int64_t limitd_allocations_of_all_threads(void);
 
+/// Bytes that the calling thread has asked for since it began; -1 where counting is impossible.
+int64_t limitd_allocated_bytes_of_this_thread(void);
+
 #endif
