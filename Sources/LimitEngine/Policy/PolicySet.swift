@@ -58,7 +58,7 @@ public final class PolicySet: @unchecked Sendable {
   /// Tenants that the set before named and this one does not: they keep what they have used.
   private let leavers: FingerprintTable<NamedTenant>
   private let tenantHashKey: HashKey
-  private let receiptKeys: UnsafeMutablePointer<limitd_aes_keys>?
+  private let receiptKeys: UnsafeMutablePointer<limitd_aes_keys>
   private let receiptKey: ReceiptKey
 
   init(
@@ -79,7 +79,7 @@ public final class PolicySet: @unchecked Sendable {
     anyTenant = builder.anyTenant
     policyHashKey = hashKey.derived(for: "policy")
     tenantHashKey = hashKey.derived(for: "tenant")
-    receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
+    receiptKeys = Self.copy([ReceiptKey.expand(hashKey.derived(for: "receipt"))])
     receiptKey = ReceiptKey(receiptKeys)
     var compiler = RuleCompiler(
       builder, hashKey: hashKey.derived(for: "limit"), after: predecessor, generation: generation)
@@ -138,7 +138,7 @@ public final class PolicySet: @unchecked Sendable {
     anyTenant = previous.anyTenant
     policyHashKey = previous.policyHashKey
     tenantHashKey = previous.tenantHashKey
-    receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
+    receiptKeys = Self.copy([ReceiptKey.expand(hashKey.derived(for: "receipt"))])
     receiptKey = ReceiptKey(receiptKeys)
     let numbered = FingerprintTable(numbering: changes, by: tenantHashKey)
     defer { numbered.deallocate() }
@@ -179,7 +179,7 @@ public final class PolicySet: @unchecked Sendable {
     namedPolicies.deallocate()
     entries.deallocate()
     policies.deallocate()
-    receiptKeys?.deallocate()
+    receiptKeys.deallocate()
   }
 
   // MARK: The set that follows
