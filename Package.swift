@@ -52,7 +52,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
-    // Headers only: compiler intrinsics that the standard library does not offer.
+    // Compiler intrinsics that the standard library does not offer, and AES where there are none.
     .target(name: "CIntrinsics"),
 
     // Algorithms, bucket table, evaluation of a policy. No I/O, no clock, no Foundation.

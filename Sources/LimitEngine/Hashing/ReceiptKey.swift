@@ -1,7 +1,7 @@
 // What makes a receipt the engine's own word: a keyed mark (MAC) over everything that it says, for
 // one tenant and key of one installation.
 //
-// With the processor's AES, a tweakable block cipher on one block (the XEX or LRW2 construction):
+// By a tweakable block cipher on one block (the XEX or LRW2 construction):
 //
 //     mark = low half of E(message ⊕ Δ) ⊕ Δ      Δ = key's fingerprint ⊕ list's secret ⊕ rest
 //
@@ -10,7 +10,6 @@
 // tenant and key, the list's secret one of the policy's list of limits. What is nearly always zero
 // (escalated, shadow, a cost beyond the wire's) comes in as an encrypted block of its own. One block
 // takes some 40 instructions, where SipHash takes 110 and would be more than a twelfth of a batch.
-// Without AES, SipHash-1-3 under Δ, of the same words. A mark is verified by the machine that made it.
 //
 // Sources: Liskov, Rivest and Wagner, "Tweakable block ciphers" (2002); Rogaway, "Efficient
 // instantiations of tweakable blockciphers" (2004); FIPS 197. Pure; any thread.
@@ -19,16 +18,15 @@ import CIntrinsics
 
 /// Marks receipts, and tells those that it marked from others.
 struct ReceiptKey: BitwiseCopyable {
-  /// `nil` where SipHash is used. Outlives this view.
-  private let keys: UnsafePointer<limitd_aes_keys>?
+  /// Outlives this view.
+  private let keys: UnsafePointer<limitd_aes_keys>
 
   /// - Parameter keys: what `expand` made.
-  init(_ keys: UnsafePointer<limitd_aes_keys>?) { self.keys = keys }
+  init(_ keys: UnsafePointer<limitd_aes_keys>) { self.keys = keys }
 
-  /// Makes the keys of an installation; `nil` where this processor has no AES.
-  static func expand(_ key: HashKey) -> limitd_aes_keys? {
-    guard limitd_aes_is_available() else { return nil }
-    return limitd_aes_expand(limitd_block(low: key.low, high: key.high))
+  /// Makes the keys of an installation.
+  static func expand(_ key: HashKey) -> limitd_aes_keys {
+    limitd_aes_expand(limitd_block(low: key.low, high: key.high))
   }
 
   /// The mark of a receipt for a query's key.
@@ -43,23 +41,22 @@ struct ReceiptKey: BitwiseCopyable {
     let rest =
       UInt64(receipt.escalated) | UInt64(receipt.shadow) << 32 | (receipt.cost >> 48) << 48
     let secret = Fingerprint(low: key.low ^ list.low, high: key.high ^ list.high)
-    guard let keys, rest == 0 else { return Self.rarely(low, high, rest, under: secret, keys) }
+    guard rest == 0 else { return Self.rarely(low, high, rest, under: secret, keys) }
     return Self.mark(low, high, under: secret, keys)
   }
 
   @inline(__always) private static func mark(
     _ low: UInt64, _ high: UInt64, under secret: Fingerprint, _ keys: UnsafePointer<limitd_aes_keys>
   ) -> UInt64 {
-    limitd_aes_tweaked_low(
-      keys, limitd_block(low: low, high: high), limitd_block(low: secret.low, high: secret.high))
+    let block = limitd_block(low: low ^ secret.low, high: high ^ secret.high)
+    return limitd_aes_encrypt(keys, block).low ^ secret.low
   }
 
   /// Out of the way, so that the usual mark needs no stack.
   @inline(never) private static func rarely(
     _ low: UInt64, _ high: UInt64, _ rest: UInt64, under secret: Fingerprint,
-    _ keys: UnsafePointer<limitd_aes_keys>?
+    _ keys: UnsafePointer<limitd_aes_keys>
   ) -> UInt64 {
-    guard let keys else { return hash(low, high, rest, under: secret) }
     let block = limitd_aes_encrypt(keys, limitd_block(low: rest, high: .max))
     let mixed = Fingerprint(low: secret.low ^ block.low, high: secret.high ^ block.high)
     return mark(low, high, under: mixed, keys)
@@ -68,17 +65,5 @@ struct ReceiptKey: BitwiseCopyable {
   /// Whether `receipt` is what this key marked. In constant time.
   func isGenuine(_ receipt: Receipt, key: Fingerprint, list: Fingerprint) -> Bool {
     mark(receipt, key: key, list: list) ^ receipt.mac == 0
-  }
-
-  private static func hash(
-    _ low: UInt64, _ high: UInt64, _ rest: UInt64, under secret: Fingerprint
-  ) -> UInt64 {
-    var state = SipHash(key: HashKey(low: secret.low, high: secret.high))
-    state.compress(low, rounds: 1)
-    state.compress(high, rounds: 1)
-    state.compress(rest, rounds: 1)
-    state.v2 ^= 0xee
-    state.rounds(3)
-    return state.v0 ^ state.v1 ^ state.v2 ^ state.v3
   }
 }

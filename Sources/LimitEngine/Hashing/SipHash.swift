@@ -6,8 +6,7 @@
 
 /// 128 bits that stand for a name.
 ///
-/// One half picks the buckets that a name may live in and the other tells names in a bucket apart,
-/// so two names are confused only where all of it agrees.
+/// Buckets keep 63 bits of `low` (`BucketID`); names are told apart by all of it.
 public struct Fingerprint: Hashable, Sendable, BitwiseCopyable {
   public let low: UInt64
   public let high: UInt64

@@ -62,7 +62,7 @@ public final class PolicySet: @unchecked Sendable {
   /// Of tenants without a name; `nil` where they are unknown.
   private let anyRow: UInt32?
   private let tenantHashKey: HashKey
-  private let receiptKeys: UnsafeMutablePointer<limitd_aes_keys>?
+  private let receiptKeys: UnsafeMutablePointer<limitd_aes_keys>
   private let receiptKey: ReceiptKey
 
   init(
@@ -83,7 +83,7 @@ public final class PolicySet: @unchecked Sendable {
     anyTenant = builder.anyTenant
     policyHashKey = hashKey.derived(for: "policy")
     tenantHashKey = hashKey.derived(for: "tenant")
-    receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
+    receiptKeys = Self.copy([ReceiptKey.expand(hashKey.derived(for: "receipt"))])
     receiptKey = ReceiptKey(receiptKeys)
     var compiler = RuleCompiler(
       builder, hashKey: hashKey.derived(for: "limit"), after: predecessor, generation: generation)
@@ -142,7 +142,7 @@ public final class PolicySet: @unchecked Sendable {
     anyTenant = previous.anyTenant
     policyHashKey = previous.policyHashKey
     tenantHashKey = previous.tenantHashKey
-    receiptKeys = ReceiptKey.expand(hashKey.derived(for: "receipt")).map { Self.copy([$0]) }
+    receiptKeys = Self.copy([ReceiptKey.expand(hashKey.derived(for: "receipt"))])
     receiptKey = ReceiptKey(receiptKeys)
     var revision = RuleRevision(of: previous, parity: UInt8(generation & 1))
     anyRow = previous.anyRow.map { revision.keep(row: $0) }
@@ -201,7 +201,7 @@ public final class PolicySet: @unchecked Sendable {
     rows.deallocate()
     entries.deallocate()
     policies.deallocate()
-    receiptKeys?.deallocate()
+    receiptKeys.deallocate()
   }
 
   // MARK: Names

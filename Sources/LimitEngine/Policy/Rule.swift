@@ -86,11 +86,11 @@ public struct Tenant: Hashable, Sendable, BitwiseCopyable {
   /// Which settings apply to it there.
   let row: UInt32
 
-  /// Stands for one of this tenant's keys. The tenant's own fingerprint is the hash key, so that
-  /// no tenant can aim at another's buckets.
+  /// Stands for one of this tenant's keys. The tenant's own fingerprint is the secret that it is hashed
+  /// under, so that no tenant can aim at another's buckets.
   @inlinable @inline(__always) public func fingerprint(ofKey key: UnsafeRawBufferPointer)
     -> Fingerprint
   {
-    SipHash.hash(key, key: HashKey(low: fingerprint.low, high: fingerprint.high))
+    KeyHash.hash(key, under: fingerprint)
   }
 }

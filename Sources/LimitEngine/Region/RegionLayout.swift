@@ -14,7 +14,7 @@
 /// The sizes of a region's parts, and where they begin.
 public struct RegionLayout: Hashable, Sendable {
   /// Raised with every change of what the bytes mean: header, parts, slots or state words.
-  public static let version: UInt64 = 3
+  public static let version: UInt64 = 4
 
   /// Buckets of the three tables, four slots of 32 bytes each.
   public let keyBuckets: Int

@@ -49,10 +49,15 @@ package enum SnapshotError: Error, Hashable, Sendable, CustomStringConvertible {
     case .notAFile: "it is not a file"
     case .notASnapshot: "it is no snapshot of limitd"
     case .otherVersion(let version):
-      "it has version \(version), and this release reads \(SnapshotFormat.version)"
+      "it has version \(Self.text(version)), and this release reads \(Self.text(SnapshotFormat.version))"
     case .otherHashKey: "it belongs to another installation (hash key)"
     case .damaged(let offset): "it is damaged or cut short, near byte \(offset)"
     }
+  }
+
+  /// A version as "2.4": the format's, and that of the region's layout.
+  private static func text(_ version: UInt64) -> String {
+    "\(version >> 32).\(version & 0xFFFF_FFFF)"
   }
 }
 
