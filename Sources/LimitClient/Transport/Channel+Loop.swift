@@ -44,7 +44,7 @@ extension Channel {
   /// There is something to receive or to send, or the connection has ended.
   func loopEvent(epoch: UInt64, _ buffer: ReceiveBuffer) {
     lock()
-    defer { unlock() }
+    defer { unlockByTurns() }
     guard self.epoch & 0xFFFF_FFFF_FFFF == epoch, let socket else { return }
     // What is reported once is watched for no more.
     if watched?.rawValue != Poller.Events.input.rawValue { watched = [] }
@@ -65,7 +65,7 @@ extension Channel {
   /// A deadline has come, or there is something to do.
   func loopTurn() {
     lock()
-    defer { unlock() }
+    defer { unlockByTurns() }
     scheduled = .distantFuture
     isRung = false
     if isLed, !isLoopDriven { return }

@@ -68,9 +68,9 @@ final class Channel: @unchecked Sendable {
   var isProven = false
   var isAwayTold = false
   /// What is to be told once the lock is let go.
-  private var resumptions: [(UnsafeContinuation<Word, Never>, Word)] = []
-  /// The memory of such an array, to be used again.
-  private var spareResumptions: [(UnsafeContinuation<Word, Never>, Word)] = []
+  private var resumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
+  /// The memory of such a queue, to be used again.
+  private var spareResumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
   private var notices: [Notice] = []
   // Of an async client (Channel+Loop, Channel+Tasks).
   var batches: [BatchCollector] = []
@@ -127,25 +127,35 @@ final class Channel: @unchecked Sendable {
       pthread_mutex_unlock(mutex)
       return
     }
-    if resumptions.count == 1 && notices.isEmpty {
-      // The commonest case keeps the array's memory.
-      let (continuation, word) = resumptions.removeLast()
+    if resumptions.count == 1, notices.isEmpty, let (continuation, word) = resumptions.popFirst() {
+      // The commonest case keeps the queue's memory.
       pthread_mutex_unlock(mutex)
       continuation.resume(returning: word)
       return
     }
     var told = spareResumptions
-    spareResumptions = []
+    spareResumptions = RingQueue()
     swap(&told, &resumptions)
     let notices = notices
     self.notices = []
     pthread_mutex_unlock(mutex)
-    for (continuation, word) in told { continuation.resume(returning: word) }
-    told.removeAll(keepingCapacity: true)
+    while let (continuation, word) = told.popFirst() { continuation.resume(returning: word) }
     pthread_mutex_lock(mutex)
     spareResumptions = told
     pthread_mutex_unlock(mutex)
     for notice in notices { tell(notice) }
+  }
+
+  /// As `unlock`, of the loop: tells one task after another. Whoever comes here meanwhile tells the rest:
+  /// most often one of those tasks, which asks again. Its thread is libdispatch's, and resumes others with
+  /// the memory of jobs that have run, where the loop's allocates (docs/decisions/0031).
+  func unlockByTurns() {
+    while resumptions.count > 1, let (continuation, word) = resumptions.popFirst() {
+      pthread_mutex_unlock(mutex)
+      continuation.resume(returning: word)
+      pthread_mutex_lock(mutex)
+    }
+    unlock()
   }
 
   private func tell(_ notice: Notice) {
@@ -197,7 +207,8 @@ final class Channel: @unchecked Sendable {
     if state == .idle { try backOff.check(at: .now) }
   }
 
-  /// Sends what is queued, unless somebody is at it. Lets the lock go meanwhile.
+  /// Sends what is queued, unless somebody is at it. Lets the lock go meanwhile, and tells nothing: that is
+  /// left to the caller's `unlock`, or to the first that comes.
   func flush() {
     guard !isSending else { return }
     isSending = true
@@ -208,7 +219,7 @@ final class Channel: @unchecked Sendable {
       let epoch = self.epoch
       // Whoever leads may lose the connection before the kernel's answer is noted here.
       session.wire.offer(outgoing.count)
-      unlock()
+      pthread_mutex_unlock(mutex)
       let outcome = socket.send(outgoing.bytes)
       lock()
       guard self.epoch == epoch, self.socket != nil else {
