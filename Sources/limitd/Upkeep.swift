@@ -1,6 +1,6 @@
 // What takes long and waits for nobody: reloading the policy file, sweeping the tables, giving
 // memory back. A thread of its own, so that the first one hears the signal to end meanwhile; and another
-// for what is set at run time, which is quick and so need not stand back.
+// for what is set at run time, which is quick and so need not wait for a sweep.
 
 import CLinux
 import LimitCatalog
@@ -91,7 +91,7 @@ final class Upkeep: Sendable {
 
   func start() throws(SystemError) {
     _ = try Thread(named: "limitd-upkeep", .background) { self.run() }
-    _ = try Thread(named: "limitd-changes") { self.runChanges() }
+    _ = try Thread(named: "limitd-changes", .background) { self.runChanges() }
   }
 
   /// Asks for a reload. Several that wait are one.

@@ -63,7 +63,8 @@ extension DaemonTests {
       // The names of the interface's own threads are its library's.
       try wait(for: "threads that stand back") {
         let values = try niceValues(of: pid)
-        return values["limitd-upkeep"] == nice && values["limitd-monitor"] == nice
+        return values["limitd-upkeep"] == nice && values["limitd-changes"] == nice
+          && values["limitd-monitor"] == nice
           && values.count(where: { !$0.key.hasPrefix("limitd") && $0.value == nice }) == 2
       }
       let values = try niceValues(of: pid)
