@@ -3,6 +3,7 @@
 // for what is set at run time, which is quick and so need not wait for a sweep.
 
 import CLinux
+import Glibc
 import LimitCatalog
 import LimitEngine
 import LimitPolicy
@@ -51,7 +52,7 @@ struct ReloadFigures: Sendable {
 final class Upkeep: Sendable {
   private struct Jobs {
     var reloads: [(author: AuditAuthor, tell: @Sendable (ReloadOutcome) -> Void)] = []
-    /// Whatever else must not fall into a change of the rules.
+    /// Whatever else must not fall into a change of what is set.
     var work: [@Sendable () -> Void] = []
     var isSweepDue = false
   }
@@ -73,6 +74,9 @@ final class Upkeep: Sendable {
   private let hasChanges = Condition()
   /// A reload and a change each make the rules from those in force, so one at a time.
   private let rulesTurn = Locked(())
+  /// The thread for long work waits for `rulesTurn`, and changes leave it that, however many come: a lock is
+  /// not fair by itself. Relaxed: publishes nothing, and who misses it sees it at the next change.
+  private let isTurnWanted = Atomic<Bool>(false)
   private let reloads = Locked(ReloadFigures())
   /// The daemon ends: what is begun need not be finished. Relaxed: publishes nothing.
   let isAbandoned = Atomic<Bool>(false)
@@ -141,7 +145,7 @@ final class Upkeep: Sendable {
         ServiceManager.tell(
           .reloading(monotonicMicroseconds: Clock.monotonicNanoseconds() / 1000))
         let start = Clock.bootNanoseconds()
-        let outcome = rulesTurn.withLock { _ in
+        let outcome = inTurn {
           reloader.reload(runtime, rules, by: due.reloads.map(\.author.name)) {
             isAbandoned.load(ordering: .relaxed)
           }
@@ -153,7 +157,7 @@ final class Upkeep: Sendable {
         }
         for (_, tell) in due.reloads { tell(outcome) }
       }
-      for work in due.work { work() }
+      if !due.work.isEmpty { inTurn { for work in due.work { work() } } }
       if due.isSweepDue {
         runtime.keepUp(at: EngineClock.now())
         // What connections held is free, but the allocator keeps it.
@@ -162,9 +166,20 @@ final class Upkeep: Sendable {
     }
   }
 
+  /// Does what no change may fall into, before the next change.
+  private func inTurn<Result>(_ body: () -> Result) -> Result {
+    isTurnWanted.store(true, ordering: .relaxed)
+    return rulesTurn.withLock { _ in
+      isTurnWanted.store(false, ordering: .relaxed)
+      return body()
+    }
+  }
+
   private func runChanges() {
     while !isAbandoned.load(ordering: .relaxed) {
       hasChanges.wait()
+      // For as long as the other thread takes to run once the turn is free.
+      while isTurnWanted.load(ordering: .relaxed) { usleep(500) }
       let due = changes.withLock { changes in
         defer { changes = Changes() }
         return changes

@@ -15,6 +15,10 @@ import Testing
   private func core(_ path: String, spin: Duration) async -> ClientCore {
     let core = ClientCore(.test(path) { $0.spin = spin }, isLoopDriven: true, observer: nil)
     _ = await core.ask(.ping, by: core.channel, .after(.patience))
+    // That may have looked in vain, where the machine is busy: then the next would not look.
+    core.channel.lock()
+    core.channel.patience = Patience(spin)
+    core.channel.unlock()
     return core
   }
 
@@ -42,7 +46,7 @@ import Testing
         found += 1
       }
     }
-    // One in 64 suspends, and the first ping may have looked, too.
+    // One in 64 suspends.
     #expect(found >= 62)
   }
 

@@ -49,6 +49,10 @@ extension Channel {
   ///
   /// - Returns: the batch, further on.
   func step(_ run: BatchRun, _ task: TaskWaiter) -> BatchRun {
+    guard !isForked else {
+      tellForked(task)
+      return run
+    }
     lock()
     defer { unlock() }
     var run = run
@@ -68,9 +72,10 @@ extension Channel {
 
   /// A task's batch is over, or its caller waits no longer.
   func end(_ run: BatchRun, _ error: LimitClientError) -> [BatchCollector.Outcome] {
+    var run = run
+    guard !isForked else { return run.end(error) }
     lock()
     defer { unlock() }
-    var run = run
     remove(run.collector)
     run.collector.task = nil
     return run.end(error)
@@ -78,6 +83,7 @@ extension Channel {
 
   /// The names of the limits that tags stand for, where they are known.
   func names(tags: some Sequence<UInt32>) -> [UInt32: PolicyNames] {
+    guard !isForked else { return [:] }
     lock()
     defer { unlock() }
     var names: [UInt32: PolicyNames] = [:]

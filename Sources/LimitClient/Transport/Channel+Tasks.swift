@@ -4,8 +4,9 @@
 extension Channel {
   /// Asks. The answer resumes the task.
   func ask(_ question: Question, _ task: TaskWaiter) {
+    guard !isForked else { return tellForked(task) }
     lock()
-    defer { unlock() }
+    defer { unlockHelping() }
     guard !endsEarly(task) else { return }
     if suspendedCount.load(ordering: .relaxed) > 1 { patience.sawOthers() }
     do throws(LimitClientError) {
@@ -19,17 +20,20 @@ extension Channel {
     expire(by: task.deadline)
   }
 
-  /// Whether a task was cancelled before it came here, or comes too late.
+  /// Whether a task was cancelled before it came here.
   func endsEarly(_ task: TaskWaiter) -> Bool {
     if cancelled.remove(task.number) != nil {
       tell(.task(task), .answer(.failure(.cancelled.with(mayHaveBeenDecided: false))))
       return true
     }
-    if isForked {
-      tell(.task(task), .answer(.failure(LimitClientError(.forked, Self.forkedText))))
-      return true
-    }
     return false
+  }
+
+  /// Answers a task in a process that was forked. What the lock guards, the parent's threads may have been
+  /// at: it is not touched.
+  func tellForked(_ task: TaskWaiter) {
+    task.continuation.resume(
+      returning: .answer(.failure(LimitClientError(.forked, Self.forkedText))))
   }
 
   /// Queues a task until there is a connection.
@@ -77,6 +81,7 @@ extension Channel {
 
   /// A call is over that was cancelled, perhaps before or after it waited.
   func forget(_ number: UInt64) {
+    guard !isForked else { return }
     lock()
     cancelled.remove(number)
     unlock()

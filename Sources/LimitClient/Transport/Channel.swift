@@ -72,6 +72,9 @@ final class Channel: @unchecked Sendable {
   /// The memory of such a queue, to be used again.
   private var spareResumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
   private var notices: [Notice] = []
+  /// Answers that came together, while the loop tells them: empty but within `unlockByTurns`. Whoever asks
+  /// anew helps (`unlockHelping`); nobody else touches it.
+  private var left = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
   // Of an async client (Channel+Loop, Channel+Tasks).
   var batches: [BatchCollector] = []
   /// Numbers of calls that were cancelled before they began to wait.
@@ -121,6 +124,9 @@ final class Channel: @unchecked Sendable {
 
   func lock() { pthread_mutex_lock(mutex) }
 
+  /// Most answers that one task tells besides its own: so it does not wait long for the others' sake.
+  private static let helpMax = 16
+
   /// Lets the lock go, and tells what there is to tell.
   func unlock() {
     if resumptions.isEmpty && notices.isEmpty {
@@ -146,14 +152,33 @@ final class Channel: @unchecked Sendable {
     for notice in notices { tell(notice) }
   }
 
-  /// As `unlock`, of the loop: tells one task after another. Whoever comes here meanwhile tells the rest:
-  /// most often one of those tasks, which asks again. Its thread is libdispatch's, and resumes others with
-  /// the memory of jobs that have run, where the loop's allocates (docs/decisions/0031).
+  /// As `unlock`, of the loop: where several answers came together, tells one task after another, and has
+  /// those that ask again help. Their threads are libdispatch's, and resume others with the memory of jobs
+  /// that have run, where the loop's allocates (docs/decisions/0031).
   func unlockByTurns() {
-    while resumptions.count > 1, let (continuation, word) = resumptions.popFirst() {
+    // Observers are told by whoever found out, in order: nobody lets the lock go with notices but `unlock`.
+    guard notices.isEmpty, resumptions.count > 1 else { return unlock() }
+    swap(&left, &resumptions)
+    while let (continuation, word) = left.popFirst() {
       pthread_mutex_unlock(mutex)
       continuation.resume(returning: word)
       pthread_mutex_lock(mutex)
+    }
+    unlock()
+  }
+
+  /// As `unlock`, of a task that has asked: tells some of those first that the loop has yet to tell.
+  ///
+  /// Only there: to resume a task may wait for whoever cancels it, and so for a lock of the user's, which
+  /// a task cannot hold where it waits, and whoever gives a permit back or cancels can.
+  func unlockHelping() {
+    if !left.isEmpty {
+      var told = spareResumptions
+      spareResumptions = RingQueue()
+      while told.count < Self.helpMax, let one = left.popFirst() { told.append(one) }
+      while let one = resumptions.popFirst() { told.append(one) }
+      swap(&told, &resumptions)
+      if spareResumptions.isEmpty { spareResumptions = told }
     }
     unlock()
   }
@@ -193,6 +218,7 @@ final class Channel: @unchecked Sendable {
 
   /// What the daemon said when the connection began; nil where there is none.
   var hello: HelloReply? {
+    guard !isForked else { return nil }
     lock()
     defer { unlock() }
     return session.hello
@@ -207,8 +233,8 @@ final class Channel: @unchecked Sendable {
     if state == .idle { try backOff.check(at: .now) }
   }
 
-  /// Sends what is queued, unless somebody is at it. Lets the lock go meanwhile, and tells nothing: that is
-  /// left to the caller's `unlock`, or to the first that comes.
+  /// Sends what is queued, unless somebody is at it. Lets the lock go meanwhile, and leaves it to the caller's
+  /// `unlock` to tell what there is, but for notices.
   func flush() {
     guard !isSending else { return }
     isSending = true
@@ -219,7 +245,7 @@ final class Channel: @unchecked Sendable {
       let epoch = self.epoch
       // Whoever leads may lose the connection before the kernel's answer is noted here.
       session.wire.offer(outgoing.count)
-      pthread_mutex_unlock(mutex)
+      if notices.isEmpty { pthread_mutex_unlock(mutex) } else { unlock() }
       let outcome = socket.send(outgoing.bytes)
       lock()
       guard self.epoch == epoch, self.socket != nil else {
