@@ -2,7 +2,7 @@
 //
 // The file that LIMITD_FAULTS names is read at each call: CALL KIND. CALL is write, fsync, rename,
 // posix_fallocate or mmap; KIND is an error's number, `short` (a few bytes at a time), `interrupted`
-// (every second call ends with EINTR) or `slow` (20 ms). Only files with LIMITD_FAULTS_OF in their
+// (every second call ends with EINTR), `slow` (20 ms) or `hung` (a minute). Only files with LIMITD_FAULTS_OF in their
 // path are meant. Any thread.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -46,6 +46,8 @@ ssize_t write(int descriptor, const void *bytes, size_t count) {
       if (count > 1000) count = 1000;
     } else if (is(kind, "slow")) {
       usleep(20000);
+    } else if (is(kind, "hung")) {
+      sleep(60);
     } else if (is(kind, "interrupted")) {
       if (atomic_fetch_add(&calls, 1) % 2) return errno = EINTR, -1;
     } else {
