@@ -132,7 +132,7 @@ MEMORY := --disable-xctest --scratch-path .build-asan --sanitize=address -Xswift
 
 .PHONY: test-threads
 test-threads: setup ## Run the tests with real threads under ThreadSanitizer
-	LIMITD_SANITIZED=1 $(SWIFT) test $(THREADS) --filter RealThreads
+	LIMITD_SANITIZED=1 $(SWIFT) test $(THREADS) --filter 'RealThreads|LimitClientTests'
 
 .PHONY: test-memory
 test-memory: setup ## Run the tests of what reads memory or bytes under AddressSanitizer

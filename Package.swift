@@ -335,6 +335,27 @@ if Context.environment["LIMITD_FUZZ"] == "1" {
 // What the sanitizers run: the tests of what races threads or reads bytes, and what those need. The
 // libraries of the admin interface and the commands take longer to build than all of it.
 if Context.environment["LIMITD_SANITIZED"] == "1" {
+  func change(_ name: String, _ body: (Target) -> Void) {
+    package.targets.filter { $0.name == name }.forEach(body)
+  }
+  // The client without the daemon, whose part a server in the same process takes; and without a library
+  // that only its conformance to Service needs.
+  change("LimitClientTests") {
+    $0.dependencies = [
+      "LimitClient", "LimitProtocol", "CAllocationCounter", "DaemonSupport", "TestSupport",
+    ]
+    $0.sources = [
+      "Support/Clients.swift", "Support/EitherClient.swift", "BlockingFairnessTests.swift",
+      "ClientRaceTests.swift", "LyingServerTests.swift",
+    ]
+  }
+  change("LimitClient") {
+    $0.dependencies.removeAll {
+      if case .productItem("ServiceLifecycle", _, _, _) = $0 { return true }
+      return false
+    }
+    $0.exclude = ["Async/AsyncLimitClient+Service.swift"]
+  }
   var needed: Set<String> = []
   func need(_ name: String) {
     guard needed.insert(name).inserted,
@@ -342,7 +363,9 @@ if Context.environment["LIMITD_SANITIZED"] == "1" {
     else { return }
     for case .byNameItem(let name, _) in target.dependencies { need(name) }
   }
-  for part in ["Engine", "Policy", "Protocol", "Server", "Store"] { need("Limit\(part)Tests") }
+  for part in ["Client", "Engine", "Policy", "Protocol", "Server", "Store"] {
+    need("Limit\(part)Tests")
+  }
   package.targets.removeAll { !needed.contains($0.name) }
   package.products = []
 }

@@ -2,8 +2,10 @@
 
 import CLinux
 import Glibc
+import Synchronization
 
-/// A thread that may be waited for. Whoever holds it may join it, once.
+/// A thread that may be waited for. Whoever holds it may join it, once; what nobody holds any more leaves
+/// nothing behind when it ends, which an unjoined thread else does: its stack.
 package final class Thread: Sendable {
   private final class Work {
     let body: () -> Void
@@ -11,6 +13,8 @@ package final class Thread: Sendable {
   }
 
   private let thread: pthread_t
+  /// Relaxed: whoever lets the last reference go has seen what others did with theirs.
+  private let isJoined = Atomic<Bool>(false)
 
   /// What a thread's work is to the rest of the process.
   package enum Urgency: Sendable {
@@ -56,7 +60,12 @@ package final class Thread: Sendable {
   }
 
   /// Waits for the end of `body`. Once.
-  package func join() { pthread_join(thread, nil) }
+  package func join() {
+    isJoined.store(true, ordering: .relaxed)
+    pthread_join(thread, nil)
+  }
+
+  deinit { if !isJoined.load(ordering: .relaxed) { pthread_detach(thread) } }
 
   /// Processors that this process may run on, at least 1.
   package static var processorCount: Int { max(1, Int(limitd_processor_count())) }

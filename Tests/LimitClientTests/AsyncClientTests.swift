@@ -303,11 +303,17 @@ extension DaemonTests {
       func count(_ what: String) throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/self/\(what)").count
       }
+      // Each stack that is left is two.
+      func mappings() throws -> Int {
+        try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n").count
+      }
       let (threads, descriptors) = (try count("task"), try count("fd"))
+      let mapped = try mappings()
       for _ in 0..<100 { _ = try await client(daemon.socketPath).ping() }
       try await wait(for: "the threads to end") {
         try count("task") <= threads + 8 && count("fd") <= descriptors + 8
       }
+      #expect(try mappings() < mapped + 100)
     }
 
     @Test func codeThatAsksIsTestedWithoutADaemon() async throws {

@@ -51,6 +51,7 @@ import Testing
       }
       before = after
     }
-    #expect(settledCount > 0)
+    // Else runs end before they have come to anything.
+    #expect(settledCount > 1000 / scale)
   }
 }
