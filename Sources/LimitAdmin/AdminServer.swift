@@ -125,8 +125,10 @@ package final class AdminServer: Sendable {
     }
   }
 
-  /// Closes the listeners. Connections end with the process: nobody waits for their answers.
+  /// Begins to close the listeners, and returns at once: the thread that closes them stands back, so where
+  /// processors are short it may take any time. Connections end with the process: nobody waits for their
+  /// answers.
   package func stop() {
-    for channel in channels { try? channel.close().wait() }
+    for channel in channels { channel.close(promise: nil) }
   }
 }

@@ -96,8 +96,9 @@ package struct Server: ~Copyable {
     }
   }
 
-  /// From a stop to the end, whatever peers do: what leaves the process time to end within 2 s.
-  fileprivate static let drainNanoseconds: UInt64 = 1_500_000_000
+  /// From a stop to the end, whatever peers do: what leaves the process time for a last snapshot, and to
+  /// end within 2 s.
+  fileprivate static let drainNanoseconds: UInt64 = 1_200_000_000
 
   private static func end(_ loops: [LoopHandle], _ threads: [Thread]) {
     for loop in loops { loop.send(.stop) }
@@ -114,7 +115,7 @@ package struct Server: ~Copyable {
     loops.map { $0.isAlive() }.allSatisfy { $0 }
   }
 
-  /// Stops accepting, answers what was received, closes every connection. Returns within 2 s.
+  /// Stops accepting, answers what was received, closes every connection. Returns within 1.3 s.
   package consuming func stop() {
     acceptorControl.stop()
     acceptor.join()

@@ -3,7 +3,7 @@
 //     load    the policy file and the flags                      (Limitd)
 //     open    directories, hash key, memory, socket: all that can fail, before there is a thread
 //     start   threads: log, upkeep, loops; then peers may connect, and after them administrators
-//     serve   signals, time and commands, until one asks for the end
+//     serve   signals and time, until a signal asks for the end
 //     stop    what was received is answered; then the process ends, whatever else goes on
 
 import Glibc
@@ -39,7 +39,6 @@ struct OpenedDaemon: ~Copyable {
   private let listener: ListeningSocket
   private let adminSockets: AdminSockets
   private let dispatcher: Dispatcher
-  private let commands: CommandQueue
   private let state: DaemonState
   private let rules: RunTimeRules
 
@@ -58,8 +57,7 @@ struct OpenedDaemon: ~Copyable {
     let key = try Self.hashKey(settings, log)
     // Names that this host does not know are found before anything is touched.
     let rulebook = try Rulebook(configuration.file, hashKey: key)
-    let commands = try CommandQueue()
-    var dispatcher = try Dispatcher(commands, tickNanoseconds: LifeSigns.tickNanoseconds())
+    var dispatcher = try Dispatcher(tickNanoseconds: LifeSigns.tickNanoseconds())
     let listener = try DecisionSocket.open(settings.socket, &passed)
     let adminSockets = AdminSockets(settings, &passed, log)
     for name in passed.names {
@@ -80,7 +78,6 @@ struct OpenedDaemon: ~Copyable {
     rules = opened!
     runtime = state.runtime
     self.state = state
-    self.commands = commands
     self.dispatcher = dispatcher
     self.listener = listener
     self.adminSockets = adminSockets
@@ -116,7 +113,7 @@ struct OpenedDaemon: ~Copyable {
 
   /// Starts the threads. When this returns, peers are served.
   consuming func start() throws -> RunningDaemon {
-    let (configuration, log, runtime, commands) = (configuration, log, runtime, commands)
+    let (configuration, log, runtime) = (configuration, log, runtime)
     let settings = configuration.file.daemon
     var options = ServerOptions(settings, version: Release.version)
     options.isClockSettable = configuration.isClockSettable
@@ -160,8 +157,7 @@ struct OpenedDaemon: ~Copyable {
     return RunningDaemon(
       server: server, runtime: runtime, upkeep: upkeep, rules: rules, snapshots: snapshots,
       admin: admin, adminSockets: adminSockets, state: state, dispatcher: dispatcher,
-      lifeSigns: lifeSigns,
-      commands: commands, log: log)
+      lifeSigns: lifeSigns, log: log)
   }
 }
 
@@ -182,16 +178,13 @@ struct RunningDaemon: ~Copyable {
   private let state: DaemonState
   private var dispatcher: Dispatcher
   private var lifeSigns: LifeSigns
-  /// How other threads ask for a reload or the end.
-  let commands: CommandQueue
   private let log: Logger
 
   fileprivate init(
     server: consuming Server, runtime: Runtime, upkeep: Upkeep, rules: RunTimeRules,
     snapshots: SnapshotKeeper?, admin: AdminServer?, adminSockets: consuming AdminSockets,
     state: consuming DaemonState,
-    dispatcher: consuming Dispatcher, lifeSigns: LifeSigns,
-    commands: CommandQueue, log: Logger
+    dispatcher: consuming Dispatcher, lifeSigns: LifeSigns, log: Logger
   ) {
     self.server = server
     self.runtime = runtime
@@ -203,7 +196,6 @@ struct RunningDaemon: ~Copyable {
     self.state = state
     self.dispatcher = dispatcher
     self.lifeSigns = lifeSigns
-    self.commands = commands
     self.log = log
   }
 
@@ -213,7 +205,7 @@ struct RunningDaemon: ~Copyable {
     while true {
       switch dispatcher.next() {
       case .stop: return
-      case .reload(let tell): upkeep.reload(by: AuditAuthor(name: "signal"), tell)
+      case .reload: upkeep.reload(by: AuditAuthor(name: "signal")) { _ in }
       case .tick:
         lifeSigns.tick(server, runtime)
         let now = Clock.bootNanoseconds()
@@ -227,24 +219,27 @@ struct RunningDaemon: ~Copyable {
     }
   }
 
-  /// How long the end may take, in ns: what supervisors expect.
-  private static let endNanoseconds: UInt64 = 2_000_000_000
+  /// From the signal on, in ns: by when the last snapshot is written or given up, and the last lines of the
+  /// log. Peers have had their time before (`Server.drainNanoseconds`), and what is left of 2 s is for the
+  /// kernel, which takes a large table apart.
+  private static let snapshotNanoseconds: UInt64 = 1_600_000_000
+  private static let logNanoseconds: UInt64 = 1_750_000_000
 
   /// Answers what was received, closes every connection, and writes a last snapshot as far as the
-  /// time allows. Returns within 2 s; the process is to end then, since a reload may still be under
+  /// time allows. Returns within 1.75 s; the process is to end then, since a reload may still be under
   /// way.
   consuming func stop() {
+    let start = Clock.bootNanoseconds()
     ServiceManager.tell(.stopping, .status("answering what was received"))
     log.notice("stopping")
-    let deadline = Clock.bootNanoseconds() + Self.endNanoseconds
     upkeep.abandon()
     admin?.stop()
     let (log, runtime, snapshots) = (log, runtime, snapshots)
     server.stop()
-    snapshots?.writeLast(until: deadline)
+    snapshots?.writeLast(until: start + Self.snapshotNanoseconds)
     // Only now: what had been received was decided meanwhile.
     log.notice("stopped", metadata: ["decisions": "\(runtime.decisionCount)"])
-    LogQueue.standardError.flush()
+    LogQueue.standardError.flush(until: start + Self.logNanoseconds)
   }
 }
 

@@ -1,43 +1,14 @@
-// The one place where everything rare arrives: signals, the passing of time, and commands of other
-// threads. Used by the daemon's first thread, which does nothing that takes long.
+// The one place where what the daemon is told from outside arrives: signals, and the passing of time.
+// Used by the daemon's first thread, which does nothing that takes long.
 
 import CLinux
 import Glibc
 import LimitSystem
 
-/// What other threads ask of the daemon's first one.
-enum Command: Sendable {
-  /// Read the policy file anew; tell what came of it.
-  case reload(@Sendable (ReloadOutcome) -> Void)
-  /// End, as after SIGTERM.
-  case stop
-}
-
-/// How other threads reach the dispatcher. Any thread.
-final class CommandQueue: Sendable {
-  fileprivate let wakeUp: WakeUp
-  private let commands = Locked<[Command]>([])
-
-  init() throws(SystemError) { wakeUp = try WakeUp() }
-
-  func send(_ command: Command) {
-    commands.withLock { $0.append(command) }
-    wakeUp.ring()
-  }
-
-  fileprivate func take() -> [Command] {
-    wakeUp.answer()
-    return commands.withLock { commands in
-      defer { commands = [] }
-      return commands
-    }
-  }
-}
-
 /// Waits for what happens next.
 struct Dispatcher: ~Copyable {
   enum Event {
-    case reload(@Sendable (ReloadOutcome) -> Void)
+    case reload
     /// Some time has passed.
     case tick
     case stop
@@ -46,7 +17,6 @@ struct Dispatcher: ~Copyable {
   /// How often `tick` comes, in ns.
   private let tickNanoseconds: UInt64
 
-  private let commands: CommandQueue
   private let signals: Descriptor
   private let poller: Poller
   private var pending: [Event] = []
@@ -54,7 +24,7 @@ struct Dispatcher: ~Copyable {
 
   /// Takes the process's signals from here on: call it before there are threads, which take over
   /// this thread's mask.
-  init(_ commands: CommandQueue, tickNanoseconds: UInt64) throws(SystemError) {
+  init(tickNanoseconds: UInt64) throws(SystemError) {
     var set = sigset_t()
     sigemptyset(&set)
     for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&set, signal) }
@@ -63,12 +33,10 @@ struct Dispatcher: ~Copyable {
     let signals = try Descriptor(limitd_signal_descriptor(&set))
     let poller = try Poller()
     try poller.add(signals.number, .input, token: 0)
-    try poller.add(commands.wakeUp.descriptor, .input, token: 1)
     self.tickNanoseconds = tickNanoseconds
     nextTick = Clock.bootNanoseconds() + tickNanoseconds
     self.signals = signals
     self.poller = poller
-    self.commands = commands
   }
 
   /// Runs `body`, which may take long and cannot be interrupted, while another thread hears the
@@ -96,7 +64,7 @@ struct Dispatcher: ~Copyable {
     defer {
       over.ring()
       thread.join()
-      if isReloadAsked.withLock({ $0 }) { pending.append(.reload { _ in }) }
+      if isReloadAsked.withLock({ $0 }) { pending.append(.reload) }
     }
     return try body()
   }
@@ -111,12 +79,6 @@ struct Dispatcher: ~Copyable {
       }
       _ = poller.wait(milliseconds: Int32((nextTick - now) / 1_000_000 + 1))
       takeSignals()
-      for command in commands.take() {
-        switch command {
-        case .reload(let tell): pending.append(.reload(tell))
-        case .stop: pending.insert(.stop, at: 0)
-        }
-      }
     }
     return pending.removeFirst()
   }
@@ -128,7 +90,7 @@ struct Dispatcher: ~Copyable {
       case SIGHUP: isReload = true
       case SIGTERM, SIGINT: pending.insert(.stop, at: 0)
       default:
-        if isReload { pending.append(.reload { _ in }) }
+        if isReload { pending.append(.reload) }
         return
       }
     }

@@ -77,8 +77,10 @@ final class LogQueue: Sendable {
   }
 
   /// Gives the lines so far some time to be written.
-  func flush() {
-    for _ in 0..<Self.flushMilliseconds {
+  ///
+  /// - Parameter deadline: by CLOCK_BOOTTIME, in ns; it may be over sooner.
+  func flush(until deadline: UInt64) {
+    for _ in 0..<Self.flushMilliseconds where Clock.bootNanoseconds() < deadline {
       if state.withLock({ $0.lines.isEmpty && !$0.isWriting }) { return }
       usleep(1000)
     }

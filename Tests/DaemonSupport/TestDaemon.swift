@@ -66,6 +66,8 @@ public final class TestDaemon {
   public var logPath: String { "\(folder)/log" }
   /// 0 where none runs.
   public private(set) var process: Int32 = 0
+  /// When it was first told to end, in seconds of the monotonic clock.
+  private var endAskedAt: Double?
 
   /// Makes the folder and the policy file, starts the daemon, and waits until it answers.
   ///
@@ -125,6 +127,7 @@ public final class TestDaemon {
   /// Starts the daemon and does not wait.
   public func spawn() throws {
     precondition(process == 0, "one daemon at a time")
+    endAskedAt = nil
     var arguments = ["--config", configPath, "--state-dir", statePath]
     if !options.flags.contains("--socket") { arguments += ["--socket", socketPath] }
     if !options.flags.contains("--live-state") {
@@ -157,7 +160,10 @@ public final class TestDaemon {
       || information.si_signo == SIGCHLD
   }
 
-  public func signal(_ number: Int32) { Glibc.kill(process, number) }
+  public func signal(_ number: Int32) {
+    if number == SIGTERM || number == SIGINT { endAskedAt = endAskedAt ?? clockSeconds() }
+    Glibc.kill(process, number)
+  }
 
   /// Stops every thread of the daemon; when this returns, none of them runs. `SIGCONT` goes on.
   public func pause() {
@@ -173,12 +179,13 @@ public final class TestDaemon {
     /// The exit code; `nil`: a signal ended it.
     public let code: Int32?
     public let signal: Int32
+    /// From the first signal that asked for the end, else from when the end was waited for.
     public let seconds: Double
   }
 
   /// Waits for the end of the daemon.
   public func waitForEnd(seconds: Double = 30) throws -> End {
-    let start = clockSeconds()
+    let start = endAskedAt ?? clockSeconds()
     try wait(for: "the daemon to end", seconds: seconds) { self.hasEnded }
     var status: Int32 = 0
     waitpid(process, &status, 0)

@@ -1,11 +1,11 @@
 // A library to preload that makes calls fail as a bad disk's do.
 //
 // The file that LIMITD_FAULTS names is read at each call; its lines are CALL KIND [PART]. CALL is open
-// (for writing), write, pwrite, pread, fsync, rename, posix_fallocate or mmap; or clock, whose KIND is by how
-// many seconds the wall clock is off. KIND is an error's number,
-// `short` (a few bytes at a time), `interrupted` (every second call ends with EINTR), `slow` (20 ms), or
-// `hang`: until the line is gone, with a file beside, LIMITD_FAULTS.hanging, as a sign. Only files with
-// PART, else LIMITD_FAULTS_OF, in their path are meant; `$` at its end is the path's end. Any thread.
+// (for writing), write, pwrite, pread, fsync, rename, posix_fallocate or mmap; or clock, whose KIND is by
+// how many seconds the wall clock is off. KIND is an error's number, `short` (a few bytes at a time),
+// `interrupted` (every second call ends with EINTR), `slow` (20 ms), or `hang`: until the line is gone,
+// with a file beside, LIMITD_FAULTS.hanging, as a sign. Only files with PART, else LIMITD_FAULTS_OF, in
+// their path are meant; `$` at its end is the path's end. Any thread.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -269,6 +269,34 @@ import Testing
     #expect(admitted("user", at: 63 * second) == 0)
   }
 
+  @Test("A guest's key that gets nearer by two scopes gets its limit three times at most")
+  func overflowBoundOfGuests() {
+    var configuration = Engine.Configuration()
+    configuration.keySlots = 1_024
+    configuration.tenantSlots = 256
+    configuration.tenantsMax = 1
+    configuration.keysPerTenantLimit = 1
+    // Besides, a limit whose buckets hold the only place of a tenant, or of a key, for a second.
+    let fixture = Fixture(
+      [
+        (.key, tokenBucket(every: day, burst: 10)), (.key, tokenBucket(every: second, burst: 1)),
+      ], engine: Engine(configuration))
+    func admitted(at now: UInt64) -> Int {
+      (0..<50).count { _ in
+        fixture.check(fixture.query("user", tenant: "guest", policy: 1), at: now).outcome == .allow
+      }
+    }
+    // Another guest has the only place: the bucket that all guests share.
+    _ = fixture.check(fixture.query("other", tenant: "another", policy: 2), at: second)
+    #expect(admitted(at: second) == 10)
+    // It is gone, and another key of this one's has the only key's place: the tenant's own bucket.
+    _ = fixture.check(fixture.query("other", tenant: "guest", policy: 2), at: 3 * second)
+    #expect(admitted(at: 3 * second) == 10)
+    // That key is dead: a bucket of its own, and then nothing more.
+    #expect(admitted(at: 5 * second) == 10)
+    for later in 6..<100 as Range<UInt64> { #expect(admitted(at: later * second) == 0) }
+  }
+
   @Test("Peek says what the next check says, whatever is full") func peekAtFullTables() {
     var random = SeededGenerator(seed: testSeed)
     let named = Named([

@@ -240,6 +240,20 @@ extension DaemonTests {
       #expect(other.isReachable)
     }
 
+    @Test(
+      "A live stream socket of somebody who knows of no lock is left there, also where its queue is full",
+      arguments: [0, 1] as [Int32])
+    func streamSocket(backlog: Int32) throws {
+      let daemon = try TestDaemon(starts: false)
+      let other = try StreamListener(daemon.socketPath, backlog: backlog)
+      if backlog == 0 { try other.fill() }
+      let before = try files.attributesOfItem(atPath: daemon.socketPath)[.systemFileNumber] as? Int
+      #expect(try refusal(daemon, leavesSocket: true).contains(daemon.socketPath))
+      let after = try files.attributesOfItem(atPath: daemon.socketPath)[.systemFileNumber] as? Int
+      #expect(before != nil && before == after)
+      if backlog > 0 { #expect(other.isReachable) }
+    }
+
     @Test("A link in place of the lock is refused, and nothing is made through it")
     func lockLink() throws {
       let daemon = try TestDaemon(starts: false)
@@ -313,5 +327,42 @@ private final class DatagramSocket {
     defer { close(sender) }
     let sent = withSocketAddress(of: path) { Int32(sendto(sender, "x", 1, 0, $0, $1)) }
     return sent == 1
+  }
+}
+
+/// A stream socket that listens where the daemon's would, and accepts nobody.
+private final class StreamListener {
+  private let descriptor: Int32
+  private let path: String
+  private var waiting: [Int32] = []
+
+  init(_ path: String, backlog: Int32) throws {
+    self.path = path
+    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    try #require(withSocketAddress(of: path) { bind(descriptor, $0, $1) } == 0)
+    try #require(listen(descriptor, backlog) == 0)
+  }
+
+  deinit { for each in waiting + [descriptor] { close(each) } }
+
+  /// Whether somebody who connects gets in.
+  var isReachable: Bool { connectSomebody() == 0 }
+
+  /// Has others connect until no more may wait.
+  func fill() throws {
+    for _ in 0..<10 {
+      let error = connectSomebody()
+      if error == EAGAIN { return }
+      try #require(error == 0)
+    }
+    Issue.record("the queue has no end")
+  }
+
+  /// - Returns: 0, or why not.
+  private func connectSomebody() -> Int32 {
+    let peer = socket(
+      AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
+    waiting.append(peer)
+    return withSocketAddress(of: path) { connect(peer, $0, $1) } == 0 ? 0 : errno
   }
 }
