@@ -71,9 +71,11 @@ final class LogQueue: Sendable {
   }
 
   /// Writes the lines so far on this thread, for a daemon that does not come to start. Like
-  /// `flush`, it waits a little where nobody reads.
+  /// `flush`, it waits a little where nobody reads: once, whatever there is to write.
   func writeNow() {
-    for line in state.withLock({ $0.take() }) { output.writeBriefly(line) }
+    for line in state.withLock({ $0.take() }) {
+      guard output.writeBriefly(line) else { return }
+    }
   }
 
   /// Gives the lines so far some time to be written.
@@ -129,19 +131,22 @@ struct LineOutput: Sendable {
   private static let patienceMilliseconds: Int32 = 300
 
   /// As `write`, but gives up where nobody reads: a daemon that ends must not wait for that.
-  func writeBriefly(_ text: String) {
+  ///
+  /// - Returns: whether all of it was taken.
+  @discardableResult func writeBriefly(_ text: String) -> Bool {
     var text = text
-    text.withUTF8 { bytes in
+    return text.withUTF8 { bytes in
       var rest = bytes[...]
       while let start = UnsafeBufferPointer(rebasing: rest).baseAddress, !rest.isEmpty {
         var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        guard poll(&entry, 1, Self.patienceMilliseconds) == 1 else { return }
+        guard poll(&entry, 1, Self.patienceMilliseconds) == 1 else { return false }
         let count = retrying {
           Glibc.write(descriptor, start, min(rest.count, Self.pipeBytes))
         }
-        guard count > 0 else { return }
+        guard count > 0 else { return false }
         rest = rest.dropFirst(count)
       }
+      return true
     }
   }
 }

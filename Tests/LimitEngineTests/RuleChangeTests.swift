@@ -230,6 +230,26 @@ private final class Changing {
     expectTrueWait(fixture, fixture.check(at: now), at: now)
   }
 
+  @Test(
+    "Another scope is another bucket, and so is the first one when it comes back",
+    arguments: Scope.allCases, Scope.allCases)
+  func otherScope(before: Scope, after: Scope) {
+    guard before != after else { return }
+    for converts in [false, true] {
+      let fixture = Changing(tokenBucket(every: day, burst: 5), scope: before)
+      // Two changes without a pass in between would leave words of three kinds.
+      for scope in converts ? [after, before, after] : [after] {
+        while fixture.check(at: Self.start).outcome == .allow {}
+        fixture.change(
+          to: tokenBucket(every: day, burst: 5), at: Self.start, scope: scope, converts: converts)
+        #expect(fixture.check(at: Self.start).remaining == 4)
+      }
+      let live = Scope.allCases.reduce(0) { $0 + fixture.engine.occupancy($1).live }
+      if converts { #expect(live == 1) }
+      #expect(fixture.engine.invariantViolation(at: Instant(nanoseconds: Self.start)) == nil)
+    }
+  }
+
   @Test("Another algorithm is another bucket, and so is the first one when it comes back")
   func otherAlgorithm() {
     let bucket = tokenBucket(every: day, burst: 5)

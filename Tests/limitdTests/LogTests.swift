@@ -45,6 +45,16 @@ extension DaemonTests {
       try wait(for: "the next line") { pipe.nextLine() == "more" }
     }
 
+    @Test("Who does not come to start waits once for a log that nobody reads, not for each line")
+    func notStarted() throws {
+      let pipe = try FullPipe()
+      let queue = LogQueue(to: pipe.writing)
+      for number in 0..<50 { queue.add("\(number)\n") }
+      let start = clockSeconds()
+      queue.writeNow()
+      #expect(clockSeconds() - start < 1)
+    }
+
     @Test("A daemon whose log is read again tells how many lines were lost")
     func daemon() throws {
       let pipe = try FullPipe()

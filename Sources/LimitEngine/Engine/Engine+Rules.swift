@@ -261,6 +261,8 @@ struct ConversionPass: ~Copyable {
     let row = policies.lastingRow(of: directory.fingerprint(of: owner.tenant))
     let rule = policies.newestRule(for: limit, ofRow: row)
     guard (rule.pointee.algorithm == .tokenBucket) == word.isTokenBucket else { return .ended }
+    // Where a limit narrows its scope, its buckets lie where those of the new one overflow.
+    if policies.freshLimits.contains(limit), word.head != rule.pointee.head { return .ended }
     return .rule(rule, isShared: scope == .global && own != .global)
   }
 }

@@ -139,6 +139,13 @@ struct RuleCompiler {
     return UInt32(pairs.count - 1)
   }
 
+  /// Limits that the set before does not have, or has with another scope; none where it is not known.
+  var freshLimits: Set<LimitIndex> {
+    guard previous != nil else { return [] }
+    return Set(
+      limits.indices.lazy.filter { previousLimits[$0] == nil }.map { LimitIndex(UInt16($0)) })
+  }
+
   /// The tables, with as many `formers` as `rules`, or `nil` where there was no set before.
   mutating func compile() -> (rules: [Rule], formers: [Rule]?, rows: [UInt32], rowCount: Int) {
     var numbers: [Identity: UInt32] = [:]

@@ -42,6 +42,10 @@ public final class PolicySet: @unchecked Sendable {
   public let source: UInt64
   let hashKey: HashKey
 
+  /// Limits that the set before does not have: whatever has their name and was written by its rules is
+  /// another limit's.
+  let freshLimits: Set<LimitIndex>
+
   private let tables: PolicyTables
   /// Where tables are left for the set after the next one, and come from.
   private let stock: TableStock
@@ -109,6 +113,7 @@ public final class PolicySet: @unchecked Sendable {
       }
     }
     leavers = FingerprintTable(left, capacity: left.count)
+    freshLimits = compiler.freshLimits
     let (rules, formers, rows, rowCount) = compiler.compile()
     tables = PolicyTables(
       rules: rules, formers: formers, rows: rows, rowCount: rowCount, width: builder.limits.count,
@@ -157,6 +162,7 @@ public final class PolicySet: @unchecked Sendable {
       if let leaver { left.append(leaver) }
     }
     self.revision = (previous.number, changed)
+    freshLimits = []
     self.tables = tables
     namedTenantCount = tables.tenants.count
     leavers = FingerprintTable(left, capacity: left.count)
