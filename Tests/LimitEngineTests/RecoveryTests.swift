@@ -128,7 +128,7 @@ import Testing
     .enabled(if: Survivor.canStep))
   func overflow() throws {
     let survivor = survivor(keysMax: 8)
-    for (number, left) in [7, 4].enumerated() as [(Int, UInt64)] {
+    for (number, left) in ([7, 4] as [UInt64]).enumerated() {
       let found = try killed(survivor, at: Self.start, steps: number == 0 ? 7 : 1) {
         let decision = survivor.check(survivor.fixture.query(policy: 1, cost: 3), at: Self.start)
         #expect(decision.remaining == left && decision.flags.contains(.overflow))

@@ -153,7 +153,7 @@ class SystemdTests(unittest.TestCase):
         owner = self.container.run("stat", "-c", "%a %U %G", SOCKET, "/run/limitd").stdout
         self.assertEqual(owner, "660 root limitd-clients\n755 root root\n")
 
-    def test_015_the_package_brings_its_files_and_needs_little(self):
+    def test_01b_the_package_brings_its_files_and_needs_little(self):
         names = self.container.run("dpkg-query", "--listfiles", "limitd").stdout.split("\n")
         for name in ("man/man8/limitd.8.gz", "man/man1/limitctl.1.gz", "man/man5/limitd.yaml.5.gz",
                      "bash-completion/completions/limitctl", "zsh/vendor-completions/_limitctl",
@@ -216,13 +216,13 @@ class SystemdTests(unittest.TestCase):
         self.assertIn("limitd_queries_total", self.container.shell("limitctl metrics").stdout)
         self.assertIn("buckets", self.container.shell("limitctl snapshot save").stdout)
 
-    def test_0355_permits_settling_and_changes_at_run_time_work_in_the_sandbox(self):
+    def test_035b_permits_settling_and_changes_at_run_time_work_in_the_sandbox(self):
         before = self.container.path(CONFIG).read_text()
         self.write_policy(5)
         self.container.run("systemctl", "reload", "limitd")
-        self.assertEqual(
-            self.container.shell("limitctl hold acme held -- echo under a permit").stdout,
-            "under a permit\n")
+        self.assertIn(
+            "under a permit\n",
+            self.container.shell("limitctl hold acme held -- echo under a permit").stdout)
         receipt = json.loads(self.container.shell(
             "limitctl check acme few --key settled --cost 3 --json").stdout)["receipt"]
         self.container.shell(f"limitctl settle {receipt} 1")

@@ -173,7 +173,7 @@ import Testing
   }
 
   @Test func snapshotsAreReadWithoutTheDaemon() throws {
-    let daemon = try TestDaemon { $0.settings = "  snapshot-interval: 1d" }
+    let daemon = try TestDaemon { $0.settings = "  snapshot-interval: 1h" }
     for key in 0..<3 {
       #expect(
         try daemon.peer().decide(Request.query("acme", "few", key: "k\(key)")).isAllowed)

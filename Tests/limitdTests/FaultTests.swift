@@ -197,10 +197,7 @@ extension DaemonTests {
       for key in 0..<200 {
         #expect(try first.decide(Request.query("acme", "few", key: "k\(key)")).isAllowed)
       }
-      let start = contents(daemon)
-      try wait(for: "two snapshots") {
-        zip(contents(daemon), start).allSatisfy { $0 != nil && $0 != $1 }
-      }
+      for _ in 0..<2 { #expect(try daemon.ask("POST", "/v1/snapshot").status == 200) }
       if isAtStart { #expect(try daemon.stop().code == 0) }
       // Only snapshots are left.
       unlink(daemon.livePath)
@@ -217,12 +214,9 @@ extension DaemonTests {
       for key in 0..<200 {
         #expect(try peer.decide(Request.query("acme", "few", .peek, key: "k\(key)")).remaining == 4)
       }
-      let before = contents(daemon)
-      try wait(for: "the next snapshot") { contents(daemon) != before }
-      try wait(for: "nothing half done") {
-        access("\(daemon.statePath)/snapshot.new", F_OK) != 0
-          && access(daemon.livePath + ".new", F_OK) != 0
-      }
+      #expect(try daemon.ask("POST", "/v1/snapshot").status == 200)
+      #expect(access("\(daemon.statePath)/snapshot.new", F_OK) != 0)
+      #expect(access(daemon.livePath + ".new", F_OK) != 0)
     }
 
     @Test(
