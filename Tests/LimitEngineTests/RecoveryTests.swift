@@ -236,7 +236,7 @@ import Testing
 
   @Test(
     "Killed between any two steps of a settle into a window that has rolled on, it says one or the other",
-    .enabled(if: Survivor.canStep), arguments: [(1, 8), (9, 1)] as [(UInt64, UInt64)])
+    .enabled(if: Survivor.canStep), arguments: [(1, 8), (9, 0)] as [(UInt64, UInt64)])
   func settleAcrossRoll(actual: UInt64, left: UInt64) throws {
     let survivor = survivor()
     let fixture = survivor.fixture

@@ -118,7 +118,7 @@ import Testing
     installation.isLive = isLive
     var isHarmed = false
     // An engine is prepared after both files were read through, and before one is restored.
-    let next = try installation.open { _ in
+    let next = try installation.open(prepare: { _ in
       guard !isHarmed else { return }
       isHarmed = true
       switch harm {
@@ -130,9 +130,10 @@ import Testing
         try? write(damaged, to: newest)
       case .replaced: try? write(older, to: newest)
       }
-    }
+    })
     #expect(isHarmed && next.isFromSnapshot && next.refusals.count == 1)
-    #expect(next.records() == before)
+    let isAsBefore = next.records() == before
+    #expect(isAsBefore)
     #expect(access(newest + ".refused", F_OK) == (harm == .removed ? -1 : 0))
   }
 
@@ -144,12 +145,12 @@ import Testing
     first.use(keys: 9)
     try first.snapshot(installation)
     try first.snapshot(installation)
-    let next = try installation.open { _ in
+    let next = try installation.open(prepare: { _ in
       for path in installation.snapshots.generations.reversed() where access(path, F_OK) == 0 {
         truncate(path, 200)
         return
       }
-    }
+    })
     #expect(next.isNothing && next.refusals.count == 2 && next.records().isEmpty)
   }
 
