@@ -37,6 +37,7 @@ import LimitEngine
     let keys = bench.keyCount
     var figures: [Figure] = []
     figures += measure("hash of a 16-byte key alone", count: hot) { bench.hashOnly($0) }
+    figures += measure("mark of a receipt alone", count: hot) { bench.markOnly($0) }
     figures += measure("hot key, allowed", target: "≤ 30", count: hot) { bench.hotKey("open", $0) }
     figures += measure("hot key, denied", count: hot) { bench.hotKey("shut", $0) }
     figures += measure("hot key, policy of three limits", count: hot / 2) {
@@ -138,6 +139,17 @@ final class EngineBench: @unchecked Sendable {
     for number in 0..<UInt64(count) {
       let fingerprint = query(number, policy).key
       sum &+= fingerprint.low ^ fingerprint.high
+    }
+    use(sum)
+  }
+
+  func markOnly(_ count: Int) {
+    let query = query(0, policies.policy(named: "open")!)
+    var sum: UInt64 = 0
+    for number in 0..<UInt64(count) {
+      var receipt = Receipt(tag: 0, decidedAt: Instant(nanoseconds: number), cost: 1, charged: 1)
+      policies.mark(&receipt, of: query)
+      sum &+= receipt.mac
     }
     use(sum)
   }

@@ -128,6 +128,11 @@ limitd_block limitd_aes_encrypt_by_tables(const limitd_aes_keys *keys, limitd_bl
   return block;
 }
 
+void limitd_aes_mark_by_tables(
+    const limitd_aes_keys *keys, limitd_block message, limitd_block secret, uint64_t *mark) {
+  *mark = limitd_aes_encrypt_by_tables(keys, limitd_xor(message, secret)).low ^ secret.low;
+}
+
 limitd_block limitd_aes_hash_by_tables(const void *bytes, size_t count, limitd_block secret) {
   return limitd_chain(bytes, count, secret, limitd_aes_encrypt_by_tables);
 }

@@ -1,6 +1,12 @@
-// What a service tells the service manager that started it. Any thread; nothing waits.
+// What a service tells the service manager that started it. Any thread.
+//
+// libsystemd's sd_notify(3) waits for as long as the manager does not read; who hears the signal to end must
+// not. So notices are sent from here, in the form that the manual describes.
 
+import CLinux
 import CSystemd
+import Glibc
+import LimitSystem
 
 /// One thing to tell (sd_notify(3)). Several go in one message, and so arrive together.
 package enum ServiceNotice: Hashable, Sendable {
@@ -37,12 +43,39 @@ package enum ServiceNotice: Hashable, Sendable {
 
 /// The manager of this process, where it has one.
 package enum ServiceManager {
-  /// Tells it.
+  /// How long to wait for a manager that does not read, in µs. One that is only busy reads sooner.
+  private static let patienceMicroseconds = 100_000
+
+  /// Tells it. Waits for at most a tenth of a second; what it does not take then is lost.
   ///
-  /// - Returns: whether somebody listens.
+  /// - Returns: whether it has it.
   @discardableResult
   package static func tell(_ notices: ServiceNotice...) -> Bool {
-    sd_notify(0, notices.map(\.assignment).joined(separator: "\n")) > 0
+    guard let address = getenv("NOTIFY_SOCKET") else { return false }
+    let text = notices.map(\.assignment).joined(separator: "\n")
+    return (try? send(text, to: String(cString: address))) ?? false
+  }
+
+  /// - Parameter address: a path, or `@` and a name in the abstract namespace.
+  private static func send(_ text: String, to address: String) throws(SystemError) -> Bool {
+    let socket = try Descriptor(
+      Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
+    var patience = timeval(tv_sec: 0, tv_usec: patienceMicroseconds)
+    setsockopt(
+      socket.number, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+    let bytes = Array(text.utf8)
+    let number = socket.number
+    func send(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> Int32 {
+      Int32(
+        clamping: retrying {
+          sendto(number, bytes, bytes.count, limitd_send_without_signal, address, length)
+        })
+    }
+    let sent =
+      address.hasPrefix("@")
+      ? SocketAddress.with(abstractName: String(address.dropFirst()), send)
+      : SocketAddress.with(path: address, send)
+    return Int(sent) == bytes.count
   }
 
   /// How often it wants a sign of life, in microseconds; `nil`: never.

@@ -222,11 +222,11 @@ struct RunningDaemon: ~Copyable {
   /// From the signal on, in ns: by when the last snapshot is written or given up, and the last lines of the
   /// log. Peers have had their time before (`Server.drainNanoseconds`), and what is left of 2 s is for the
   /// kernel, which takes a large table apart.
-  private static let snapshotNanoseconds: UInt64 = 1_600_000_000
-  private static let logNanoseconds: UInt64 = 1_750_000_000
+  private static let snapshotNanoseconds: UInt64 = 1_500_000_000
+  private static let logNanoseconds: UInt64 = 1_600_000_000
 
   /// Answers what was received, closes every connection, and writes a last snapshot as far as the
-  /// time allows. Returns within 1.75 s; the process is to end then, since a reload may still be under
+  /// time allows. Returns within 1.6 s; the process is to end then, since a reload may still be under
   /// way.
   consuming func stop() {
     let start = Clock.bootNanoseconds()

@@ -6,6 +6,7 @@ import LimitEngine
 import LimitPolicy
 import LimitSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import LimitRuntime
@@ -156,48 +157,52 @@ private struct Sampled: ~Copyable {
     let left = sampled.drain().count
     #expect(isHanded && left == 1)
   }
+}
 
-  @Test("Whole samples arrive in order while both sides are at work: RealThreads")
-  func realThreads() throws {
-    let ring = SampleRing()
-    let acme = try MemoryServer.rulebook(
-      """
-      limits: {few: {algorithm: token-bucket, rate: 1/s, burst: 1, scope: key}}
-      policies: {few: [few]}
-      tenants: {acme: {}}
-      """
-    ).policies.tenant(named: "acme")
-    let count: UInt64 = 200_000
-    let isDone = Atomic<Bool>(false)
-    let thread = try Thread(named: "writer") {
-      var name: UInt64 = 0
-      for number in 0..<count {
-        name = number
-        withUnsafeBytes(of: &name) { bytes in
-          ring.writerEnd.write(
-            DecisionSample(
-              tenant: acme, key: acme.fingerprint, at: Instant(nanoseconds: number), cost: number,
-              retryAfter: .zero, block: 0, place: 0, outcome: .deny, reason: .limit, flags: []),
-            tenant: bytes, key: bytes)
+extension RealThreads {
+  @Suite struct SampleRingTests {
+    @Test("Whole samples arrive in order while both sides are at work")
+    func bothSides() throws {
+      let ring = SampleRing()
+      let acme = try MemoryServer.rulebook(
+        """
+        limits: {few: {algorithm: token-bucket, rate: 1/s, burst: 1, scope: key}}
+        policies: {few: [few]}
+        tenants: {acme: {}}
+        """
+      ).policies.tenant(named: "acme")
+      let count = 200_000 / UInt64(scale)
+      let isDone = Atomic<Bool>(false)
+      let thread = try Thread(named: "writer") {
+        var name: UInt64 = 0
+        for number in 0..<count {
+          name = number
+          withUnsafeBytes(of: &name) { bytes in
+            ring.writerEnd.write(
+              DecisionSample(
+                tenant: acme, key: acme.fingerprint, at: Instant(nanoseconds: number), cost: number,
+                retryAfter: .zero, block: 0, place: 0, outcome: .deny, reason: .limit, flags: []),
+              tenant: bytes, key: bytes)
+          }
+        }
+        isDone.store(true, ordering: .releasing)
+      }
+      var (seen, last, isWhole) = (0 as UInt64, -1, true)
+      var isOver = false
+      while !isOver {
+        isOver = isDone.load(ordering: .acquiring)
+        ring.drain { sample, tenant, key in
+          let number = tenant.loadUnaligned(as: UInt64.self)
+          isWhole =
+            isWhole && sample.cost == number && Int(number) > last
+            && key.loadUnaligned(as: UInt64.self) == number
+          last = Int(number)
+          seen += 1
         }
       }
-      isDone.store(true, ordering: .releasing)
+      thread.join()
+      #expect(isWhole && seen + ring.lostCount == count && seen > 0)
     }
-    var (seen, last, isWhole) = (0 as UInt64, -1, true)
-    var isOver = false
-    while !isOver {
-      isOver = isDone.load(ordering: .acquiring)
-      ring.drain { sample, tenant, key in
-        let number = tenant.loadUnaligned(as: UInt64.self)
-        isWhole =
-          isWhole && sample.cost == number && Int(number) > last
-          && key.loadUnaligned(as: UInt64.self) == number
-        last = Int(number)
-        seen += 1
-      }
-    }
-    thread.join()
-    #expect(isWhole && seen + ring.lostCount == count && seen > 0)
   }
 }
 

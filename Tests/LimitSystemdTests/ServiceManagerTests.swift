@@ -1,8 +1,9 @@
 // What reaches the service manager: a datagram socket of the test stands where systemd's would.
 //
-// sd_notify(3) reads the environment, which is the whole process's: one test at a time.
+// Where to tell is in the environment, which is the whole process's: one test at a time.
 
 import Glibc
+import LimitSystem
 import LimitSystemd
 import TestSupport
 import Testing
@@ -41,6 +42,33 @@ extension EnvironmentTests {
       defer { manager.end() }
       unlink(manager.path)
       #expect(!ServiceManager.tell(.ready))
+    }
+
+    @Test func aManagerThatDoesNotReadIsNotWaitedFor() throws {
+      let manager = try FakeManager()
+      defer { manager.end() }
+      var told = 0
+      // As many as its queue holds: /proc/sys/net/unix/max_dgram_qlen.
+      while told < 100_000, ServiceManager.tell(.alive) { told += 1 }
+      #expect(told > 0 && told < 100_000)
+      let clock = ContinuousClock()
+      let took = clock.measure { #expect(!ServiceManager.tell(.stopping)) }
+      #expect(took < .seconds(1))
+      _ = manager.next()
+      #expect(ServiceManager.tell(.stopping))
+    }
+
+    @Test func aManagerMayHaveANameThatIsNoPath() throws {
+      let name = "limitd-tests-\(getpid())"
+      let socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+      defer { close(socket) }
+      try #require(SocketAddress.with(abstractName: name) { bind(socket, $0, $1) } == 0)
+      setenv("NOTIFY_SOCKET", "@\(name)", 1)
+      defer { unsetenv("NOTIFY_SOCKET") }
+      #expect(ServiceManager.tell(.ready))
+      var bytes = [UInt8](repeating: 0, count: 64)
+      let count = recv(socket, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+      #expect(String(decoding: bytes.prefix(max(0, count)), as: UTF8.self) == "READY=1")
     }
 
     @Test func theWatchdogIsForTheProcessThatItNames() {

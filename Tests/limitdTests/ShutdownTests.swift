@@ -3,6 +3,7 @@
 import DaemonSupport
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 extension DaemonTests {
@@ -131,12 +132,18 @@ extension DaemonTests {
       #expect(daemon.log.contains("the last snapshot was not finished in time"))
     }
 
-    @Test("A disk that hangs, a log that nobody reads, floods and peers that read nothing: in time")
+    @Test(
+      "A disk that hangs, a log and a manager that do not read, floods, peers that read nothing")
     func everythingAtOnce() throws {
       let disk = try FaultyDisk()
       let pipe = try FullPipe()
+      let folder = try TemporaryFolder()
+      defer { folder.remove() }
+      let manager = "\(folder.path)/notify"
+      let ends = try Self.fullQueue(manager)
+      defer { for end in ends { close(end) } }
       let daemon = try TestDaemon.forAdministrators {
-        $0.wrapper = disk.wrapper(forPathsWith: "snapshot")
+        $0.wrapper = disk.wrapper(forPathsWith: "snapshot") + ["NOTIFY_SOCKET=\(manager)"]
         $0.standardError = pipe.writing
         $0.settings += "  limits: {stall-timeout: 10m}\n"
       }
@@ -169,6 +176,16 @@ extension DaemonTests {
       }
       #expect(end.code == 0)
       #expect(end.seconds < Self.endSecondsMax, "it took \(end.seconds) s")
+    }
+
+    /// A datagram socket at a path, which takes no more, and one that is connected to it.
+    private static func fullQueue(_ path: String) throws -> [Int32] {
+      let kind = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+      let ends = (0..<2).map { _ in socket(AF_UNIX, kind, 0) }
+      try #require(withSocketAddress(of: path) { bind(ends[0], $0, $1) } == 0)
+      try #require(withSocketAddress(of: path) { connect(ends[1], $0, $1) } == 0)
+      while send(ends[1], "x", 1, 0) == 1 {}
+      return ends
     }
 
     @Test("A second signal during the end changes nothing")

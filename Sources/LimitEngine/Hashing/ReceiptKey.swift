@@ -29,41 +29,40 @@ struct ReceiptKey: BitwiseCopyable {
     limitd_aes_expand(limitd_block(low: key.low, high: key.high))
   }
 
-  /// The mark of a receipt for a query's key.
+  /// Marks a receipt for a query's key.
   ///
   /// - Parameters:
   ///   - key: the key's fingerprint (`Tenant.fingerprint(ofKey:)`).
   ///   - list: the secret of the policy's list of limits.
-  @inline(__always) func mark(_ receipt: Receipt, key: Fingerprint, list: Fingerprint) -> UInt64 {
-    let low = receipt.decidedAt.nanoseconds
+  @inline(__always) func mark(_ receipt: inout Receipt, key: Fingerprint, list: Fingerprint) {
+    let secret = limitd_block(low: key.low ^ list.low, high: key.high ^ list.high)
+    guard receipt.cost >> 48 | UInt64(receipt.escalated) | UInt64(receipt.shadow) == 0 else {
+      Self.markRarely(&receipt, under: secret, keys)
+      return
+    }
+    let message = limitd_block(
+      low: receipt.decidedAt.nanoseconds, high: receipt.cost | UInt64(receipt.charged) << 48)
+    limitd_aes_mark(keys, message, secret, &receipt.mac)
+  }
+
+  /// Out of the way, so that the usual mark needs no stack.
+  @inline(never) private static func markRarely(
+    _ receipt: inout Receipt, under secret: limitd_block, _ keys: UnsafePointer<limitd_aes_keys>
+  ) {
     // Bits above 2^48 of the cost are part of the rest.
     let high = receipt.cost & 0xFFFF_FFFF_FFFF | UInt64(receipt.charged) << 48
     let rest =
       UInt64(receipt.escalated) | UInt64(receipt.shadow) << 32 | (receipt.cost >> 48) << 48
-    let secret = Fingerprint(low: key.low ^ list.low, high: key.high ^ list.high)
-    guard rest == 0 else { return Self.rarely(low, high, rest, under: secret, keys) }
-    return Self.mark(low, high, under: secret, keys)
-  }
-
-  @inline(__always) private static func mark(
-    _ low: UInt64, _ high: UInt64, under secret: Fingerprint, _ keys: UnsafePointer<limitd_aes_keys>
-  ) -> UInt64 {
-    let block = limitd_block(low: low ^ secret.low, high: high ^ secret.high)
-    return limitd_aes_encrypt(keys, block).low ^ secret.low
-  }
-
-  /// Out of the way, so that the usual mark needs no stack.
-  @inline(never) private static func rarely(
-    _ low: UInt64, _ high: UInt64, _ rest: UInt64, under secret: Fingerprint,
-    _ keys: UnsafePointer<limitd_aes_keys>
-  ) -> UInt64 {
     let block = limitd_aes_encrypt(keys, limitd_block(low: rest, high: .max))
-    let mixed = Fingerprint(low: secret.low ^ block.low, high: secret.high ^ block.high)
-    return mark(low, high, under: mixed, keys)
+    limitd_aes_mark(
+      keys, limitd_block(low: receipt.decidedAt.nanoseconds, high: high), limitd_xor(secret, block),
+      &receipt.mac)
   }
 
   /// Whether `receipt` is what this key marked. In constant time.
   func isGenuine(_ receipt: Receipt, key: Fingerprint, list: Fingerprint) -> Bool {
-    mark(receipt, key: key, list: list) ^ receipt.mac == 0
+    var marked = receipt
+    mark(&marked, key: key, list: list)
+    return marked.mac ^ receipt.mac == 0
   }
 }

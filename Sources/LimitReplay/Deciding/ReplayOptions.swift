@@ -1,6 +1,7 @@
 // What a run of replay is asked to do, once the command line is understood.
 
 import LimitEngine
+import LimitPolicy
 
 /// The settings of a run.
 package struct ReplayOptions {
@@ -35,7 +36,7 @@ package struct ReplayOptions {
   /// Slots of the table of per-key buckets.
   package var keySlots = Engine.Configuration().keySlots
   /// The longest key, in bytes: the policy file's, which the daemon holds to.
-  package var keyBytesMax = 1024
+  package var keyBytesMax = DaemonSettings.Limits().keyBytes
   /// How the daemon decides, in words, where it is not an engine here.
   package var live: String?
 

@@ -62,20 +62,20 @@ extension Session {
         decisionCount &-= 1
         continue
       }
-      var decision: Decision
       switch pending.pointee.kind {
-      case .check, .batchItem:
-        decision = turn.engine.check(query, under: turn.policies, at: now)
-        turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
-        turn.group.note(decision, of: place)
-        if decision.outcome == .allow { turn.policies.mark(&decision.receipt, of: query) }
+      case .check, .batchItem: break
       case .peek:
-        decision = turn.engine.peek(query, under: turn.policies, at: now)
-        turn.group.noteNone(of: place)
+        Self.peek(query, place, at: now, &turn)
+        continue
       case .acquire:
         acquire(query, place, at: now, &turn)
         continue
       }
+      var decision = turn.engine.check(query, under: turn.policies, at: now)
+      // Before anything else reads the decision: so it stays where it is, and a call less spills it.
+      if decision.outcome == .allow { turn.policies.mark(&decision.receipt, of: query) }
+      turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
+      turn.group.note(decision, of: place)
       let record = DecisionRecord(decision)
       if pending.pointee.kind == .batchItem {
         record.encode(into: &turn.output)
@@ -88,6 +88,17 @@ extension Session {
     turn.group.decisionCount &+= UInt64(decisionCount)
     turn.sampleGroup(at: now)
     turn.group.removeAll()
+  }
+
+  @inline(never) private static func peek(
+    _ query: Query, _ place: Int, at now: Instant, _ turn: inout Turn
+  ) {
+    let pending = turn.group[place]
+    let decision = turn.engine.peek(query, under: turn.policies, at: now)
+    turn.group.noteNone(of: place)
+    DecisionReply.encode(
+      DecisionRecord(decision), permit: nil, operation: pending.pointee.reply,
+      id: pending.pointee.id, into: &turn.output)
   }
 
   @inline(never) private mutating func acquire(
