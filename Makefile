@@ -87,6 +87,7 @@ bench-client: setup ## Calls per second and allocations per call through the cli
 	@$(SWIFT_RELEASE) --product limitd
 	@$(SWIFT_RELEASE) --product limitctl
 	@$(SWIFT_RELEASE) --product ClientBenchmark
+	@scripts/setup python3
 	@scripts/bench-client $(RELEASED)
 
 .PHONY: bench-fairness
@@ -106,6 +107,7 @@ test-instructions: setup ## Count the instructions of a decision, and compare wi
 	@$(SWIFT_RELEASE) --product limitd
 	@$(SWIFT_RELEASE) --product limitctl
 	@$(SWIFT_RELEASE) --product EngineBenchmark
+	@$(SWIFT_RELEASE) --product ClientBenchmark
 	@scripts/setup valgrind python3
 	scripts/test-instructions $(RELEASED)
 

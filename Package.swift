@@ -206,7 +206,7 @@ let package = Package(
     // `make bench`: calls per second through the client.
     .executableTarget(
       name: "ClientBenchmark",
-      dependencies: ["CAllocationCounter", "LimitClient", "LimitProtocol"],
+      dependencies: ["CAllocationCounter", "LimitClient", "LimitProtocol", "LimitSystem"],
       path: "Benchmarks/ClientBenchmark",
       swiftSettings: strict
     ),

@@ -1,31 +1,35 @@
 // `make bench`, the client's part: calls per second and heap allocations per call, against a real
 // daemon that it is given the socket of.
 //
-//     ClientBenchmark SOCKET [ROW]
+//     ClientBenchmark SOCKET [ROW [ROUNDS]]
 //
-// With ROW only rows whose name has it in it.
+// With ROW only rows whose name has it in it. ROUNDS: how many batches are measured.
 // The daemon must know any tenant and have a policy `many` that admits everything.
 
 import CAllocationCounter
-import Dispatch
 import Glibc
 import LimitClient
 import LimitProtocol
+import LimitSystem
 import Synchronization
 
 @main struct ClientBenchmark {
   static func main() async throws {
-    guard (2...3).contains(CommandLine.arguments.count) else {
-      print("usage: ClientBenchmark SOCKET [ROW]")
+    let arguments = CommandLine.arguments
+    guard (2...4).contains(arguments.count),
+      let rounds = Int(arguments.count > 3 ? arguments[3] : "5")
+    else {
+      print("usage: ClientBenchmark SOCKET [ROW [ROUNDS]]")
       exit(64)
     }
     var configuration = ClientConfiguration(socketPath: CommandLine.arguments[1])
     configuration.callTimeout = .seconds(10)
-    print(row("client", "calls/s", "µs/call", "allocations/call"))
-    for threads in [1, 8] {
+    print(
+      row("client", "calls/s", "µs/call", "allocations/call", "slowest, ms", "timed out"))
+    for threads in [1, 8, 128] {
       blocking("blocking, \(threads) threads", configuration, threads: threads, calls: 100_000)
     }
-    batch("blocking, batches", configuration, items: 200_000)
+    batch("blocking, batches", configuration, items: 200_000, rounds: rounds)
     for tasks in [1, 10, 200] {
       await asking("async, \(tasks) tasks", configuration, tasks: tasks, calls: 100_000)
     }
@@ -42,25 +46,42 @@ import Synchronization
     _ name: String, _ configuration: ClientConfiguration, threads: Int, calls: Int
   ) {
     guard isWanted(name) else { return }
-    let client = BlockingLimitClient(configuration)
+    // With the deadline that calls have unless they say otherwise: who is late for it is counted.
+    let client = BlockingLimitClient(ClientConfiguration(socketPath: configuration.socketPath))
     let key = LimitKey("user-0123456789a")
+    let late = Atomic<Int>(0)
+    let slowest = Atomic<UInt64>(0)
     @Sendable func ask() {
-      _ = try! client.check(tenant: "acme", policy: "many", key: key)
+      do throws(LimitClientError) {
+        _ = try client.check(tenant: "acme", policy: "many", key: key)
+      } catch {
+        precondition(error.code == .timedOut, "\(error)")
+        late.add(1, ordering: .relaxed)
+      }
     }
     for _ in 0..<1000 { ask() }
+    late.store(0, ordering: .relaxed)
     let allocations = Atomic<Int>(0)
     let seconds = timed {
       onThreads(threads) {
         let before = limitd_allocations_of_this_thread()
-        for _ in 0..<calls { ask() }
+        var worst = 0.0
+        for _ in 0..<calls / threads {
+          let start = now()
+          ask()
+          worst = max(worst, now() - start)
+        }
+        slowest.max(UInt64(worst * 1e9), ordering: .relaxed)
         allocations.add(
           Int(limitd_allocations_of_this_thread() - before), ordering: .relaxed)
       }
     }
-    report(name, calls * threads, seconds, allocations.load(ordering: .relaxed))
+    report(
+      name, calls / threads * threads, seconds, allocations.load(ordering: .relaxed),
+      slowest: Double(slowest.load(ordering: .relaxed)) / 1e6, late: late.load(ordering: .relaxed))
   }
 
-  static func batch(_ name: String, _ configuration: ClientConfiguration, items: Int) {
+  static func batch(_ name: String, _ configuration: ClientConfiguration, items: Int, rounds: Int) {
     guard isWanted(name) else { return }
     let client = BlockingLimitClient(configuration)
     let queries = (0..<items).map { number in
@@ -69,7 +90,6 @@ import Synchronization
     _ = client.batch(queries)
     let before = limitd_allocations_of_this_thread()
     var isWhole = true
-    let rounds = 5
     let seconds = timed {
       for _ in 0..<rounds {
         isWhole = isWhole && client.batch(queries).count == items
@@ -159,15 +179,18 @@ import Synchronization
   }
 
   static func onThreads(_ count: Int, _ body: @escaping @Sendable () -> Void) {
-    DispatchQueue.concurrentPerform(iterations: count) { _ in body() }
+    Thread.concurrently(count, named: "asks") { _ in body() }
   }
 
-  static func report(_ name: String, _ calls: Int, _ seconds: Double, _ allocations: Int) {
+  static func report(
+    _ name: String, _ calls: Int, _ seconds: Double, _ allocations: Int, slowest: Double = 0,
+    late: Int = 0
+  ) {
     let perCall = Double(allocations) / Double(calls)
     print(
       row(
         name, "\(Int(Double(calls) / seconds))",
-        fixed(seconds / Double(calls) * 1e6, 3), fixed(perCall, 3)))
+        fixed(seconds / Double(calls) * 1e6, 3), fixed(perCall, 3), fixed(slowest, 1), "\(late)"))
   }
 
   static func fixed(_ number: Double, _ places: Int) -> String {
@@ -178,7 +201,7 @@ import Synchronization
   }
 
   static func row(_ columns: String...) -> String {
-    let widths = [32, 12, 10, 18]
+    let widths = [32, 12, 10, 18, 13, 11]
     return zip(columns, widths).enumerated().map { place, column in
       let space = String(repeating: " ", count: max(0, column.1 - column.0.count))
       return place == 0 ? column.0 + space : space + column.0

@@ -59,26 +59,67 @@ extension DaemonTests {
       #expect(left.remaining == 10_000_000_000 - 10_000)
     }
 
+    /// All on one thread: were it blocked by one of the calls, nothing else would go on there.
     @Test func aStoppedDaemonHoldsUpNoTaskThatDoesNotAskIt() async throws {
       let daemon = try TestDaemon()
       let client = client(daemon.socketPath)
       _ = try await client.ping()
+      let (thread, asked) = (OneThread(), Count())
       daemon.pause()
-      try await withThrowingTaskGroup { group in
-        for _ in 0..<200 {
-          group.addTask {
-            _ = try? await client.check(
-              tenant: "acme", policy: "many", timeout: .seconds(60))
-          }
+      let calls = (0..<200).map { _ in
+        Task.detached(executorPreference: thread) {
+          asked.add()
+          _ = try? await client.check(tenant: "acme", policy: "many")
         }
-        // Were a thread blocked by each, this would have none until the daemon goes on.
-        for _ in 0..<1000 { await Task.yield() }
-        try await Task.sleep(for: .milliseconds(20))
-        daemon.signal(SIGCONT)
-        try await group.waitForAll()
       }
+      let delays = try await Task.detached(executorPreference: thread) {
+        // Only what is late because of the calls counts: all of them have begun.
+        while asked.value < 200 { await Task.yield() }
+        var delays: [Duration] = []
+        for _ in 0..<101 {
+          let start = Moment.now
+          try await Task.sleep(for: .milliseconds(1))
+          delays.append(Moment.now.since(start) - .milliseconds(1))
+        }
+        return delays.sorted()
+      }.value
+      daemon.signal(SIGCONT)
+      for call in calls { await call.value }
+      // A loaded machine makes some late, by much, but not most.
+      #expect(delays[50] < .milliseconds(20), "\(delays)")
       let left = try await client.peek(tenant: "acme", policy: "many")
       #expect(left.remaining == 10_000_000_000 - 200)
+    }
+
+    private final class ThisThread: TaskExecutor {
+      func enqueue(_ job: consuming ExecutorJob) {
+        UnownedJob(job).runSynchronously(on: asUnownedTaskExecutor())
+      }
+    }
+
+    @Test func aForkedProcessIsToldToMakeItsOwnClient() async throws {
+      let daemon = try TestDaemon()
+      let client = client(daemon.socketPath)
+      let permit = try #require(try await client.acquire(tenant: "acme", policy: "held").permit)
+      // The runtime needs no lock any more for what it has done once.
+      Task.detached(executorPreference: ThisThread()) {}
+      #expect(
+        inForkedChild {
+          let told = Count()
+          // The child has no other thread: the call runs on this one.
+          Task.detached(executorPreference: ThisThread()) {
+            do throws(LimitClientError) {
+              _ = try await client.check(tenant: "acme", policy: "few")
+            } catch {
+              if error.code == .forked { told.add() }
+            }
+          }
+          permit.release()
+          return told.value == 1 && !permit.isHeld
+        })
+      // The child has closed nothing, and released nothing.
+      #expect(permit.isHeld)
+      #expect(try await client.peek(tenant: "acme", policy: "held").remaining == 1)
     }
 
     @Test func everyDeadlineIsKeptForItsOwnCall() async throws {

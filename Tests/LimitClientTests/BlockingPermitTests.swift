@@ -109,20 +109,14 @@ extension DaemonTests {
       let daemon = try TestDaemon()
       let client = client(daemon)
       let permit = try #require(try client.acquire(tenant: "acme", policy: "held").permit)
-      // Swift hides fork(2).
-      typealias Fork = @convention(c) () -> pid_t
-      let fork = unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)
-      let child = fork()
-      if child == 0 {
-        let error = failure { () throws(LimitClientError) in
-          try client.check(tenant: "acme", policy: "few")
-        }
-        permit.release()
-        _exit(error?.code == .forked && !permit.isHeld ? 0 : 1)
-      }
-      var status: Int32 = 0
-      waitpid(child, &status, 0)
-      #expect(status == 0)
+      #expect(
+        inForkedChild {
+          let error = failure { () throws(LimitClientError) in
+            try client.check(tenant: "acme", policy: "few")
+          }
+          permit.release()
+          return error?.code == .forked && !permit.isHeld
+        })
       // The child has closed nothing, and released nothing.
       #expect(permit.isHeld)
       #expect(try client.peek(tenant: "acme", policy: "held").remaining == 1)

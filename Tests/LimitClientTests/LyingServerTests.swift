@@ -1,5 +1,5 @@
-// The blocking client against a server that lies: no answer is taken for another, nothing is asked
-// twice, no permit is lost, and every wait ends.
+// Both clients against a server that lies: no answer is taken for another, nothing is asked twice, no
+// permit is lost, and every wait ends.
 
 import DaemonSupport
 import Foundation
@@ -12,14 +12,14 @@ import Testing
 extension DaemonTests {
   @Suite struct LyingServerTests {
     private func client(
-      _ server: LyingServer, _ adjust: (inout ClientConfiguration) -> Void = { _ in }
-    )
-      -> BlockingLimitClient
-    { BlockingLimitClient(.test(server.path, adjust)) }
+      _ kind: ClientKind, _ server: LyingServer,
+      _ adjust: (inout ClientConfiguration) -> Void = { _ in }
+    ) -> EitherClient { EitherClient(kind, .test(server.path, adjust)) }
 
-    @Test func anHonestServerIsUnderstood() throws {
+    @Test(arguments: ClientKind.allCases)
+    func anHonestServerIsUnderstood(_ kind: ClientKind) throws {
       let server = try LyingServer { try $0.beHonest() }
-      let client = client(server)
+      let client = client(kind, server)
       let decision = try client.check(tenant: "acme", policy: "p", key: "k")
       #expect(decision.isAllowed && decision.limit == "limit-7")
       // By name and then by handle; one bind in all.
@@ -28,11 +28,15 @@ extension DaemonTests {
       #expect(server.count(.bind) == 1)
     }
 
-    @Test(arguments: [
-      "wrong id", "wrong operation", "wrong outcome", "garbage", "a frame too long",
-      "half a frame, then the end",
-    ])
-    func aReplyThatIsNoneIsNeverFollowedByTheSameRequestAgain(_ lie: String) throws {
+    @Test(
+      arguments: ClientKind.allCases,
+      [
+        "wrong id", "wrong operation", "wrong outcome", "garbage", "a frame too long",
+        "half a frame, then the end",
+      ])
+    func aReplyThatIsNoneIsNeverFollowedByTheSameRequestAgain(_ kind: ClientKind, _ lie: String)
+      throws
+    {
       let server = try LyingServer { conversation in
         try conversation.greet()
         while true {
@@ -63,7 +67,7 @@ extension DaemonTests {
         }
       }
       let error = failure { () throws(LimitClientError) in
-        try client(server).check(tenant: "acme", policy: "p")
+        try client(kind, server).check(tenant: "acme", policy: "p")
       }
       #expect(error?.mayHaveBeenDecided == true && error?.isAway == true)
       #expect(
@@ -71,7 +75,8 @@ extension DaemonTests {
       #expect(server.count(.checkByName) == 1)
     }
 
-    @Test func repliesInAnotherOrderAreNobodysAnswer() throws {
+    @Test(arguments: ClientKind.allCases)
+    func repliesInAnotherOrderAreNobodysAnswer(_ kind: ClientKind) throws {
       let server = try LyingServer { conversation in
         try conversation.greet()
         var held: [Conversation.Request] = []
@@ -87,7 +92,7 @@ extension DaemonTests {
           for request in held.reversed() { conversation.answer(request) }
         }
       }
-      let client = client(server)
+      let client = client(kind, server)
       onThreads(2) { _ in
         let error = failure { () throws(LimitClientError) in
           try client.check(tenant: "acme", policy: "p")
@@ -97,7 +102,9 @@ extension DaemonTests {
       #expect(server.count(.checkByName) + server.count(.check) == 2)
     }
 
-    @Test func aDecisionThatArrivedIsAnsweredThoughTheNamesOfItsLimitsNeverCome() throws {
+    @Test(arguments: ClientKind.allCases)
+    func aDecisionThatArrivedIsAnsweredThoughTheNamesOfItsLimitsNeverCome(_ kind: ClientKind) throws
+    {
       // The tag of decisions is not the one that binds tell: names are asked for again.
       let server = try LyingServer { conversation in
         try conversation.greet()
@@ -109,12 +116,13 @@ extension DaemonTests {
           conversation.answer(request, tag: request.operation == .bind ? 8 : 7)
         }
       }
-      let decision = try client(server).check(tenant: "acme", policy: "p")
+      let decision = try client(kind, server).check(tenant: "acme", policy: "p")
       #expect(decision.isAllowed && decision.limit == nil)
       #expect(server.count(.checkByName) == 1)
     }
 
-    @Test func namesThatComeTooLateLeaveTheDecisionWithoutThem() throws {
+    @Test(arguments: ClientKind.allCases)
+    func namesThatComeTooLateLeaveTheDecisionWithoutThem(_ kind: ClientKind) throws {
       let server = try LyingServer { conversation in
         try conversation.greet()
         var binds = 0
@@ -125,7 +133,7 @@ extension DaemonTests {
           conversation.answer(request, tag: request.operation == .bind ? 8 : 7)
         }
       }
-      let client = client(server)
+      let client = client(kind, server)
       // Connected, so that the time is the names' alone.
       _ = try client.ping()
       let acquisition = try client.acquire(tenant: "acme", policy: "p", timeout: .seconds(2))
@@ -134,10 +142,11 @@ extension DaemonTests {
       #expect(acquisition.permit?.isHeld == true)
     }
 
-    @Test func anAcquireAnsweredTooLateIsReleasedWhileTheClientIsIdle() throws {
+    @Test(arguments: ClientKind.allCases)
+    func anAcquireAnsweredTooLateIsReleasedWhileTheClientIsIdle(_ kind: ClientKind) throws {
       let gate = Gate()
       let server = try serverHolding(.acquireByName, until: gate)
-      let client = client(server)
+      let client = client(kind, server)
       // Connected, so that it is sent within its time.
       _ = try client.ping()
       let error = failure { () throws(LimitClientError) in
@@ -149,10 +158,38 @@ extension DaemonTests {
       withExtendedLifetime(client) {}
     }
 
-    @Test func aBindAnsweredAfterTheDeadlineIsLearnt() throws {
+    @Test(arguments: ClientKind.allCases)
+    func aPermitThatComesTooLateWithTheNextAnswerGoesBackWhileTheClientIsIdle(_ kind: ClientKind)
+      throws
+    {
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        var late: [UInt8] = []
+        while true {
+          let request = try conversation.next()
+          switch request.operation {
+          case .acquireByName: late = Conversation.reply(to: request)
+          case .check, .checkByName: conversation.send(late + Conversation.reply(to: request))
+          default: if late.isEmpty { conversation.answer(request) }
+          }
+        }
+      }
+      let client = client(kind, server)
+      _ = try client.ping()
+      let error = failure { () throws(LimitClientError) in
+        try client.acquire(tenant: "acme", policy: "p", timeout: .milliseconds(50))
+      }
+      #expect(error?.code == .timedOut)
+      #expect(try client.check(tenant: "acme", policy: "p").isAllowed)
+      try wait(for: "the release") { server.count(.release) == 1 }
+      withExtendedLifetime(client) {}
+    }
+
+    @Test(arguments: ClientKind.allCases)
+    func aBindAnsweredAfterTheDeadlineIsLearnt(_ kind: ClientKind) throws {
       let gate = Gate()
       let server = try serverHolding(.bind, until: gate)
-      let client = client(server)
+      let client = client(kind, server)
       _ = try client.ping()
       #expect(
         failure { () throws(LimitClientError) in
@@ -165,7 +202,8 @@ extension DaemonTests {
       #expect(server.count(.bind) == 1)
     }
 
-    @Test func aBindThatIsAnsweredForAnotherHandleEndsTheConnection() throws {
+    @Test(arguments: ClientKind.allCases)
+    func aBindThatIsAnsweredForAnotherHandleEndsTheConnection(_ kind: ClientKind) throws {
       let server = try LyingServer { conversation in
         try conversation.greet()
         while true {
@@ -176,7 +214,7 @@ extension DaemonTests {
         }
       }
       let error = failure { () throws(LimitClientError) in
-        try client(server).check(tenant: "acme", policy: "p")
+        try client(kind, server).check(tenant: "acme", policy: "p")
       }
       #expect(error?.code == .protocolViolation)
     }
@@ -198,16 +236,18 @@ extension DaemonTests {
       }
     }
 
-    @Test func aRefusedBindMeansThatNothingGoesByItsHandle() throws {
+    @Test(arguments: ClientKind.allCases)
+    func aRefusedBindMeansThatNothingGoesByItsHandle(_ kind: ClientKind) throws {
       let server = try serverRefusingBinds(.unknownTenant)
-      let client = client(server)
+      let client = client(kind, server)
       for _ in 0..<5 { _ = try client.check(tenant: "nobody", policy: "p") }
       #expect(server.count(.check) == 0 && server.count(.checkByName) == 5)
     }
 
-    @Test func limitsOfAnUnknownPolicyFailAtOnceEachTimeAndKeepTheConnection() throws {
+    @Test(arguments: ClientKind.allCases)
+    func limitsOfAnUnknownPolicyFailAtOnceEachTimeAndKeepTheConnection(_ kind: ClientKind) throws {
       let server = try serverRefusingBinds(.unknownPolicy)
-      let client = client(server)
+      let client = client(kind, server)
       for _ in 0..<3 {
         let error = failure { () throws(LimitClientError) in
           try client.limits(tenant: "acme", policy: "none")
@@ -217,12 +257,13 @@ extension DaemonTests {
       #expect(server.conversationCount == 1)
     }
 
-    @Test func aHelloOfAnotherMajorVersionIsNotAcceptedAndNotTriedAgainAtOnce() throws {
+    @Test(arguments: ClientKind.allCases)
+    func aHelloOfAnotherMajorVersionIsNotAcceptedAndNotTriedAgainAtOnce(_ kind: ClientKind) throws {
       let server = try LyingServer { conversation in
         try conversation.greet(version: ProtocolVersion(major: 2, minor: 0))
         _ = try conversation.next()
       }
-      let client = client(server) { $0.backOffMax = .seconds(60) }
+      let client = client(kind, server) { $0.backOffMax = .seconds(60) }
       for _ in 0..<50 {
         let error = failure { () throws(LimitClientError) in
           try client.check(tenant: "acme", policy: "p")
@@ -232,12 +273,13 @@ extension DaemonTests {
       #expect(server.conversationCount == 1)
     }
 
-    @Test func aServerThatGreetsAndThenClosesIsNotHammered() throws {
+    @Test(arguments: ClientKind.allCases)
+    func aServerThatGreetsAndThenClosesIsNotHammered(_ kind: ClientKind) throws {
       let server = try LyingServer { conversation in
         try conversation.greet()
         _ = try conversation.next()
       }
-      let client = client(server) {
+      let client = client(kind, server) {
         $0.backOffFirst = .seconds(30)
         $0.backOffMax = .seconds(60)
       }
@@ -250,8 +292,8 @@ extension DaemonTests {
       #expect(server.conversationCount == 1)
     }
 
-    @Test(arguments: [ErrorCode.limitReached, .timeout, .shuttingDown])
-    func anErrorThatEndsTheConnectionMeansAway(_ code: ErrorCode) throws {
+    @Test(arguments: ClientKind.allCases, [ErrorCode.limitReached, .timeout, .shuttingDown])
+    func anErrorThatEndsTheConnectionMeansAway(_ kind: ClientKind, _ code: ErrorCode) throws {
       for greets in [true, false] {
         let server = try LyingServer { conversation in
           if greets { try conversation.greet() }
@@ -260,7 +302,7 @@ extension DaemonTests {
             ErrorReply(code: code.rawValue, text: "no").encode(id: 0, into: &$0)
           }
         }
-        let client = client(server) { $0.whenAway = .allow }
+        let client = client(kind, server) { $0.whenAway = .allow }
         let decision = try client.check(tenant: "acme", policy: "p")
         #expect(decision.isAllowed && decision.reason == .daemonAway)
         let error = failure { () throws(LimitClientError) in
@@ -270,9 +312,10 @@ extension DaemonTests {
       }
     }
 
-    @Test func aTimeoutOfNothingSendsNothing() throws {
+    @Test(arguments: ClientKind.allCases)
+    func aTimeoutOfNothingSendsNothing(_ kind: ClientKind) throws {
       let server = try LyingServer { try $0.beHonest() }
-      let client = client(server)
+      let client = client(kind, server)
       _ = try client.ping()
       for timeout in [Duration.zero, .seconds(-1)] {
         let error = failure { () throws(LimitClientError) in
@@ -283,12 +326,13 @@ extension DaemonTests {
       #expect(server.count(.checkByName) == 0)
     }
 
-    @Test func aServerThatDoesNotGreetCostsACallItsTimeoutAndNotMore() throws {
+    @Test(arguments: ClientKind.allCases)
+    func aServerThatDoesNotGreetCostsACallItsTimeoutAndNotMore(_ kind: ClientKind) throws {
       let server = try LyingServer { conversation in
         _ = try conversation.next()
         _ = try conversation.next()
       }
-      let client = client(server) { $0.callTimeout = .milliseconds(200) }
+      let client = client(kind, server) { $0.callTimeout = .milliseconds(200) }
       let start = clockSeconds()
       #expect(
         failure { () throws(LimitClientError) in
@@ -298,18 +342,59 @@ extension DaemonTests {
       #expect(clockSeconds() - start < 10)
     }
 
-    @Test func aWaitThatDenyGivesIsTheCallers() throws {
-      let client = BlockingLimitClient(.test("/nowhere/limitd.sock"))
-      let decision = try client.check(
-        tenant: "acme", policy: "p", whenAway: .deny(retryAfter: .seconds(7)))
-      #expect(decision.outcome == .deny && decision.retryAfterSeconds == 7)
-      #expect(decision.reason == .daemonAway && decision.receipt.isEmpty)
+    /// Connecting and being greeted have one deadline together, however patient the call is.
+    @Test(arguments: ClientKind.allCases)
+    func aServerThatDoesNotGreetIsUnreachableAfterTheTimeToConnect(_ kind: ClientKind) throws {
+      let server = try LyingServer { conversation in
+        _ = try conversation.next()
+        _ = try conversation.next()
+      }
+      let client = client(kind, server) { $0.connectTimeout = .milliseconds(200) }
+      let start = Moment.now
+      let error = failure { () throws(LimitClientError) in
+        try client.check(tenant: "acme", policy: "p")
+      }
+      #expect(error?.code == .unreachable && error?.mayHaveBeenDecided == false)
+      // A loaded machine is late, but not by the patience of the call.
+      let took = Moment.now.since(start)
+      #expect(took >= .milliseconds(200) && took < .patience / 3)
+      #expect(server.count(.checkByName) == 0)
     }
 
-    @Test func keysOfAllFormsArriveAsTheyAre() throws {
+    @Test(arguments: ClientKind.allCases)
+    func whatACallGetsWhileTheDaemonIsAwayIsTheCallers(_ kind: ClientKind) throws {
+      let client = EitherClient(kind, .test("/nowhere/limitd.sock") { $0.whenAway = .throw })
+      let deny = WhenAway.deny(retryAfter: .seconds(7))
+      let query = LimitQuery(tenant: "acme", policy: "p")
+      for whenAway in [deny, .allow] {
+        let options = CallOptions(whenAway: whenAway)
+        let decisions = [
+          try client.check(query, options), try client.acquire(query, options).decision,
+          try client.batch([query], options)[0].get(),
+        ]
+        for decision in decisions {
+          #expect(decision.outcome == (whenAway == deny ? .deny : .allow))
+          #expect(decision.retryAfterSeconds == (whenAway == deny ? 7 : 0))
+          #expect(decision.reason == .daemonAway && decision.receipt.isEmpty)
+        }
+        #expect(try client.acquire(query, options).permit == nil)
+      }
+      // And where the configuration says another: one list of what is away for all.
+      let lenient = EitherClient(kind, .test("/nowhere/limitd.sock") { $0.whenAway = .allow })
+      let options = CallOptions(whenAway: .throw)
+      let errors = [
+        failure { () throws(LimitClientError) in try lenient.check(query, options) },
+        failure { () throws(LimitClientError) in try lenient.acquire(query, options) },
+        failure { () throws(LimitClientError) in try lenient.batch([query], options)[0].get() },
+      ]
+      for error in errors { #expect(error?.code == .unreachable) }
+    }
+
+    @Test(arguments: ClientKind.allCases)
+    func keysOfAllFormsArriveAsTheyAre(_ kind: ClientKind) throws {
       let long = [UInt8](repeating: 0xFE, count: 100)
       let server = try LyingServer { try $0.beHonest() }
-      let client = client(server)
+      let client = client(kind, server)
       let text = try client.check(tenant: "acme", policy: "p", key: "clé")
       let bytes = try client.check(tenant: "acme", policy: "p", key: LimitKey(bytes: long))
       let span = try client.check(tenant: "acme", policy: "p", key: LimitKey(long.span))

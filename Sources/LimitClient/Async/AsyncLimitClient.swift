@@ -71,19 +71,15 @@ public final class AsyncLimitClient: LimitChecking {
     let deadline = core.deadline(options)
     let checked = CheckedBatch(queries)
     let channel = core.channel
-    var results = core.unsentResults(checked.queries.count, options)
-    let outcomes = await core.ask(checked.queries, by: channel, deadline)
-    let tags = outcomes.tags
-    var names = channel.names(tags: tags.keys)
-    for (tag, place) in tags where names[tag] == nil {
-      let query = checked.queries[place]
+    var results = BatchResults(checked.queries, core.whenAway(options))
+    await core.ask(checked.queries, by: channel, deadline) { results.read($0, from: channel) }
+    for query in results.unknown {
       let question = Question.limits(tenant: query.tenant, policy: query.policy)
       if case .limits(let learnt) = await core.ask(question, by: channel, deadline) {
-        names[learnt.tag] = learnt
+        results.learn(learnt)
       }
     }
-    core.write(outcomes, of: checked.queries, names: names, options, to: &results)
-    return checked.merge(results)
+    return checked.merge(results.results)
   }
 
   // MARK: The rest
@@ -96,6 +92,8 @@ public final class AsyncLimitClient: LimitChecking {
   }
 
   /// How long the daemon takes to answer at all.
+  ///
+  /// - Throws: `LimitClientError` with any code but `refused`.
   public func ping(timeout: Duration? = nil) async throws(LimitClientError) -> Duration {
     let start = Moment.now
     _ = try await ask(.ping, by: core.channel, CallOptions(timeout: timeout))
@@ -103,6 +101,8 @@ public final class AsyncLimitClient: LimitChecking {
   }
 
   /// The limits of a policy, in its order, as the daemon has them now.
+  ///
+  /// - Throws: `LimitClientError` with any of its codes; `refused` where the daemon knows no such names.
   public func limits(tenant: String, policy: String, timeout: Duration? = nil)
     async throws(LimitClientError) -> [LimitDescription]
   {
@@ -115,7 +115,9 @@ public final class AsyncLimitClient: LimitChecking {
     return names.limits
   }
 
-  /// What the daemon said of itself and of what this client may do.
+  /// What the daemon said of itself and of what this client may do, when the connection began.
+  ///
+  /// - Throws: `LimitClientError` with any code but `refused`.
   public func hello(timeout: Duration? = nil) async throws(LimitClientError) -> HelloReply {
     let channel = core.channel
     _ = try await ask(.ping, by: channel, CallOptions(timeout: timeout))

@@ -30,27 +30,30 @@ extension ClientCore {
   }
 
   /// Asks a batch.
-  func ask(_ items: [LimitQuery], by channel: Channel, _ deadline: Moment) async
-    -> [BatchCollector.Outcome]
-  {
+  ///
+  /// - Parameter read: reads what has arrived.
+  func ask(
+    _ items: [LimitQuery], by channel: Channel, _ deadline: Moment,
+    _ read: (BatchCollector) -> Void
+  ) async {
+    guard !items.isEmpty else { return }
     var run = BatchRun(items)
+    let collector = run.collector
     var error = LimitClientError.timedOut(mayHaveBeenDecided: true)
-    while !run.isDone, Moment.now < deadline {
+    while Moment.now < deadline {
       let step = run
       let (word, stepped) = await withUnsafeResult(channel, until: deadline) { task in
         channel.step(step, task)
       }
-      run = stepped
-      if case .answer(.failure(let failure)) = word {
-        run.fail(failure)
-        if failure.code == .cancelled { error = failure }
-      }
-      if Task.isCancelled {
-        error = .cancelled
-        break
-      }
+      run = stepped.0
+      read(collector)
+      if stepped.isLast { break }
+      if case .answer(.failure(let failure)) = word { error = failure }
+      if Task.isCancelled { error = .cancelled }
+      if error.code != .timedOut { break }
     }
-    return channel.end(run, error)
+    channel.end(&run, error)
+    read(collector)
   }
 
   /// Suspends until a channel has a word for this task.
@@ -73,11 +76,11 @@ extension ClientCore {
   }
 
   /// As `wait`, with what `begin` returned.
-  private func withUnsafeResult(
-    _ channel: Channel, until deadline: Moment, _ begin: (TaskWaiter) -> BatchRun
-  ) async -> (Word, BatchRun) {
-    var run: BatchRun?
-    let word = await wait(channel, until: deadline) { task in run = begin(task) }
-    return (word, run.unsafelyUnwrapped)
+  private func withUnsafeResult<Result>(
+    _ channel: Channel, until deadline: Moment, _ begin: (TaskWaiter) -> Result
+  ) async -> (Word, Result) {
+    var result: Result?
+    let word = await wait(channel, until: deadline) { task in result = begin(task) }
+    return (word, result.unsafelyUnwrapped)
   }
 }

@@ -3,25 +3,52 @@
 /// Decides. `BlockingLimitClient` asks the daemon; a test has its own.
 public protocol BlockingLimitChecking: Sendable {
   /// Asks and, where it is allowed, charges.
+  ///
+  /// - Parameters:
+  ///   - query: whom it is for, and its cost in units.
+  ///   - options: the time it may take, and what it gives where the daemon is away.
+  /// - Throws: `LimitClientError` with any of its codes, but those that are `isAway` only where `whenAway` is
+  ///   `throw`. A denial is no error.
   @available(*, noasync)
   func check(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError) -> LimitDecision
 
   /// What `check` would say, with the figures before any charge.
+  ///
+  /// - Parameters: as those of `check`; there is no answer in place of the daemon's, whatever `whenAway` says.
+  /// - Throws: `LimitClientError` with any of its codes.
   @available(*, noasync)
   func peek(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError) -> LimitDecision
 
   /// As `check`, and holds a permit of the policy's concurrency limits.
+  ///
+  /// - Parameters: as those of `check`.
+  /// - Returns: the decision, and the permit where that is allow and the policy has such a limit. The permit
+  ///   is released when nobody keeps it.
+  /// - Throws: as `check`. A permit that the daemon gave all the same goes back by itself.
   @available(*, noasync)
   func acquire(_ query: LimitQuery, _ options: CallOptions) throws(LimitClientError)
     -> LimitAcquisition
 
-  /// Decides each for itself, in order. For each its decision, or why it was not decided.
+  /// Decides each for itself, in order.
+  ///
+  /// - Parameters:
+  ///   - queries: any number of checks.
+  ///   - options: as those of `check`; the time is that of all together.
+  /// - Returns: for each query in its place the decision, or what `check` would throw. O(queries).
   @available(*, noasync)
   func batch(_ queries: [LimitQuery], _ options: CallOptions) -> [Result<
     LimitDecision, LimitClientError
   >]
 
-  /// Corrects a decision to what it turned out to cost.
+  /// Corrects a decision to what it turned out to cost: gives back, or books what is beyond it whether it
+  /// fits or not. Does nothing for a decision that took nothing.
+  ///
+  /// - Parameters:
+  ///   - receipt: of the decision; to be used once.
+  ///   - actual: units, below 2^48; 0 gives everything back.
+  ///   - options: the time it may take. `whenAway` says nothing here.
+  /// - Throws: `LimitClientError` with any of its codes; `refused` with `ErrorCode.staleReceipt` where the
+  ///   policy's limits are others by now, and nothing was changed then.
   @available(*, noasync)
   func settle(_ receipt: LimitReceipt, actual: UInt64, _ options: CallOptions)
     throws(LimitClientError)
@@ -37,6 +64,7 @@ extension BlockingLimitChecking {
   ///   - cost: units, below 2^48; 0 charges nothing.
   ///   - timeout: as `CallOptions` says.
   ///   - whenAway: as `CallOptions` says.
+  /// - Throws: as `check(_:_:)`.
   @available(*, noasync)
   public func check(
     tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil,
@@ -47,7 +75,7 @@ extension BlockingLimitChecking {
       CallOptions(timeout: timeout, whenAway: whenAway))
   }
 
-  /// As above, for a key in bytes.
+  /// As above, for a key in bytes. Throws as `check(_:_:)`.
   @available(*, noasync)
   public func check(
     tenant: String, policy: String, key: LimitKey, cost: UInt64 = 1, timeout: Duration? = nil,
@@ -58,8 +86,8 @@ extension BlockingLimitChecking {
       CallOptions(timeout: timeout, whenAway: whenAway))
   }
 
-  /// What `check` would say, with the figures before any charge. Parameters as there; throws where
-  /// the daemon is away.
+  /// What `check` would say, with the figures before any charge. Parameters as there; throws as
+  /// `peek(_:_:)`.
   @available(*, noasync)
   public func peek(
     tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil
@@ -69,7 +97,8 @@ extension BlockingLimitChecking {
       CallOptions(timeout: timeout))
   }
 
-  /// As `check`, and holds a permit of the policy's concurrency limits until it is released.
+  /// As `check`, and holds a permit of the policy's concurrency limits until it is released. Parameters as
+  /// there; throws as `acquire(_:_:)`.
   @available(*, noasync)
   public func acquire(
     tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil,
@@ -80,7 +109,7 @@ extension BlockingLimitChecking {
       CallOptions(timeout: timeout, whenAway: whenAway))
   }
 
-  /// Decides each for itself, in order.
+  /// Decides each for itself, in order, with the configuration's options: see `batch(_:_:)`.
   @available(*, noasync)
   public func batch(_ queries: [LimitQuery]) -> [Result<LimitDecision, LimitClientError>] {
     batch(queries, CallOptions())
@@ -90,12 +119,13 @@ extension BlockingLimitChecking {
   /// whether it fits or not. Once per receipt. Does nothing for a decision that took nothing.
   ///
   /// - Parameter actual: units, below 2^48.
+  /// - Throws: as `settle(_:actual:_:)`.
   @available(*, noasync)
   public func settle(_ receipt: LimitReceipt, actual: UInt64, timeout: Duration? = nil)
     throws(LimitClientError)
   { try settle(receipt, actual: actual, CallOptions(timeout: timeout)) }
 
-  /// Gives back what a decision took: settles it to nothing.
+  /// Gives back what a decision took: settles it to nothing. Throws as `settle(_:actual:_:)`.
   @available(*, noasync)
   public func refund(_ receipt: LimitReceipt, timeout: Duration? = nil) throws(LimitClientError) {
     try settle(receipt, actual: 0, CallOptions(timeout: timeout))

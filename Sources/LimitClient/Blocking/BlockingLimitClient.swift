@@ -67,19 +67,13 @@ public final class BlockingLimitClient: BlockingLimitChecking {
     let deadline = core.deadline(options)
     let checked = CheckedBatch(queries)
     let channel = core.channel
-    var results = core.unsentResults(checked.queries.count, options)
-    let outcomes = channel.ask(checked.queries, until: deadline)
-    let tags = outcomes.tags
-    var names = channel.names(tags: tags.keys)
-    for (tag, place) in tags where names[tag] == nil {
-      let query = checked.queries[place]
+    var results = BatchResults(checked.queries, core.whenAway(options))
+    channel.ask(checked.queries, until: deadline) { results.read($0, from: channel) }
+    for query in results.unknown {
       let question = Question.limits(tenant: query.tenant, policy: query.policy)
-      if case .limits(let learnt) = channel.ask(question, until: deadline) {
-        names[learnt.tag] = learnt
-      }
+      if case .limits(let learnt) = channel.ask(question, until: deadline) { results.learn(learnt) }
     }
-    core.write(outcomes, of: checked.queries, names: names, options, to: &results)
-    return checked.merge(results)
+    return checked.merge(results.results)
   }
 
   // MARK: The rest
@@ -93,6 +87,8 @@ public final class BlockingLimitClient: BlockingLimitChecking {
   }
 
   /// How long the daemon takes to answer at all.
+  ///
+  /// - Throws: `LimitClientError` with any code but `refused`.
   @available(*, noasync)
   public func ping(timeout: Duration? = nil) throws(LimitClientError) -> Duration {
     let start = Moment.now
@@ -101,6 +97,8 @@ public final class BlockingLimitClient: BlockingLimitChecking {
   }
 
   /// The limits of a policy, in its order, as the daemon has them now.
+  ///
+  /// - Throws: `LimitClientError` with any of its codes; `refused` where the daemon knows no such names.
   @available(*, noasync)
   public func limits(tenant: String, policy: String, timeout: Duration? = nil)
     throws(LimitClientError) -> [LimitDescription]
@@ -113,7 +111,9 @@ public final class BlockingLimitClient: BlockingLimitChecking {
     return names.limits
   }
 
-  /// What the daemon said of itself and of what this client may do.
+  /// What the daemon said of itself and of what this client may do, when the connection began.
+  ///
+  /// - Throws: `LimitClientError` with any code but `refused`.
   @available(*, noasync)
   public func hello(timeout: Duration? = nil) throws(LimitClientError) -> HelloReply {
     let channel = core.channel
@@ -138,8 +138,10 @@ struct CheckedBatch {
 
   init(_ queries: [LimitQuery]) {
     self.queries = queries
-    for (place, query) in queries.enumerated() {
-      do throws(LimitClientError) { try query.validate() } catch { failures[place] = error }
+    for place in queries.indices {
+      do throws(LimitClientError) { try queries[place].validate() } catch {
+        failures[place] = error
+      }
     }
     guard !failures.isEmpty else { return }
     self.queries = queries.enumerated().filter { failures[$0.offset] == nil }.map(\.element)

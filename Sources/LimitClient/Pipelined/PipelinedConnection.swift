@@ -31,6 +31,9 @@ public final class PipelinedConnection {
   }
 
   /// Connects, and waits for the reply to hello; at most `connectTimeout`.
+  ///
+  /// - Throws: `unreachable`, `unsupportedVersion`, `connectionLost`, `timedOut` or `protocolViolation`.
+  @available(*, noasync)
   public static func open(_ configuration: ClientConfiguration) throws(LimitClientError)
     -> PipelinedConnection
   {
@@ -84,6 +87,7 @@ public final class PipelinedConnection {
   ///
   /// - Throws: `refused` where the daemon does not know the names or has no such handle;
   ///   `invalidArgument` where a request is outstanding.
+  @available(*, noasync)
   public func bind(
     handle: UInt16, tenant: String, policy: String, timeout: Duration = .seconds(1)
   ) throws(LimitClientError) -> BindReply {
@@ -205,6 +209,9 @@ public final class PipelinedConnection {
   // MARK: Sending and receiving
 
   /// Sends all that is queued, taking in replies meanwhile so that neither side waits for the other.
+  ///
+  /// - Throws: `timedOut`, after which the rest is still queued, or `connectionLost`.
+  @available(*, noasync)
   public func flush(timeout: Duration) throws(LimitClientError) {
     try flush(until: .after(timeout))
   }
@@ -231,6 +238,7 @@ public final class PipelinedConnection {
   /// only what is there.
   ///
   /// - Throws: `connectionLost` or `protocolViolation`; the connection is of no use any more.
+  @available(*, noasync)
   public func nextReply(timeout: Duration) throws(LimitClientError) -> PipelinedReply? {
     if let reply = try session.nextReply() { return reply.reply }
     return try nextReply(until: timeout > .zero ? .after(timeout) : .distantPast)

@@ -25,11 +25,9 @@ extension ClientSession {
     refused: (Int, LimitClientError) -> Void
   ) -> Bool {
     while next < items.count, wire.output.count < Self.batchOutputBytesMax {
-      let keyBytes = takeRun(items, from: next)
-      if !runHandles.isEmpty {
-        let range = next..<next + runHandles.count
-        queueBatch(items, range, keyBytes: keyBytes, waiter(range))
-        next = range.upperBound
+      let count = queueRun(items, from: next, waiter)
+      if count > 0 {
+        next += count
         continue
       }
       let item = items[next]
@@ -48,48 +46,45 @@ extension ClientSession {
     return false
   }
 
-  /// Fills `runHandles` for a batch frame that begins at `start`: items with a confirmed handle.
-  /// Makes no binding, since that could take the handle of an item before.
+  /// Queues a batch frame of the items from `start` on that have a confirmed handle, as many as it has
+  /// room for. Makes no binding, since that could take the handle of an item before.
   ///
-  /// - Returns: the bytes of their keys.
-  private mutating func takeRun(_ items: [LimitQuery], from start: Int) -> Int {
-    runHandles.removeAll(keepingCapacity: true)
+  /// - Returns: how many; 0 where the first has none, or a key that the daemon does not take.
+  private mutating func queueRun(
+    _ items: [LimitQuery], from start: Int, _ waiter: (Range<Int>) -> Waiter
+  ) -> Int {
     guard let hello else { return 0 }
-    let (countMax, keyBytesMax) = (Int(hello.batchItemsMax), Int(hello.keyBytesMax))
-    let bytesMax = min(Int(hello.frameBytesMax), Self.batchOutputBytesMax)
-    var keyBytes = 0
-    for place in start..<min(items.count, start + countMax) {
-      let count = items[place].key.withBytes { $0.count }
-      let frameBytes =
-        BatchRequest.overheadByteCount + (runHandles.count + 1) * BatchItem.overheadByteCount
-        + keyBytes + count
-      guard frameBytes <= bytesMax, count <= keyBytesMax,
-        let binding = handles.known(tenant: items[place].tenant, policy: items[place].policy),
-        binding.state == .confirmed
-      else { break }
-      runHandles.append(binding.handle)
-      keyBytes += count
-    }
-    return keyBytes
-  }
-
-  private mutating func queueBatch(
-    _ items: [LimitQuery], _ range: Range<Int>, keyBytes: Int, _ waiter: Waiter
-  ) {
-    let byteCount =
-      BatchRequest.overheadByteCount + range.count * BatchItem.overheadByteCount + keyBytes
-    let id = wire.nextID
-    let handles = runHandles
-    wire.request(
-      .batch, id: id, detail: UInt16(range.count), byteCount: byteCount,
-      context: Expectation(waiter: waiter, purpose: .batch, binding: nil)
-    ) { writer in
-      BatchRequest.encodeStart(count: range.count, keyBytes: keyBytes, id: id, into: &writer)
-      for (handle, place) in zip(handles, range) {
-        items[place].key.withBytes {
-          BatchItem(handle: handle, cost: items[place].cost, key: $0).encode(into: &writer)
+    let end = min(items.count, start + Int(hello.batchItemsMax))
+    let frameBytesMax = min(Int(hello.frameBytesMax), Self.batchOutputBytesMax)
+    let keyBytesMax = Int(hello.keyBytesMax)
+    // `known` changes what bindings say, and the table's ends.
+    var table = handles
+    defer { handles = table }
+    return wire.requestBatch(id: wire.nextID, byteCountMax: frameBytesMax) { writer in
+      var place = start
+      items.withUnsafeBufferPointer { items in
+        while place < end,
+          let binding = table.known(tenant: items[place].tenant, policy: items[place].policy),
+          binding.state == .confirmed
+        {
+          // Most items have the names of the one before.
+          let (tenant, policy, handle) = (binding.tenant, binding.policy, binding.handle)
+          while place < end, items[place].tenant == tenant, items[place].policy == policy {
+            let cost = items[place].cost
+            let isWritten = items[place].key.withBytes { key in
+              guard key.count <= min(keyBytesMax, writer.room - BatchItem.overheadByteCount)
+              else { return false }
+              BatchItem(handle: handle, cost: cost, key: key).encode(into: &writer)
+              return true
+            }
+            guard isWritten else { return }
+            place += 1
+          }
         }
       }
+      return place - start
+    } context: { count in
+      Expectation(waiter: waiter(start..<start + count), purpose: .batch, binding: nil)
     }
   }
 

@@ -41,8 +41,6 @@ struct ClientSession<Waiter>: ~Copyable {
   /// By tag, of every bind that was answered.
   private var namesByTag: [UInt32: PolicyNames] = [:]
   private var parked: [Parked] = []
-  /// The handles of the batch frame that is being made.
-  var runHandles: [UInt16] = []
   /// Requests whose waiter has gone, and that may bring a permit; releases that are not answered.
   private(set) var dutyCount = 0
   /// Permits given to waiters and not released.

@@ -104,6 +104,13 @@ public struct BatchDecisions: Sequence, IteratorProtocol {
     self.count = count
   }
 
+  /// Those that are left, as they came.
+  var bytes: UnsafeRawBufferPointer {
+    var reader = reader
+    return reader.readBytes(count * DecisionRecord.byteCount)
+      ?? UnsafeRawBufferPointer(start: nil, count: 0)
+  }
+
   /// The next decision, nil at the end. An item that was not decided has outcome
   /// `DecisionOutcome.notDecided`. O(1), no allocation.
   @inline(__always) public mutating func next() -> DecisionRecord? {

@@ -57,6 +57,35 @@ struct WireSession<Context>: ~Copyable {
     queuedTotal += UInt64(byteCount)
   }
 
+  /// Queues a batch of the items that `encode` writes; none: nothing is queued.
+  ///
+  /// - Parameters:
+  ///   - byteCountMax: of the frame; `encode` finds room for no more.
+  ///   - encode: writes items behind one another, and returns how many, 65,535 at most.
+  ///   - context: for that many.
+  /// - Returns: how many items.
+  @inline(__always) mutating func requestBatch(
+    id: UInt32, byteCountMax: Int, _ encode: (inout WireWriter) -> Int, context: (Int) -> Context
+  ) -> Int {
+    let start = BatchRequest.overheadByteCount
+    guard byteCountMax > start else { return 0 }
+    let room = output.reserve(byteCountMax)
+    var items = WireWriter(UnsafeMutableRawBufferPointer(rebasing: room[start..<byteCountMax]))
+    let count = encode(&items)
+    guard count > 0 else { return 0 }
+    var head = WireWriter(room)
+    BatchRequest.encodeStart(
+      count: count, keyBytes: items.count - count * BatchItem.overheadByteCount, id: id,
+      into: &head)
+    expected.append(
+      Expected(
+        id: id, operation: .batch, detail: UInt16(count), start: queuedTotal,
+        context: context(count)))
+    output.commit(start + items.count)
+    queuedTotal += UInt64(start + items.count)
+    return count
+  }
+
   /// An id for the next request that no request shares with it for 2^32 requests.
   var nextID: UInt32 { UInt32(truncatingIfNeeded: nextSequence % 0xFFFF_FFFF) + 1 }
 

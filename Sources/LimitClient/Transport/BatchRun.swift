@@ -1,19 +1,26 @@
-// A batch on its way: what is queued, what was answered, what is left. Guarded by its channel's
-// lock.
+// A batch on its way: what is queued, what was answered, what is left. Guarded by its channel's lock
+// but for `BatchCollector.arrived`.
 
 internal import LimitProtocol
 
-/// Gathers the answers to a batch. Frames that are answered when the caller has gone find it still.
+/// Gathers the answers to a batch as they come; its caller reads them without the lock. Frames that
+/// are answered when the caller has gone find it still.
 final class BatchCollector {
-  enum Outcome {
-    case decided(DecisionRecord)
-    case failed(LimitClientError)
-    /// Not answered; when the batch is over, not sent in time.
-    case waiting
+  /// Answers to items, in the order in which they came.
+  struct Arrivals: ~Copyable {
+    /// Which items, and why they have no decision; nil: `records` has theirs.
+    var pieces: [(items: Range<Int>, failure: LimitClientError?)] = []
+    var records = ByteQueue()
+
+    mutating func removeAll() {
+      pieces.removeAll(keepingCapacity: true)
+      records.consume(records.count)
+    }
   }
 
-  /// In the order of the items.
-  var outcomes: [Outcome]
+  private var incoming = Arrivals()
+  /// What `takeArrivals` found: the caller's, who empties it.
+  var arrived = Arrivals()
   /// Items that are on their way.
   var outstanding = 0
   /// Nothing that is on its way brings it further, but a bind or whatever keeps the room to send: it
@@ -21,45 +28,51 @@ final class BatchCollector {
   var waitsForOthers = false
   /// The first item that was not sent when its connection broke.
   var unsent: Int?
+  /// The caller has gone.
+  var isOver = false
   /// Who is told of progress; a task is told once, and registers anew.
   var thread: ThreadWaiter?
   var task: TaskWaiter?
 
-  init(count: Int) { outcomes = [Outcome](repeating: .waiting, count: count) }
-
-  /// Takes the answer to some items.
-  func take(_ answer: Answer, _ range: Range<Int>) {
-    outstanding -= range.count
-    guard !outcomes.isEmpty else { return }
+  /// Takes the answer to items that are on their way.
+  func take(_ answer: Answer, _ items: Range<Int>) {
+    outstanding -= items.count
+    guard !isOver else { return }
     switch answer {
-    case .batch(var decisions):
-      for place in range {
-        guard let record = decisions.next() else { break }
-        outcomes[place] = Self.outcome(record)
-      }
-    case .decision(let record, _, _): outcomes[range.lowerBound] = .decided(record)
+    case .batch(let decisions):
+      incoming.records.append(decisions.bytes)
+      incoming.pieces.append((items, nil))
+    case .decision(let record, _, _):
+      incoming.records.append(byteCount: DecisionRecord.byteCount) { record.encode(into: &$0) }
+      incoming.pieces.append((items, nil))
     case .failure(let error):
-      if error.isSafeToAskAgain { unsent = min(unsent ?? .max, range.lowerBound) }
-      for place in range { outcomes[place] = .failed(error) }
+      if error.isSafeToAskAgain { unsent = min(unsent ?? .max, items.lowerBound) }
+      fail(items, error)
     case .limits, .done: break
     }
   }
 
-  private static func outcome(_ record: DecisionRecord) -> Outcome {
-    guard record.outcome != .notDecided else {
-      let name = record.error?.name ?? "error \(record.reason.rawValue)"
-      return .failed(
-        LimitClientError(
-          .refused, "limitd refused: \(name)", daemonErrorNumber: UInt16(record.reason.rawValue)))
-    }
-    return record.isAnswer ? .decided(record) : .failed(.violation("an item with no outcome"))
+  /// Items that are not on their way have no decision.
+  func fail(_ items: Range<Int>, _ error: LimitClientError) {
+    if !items.isEmpty { incoming.pieces.append((items, error)) }
+  }
+
+  /// Hands what came to the caller.
+  ///
+  /// - Returns: whether there is anything.
+  /// - Precondition: what came before was read.
+  func takeArrivals() -> Bool {
+    guard !incoming.pieces.isEmpty else { return false }
+    precondition(arrived.pieces.isEmpty, "what came before is read first")
+    swap(&incoming, &arrived)
+    return true
   }
 }
 
 /// The items of a batch, and how far it has come.
 struct BatchRun {
   private let items: [LimitQuery]
-  let collector: BatchCollector
+  let collector = BatchCollector()
   /// The first item that is not queued.
   private var next = 0
   private var mayAskAgain = true
@@ -67,11 +80,9 @@ struct BatchRun {
   private var waitedFor = -1
 
   /// - Parameter items: names and costs are within their bounds.
-  init(_ items: [LimitQuery]) {
-    self.items = items
-    collector = BatchCollector(count: items.count)
-  }
+  init(_ items: [LimitQuery]) { self.items = items }
 
+  /// Everything is answered, though not all may have been read.
   var isDone: Bool {
     next == items.count && collector.outstanding == 0 && (collector.unsent == nil || !mayAskAgain)
   }
@@ -109,26 +120,21 @@ struct BatchRun {
 
   /// The rest is not asked.
   mutating func fail(_ error: LimitClientError) {
-    for place in next..<items.count { collector.outcomes[place] = .failed(error) }
+    collector.fail(next..<items.count, error)
     next = items.count
   }
 
   /// The batch is over, or its caller waits no longer.
   ///
-  /// - Parameter error: of what has no answer. Where that is the deadline, what was not sent stays
-  ///   `waiting`.
-  mutating func end(_ error: LimitClientError) -> [BatchCollector.Outcome] {
-    let queued = next
-    // Of what the deadline left, most may never have been sent: that is not written item by item.
+  /// - Parameters:
+  ///   - error: of what has no answer. Where that is the deadline, nothing is said of what was not
+  ///     sent: most of a batch, perhaps.
+  ///   - onTheWay: items that are.
+  mutating func end(_ error: LimitClientError, onTheWay: [Range<Int>]) {
     if error.code != .timedOut { fail(error.with(mayHaveBeenDecided: false)) }
-    var outcomes: [BatchCollector.Outcome] = []
-    // Late answers find nobody.
-    swap(&outcomes, &collector.outcomes)
-    for place in 0..<queued {
-      if case .waiting = outcomes[place] {
-        outcomes[place] = .failed(error.with(mayHaveBeenDecided: true))
-      }
-    }
-    return outcomes
+    for items in onTheWay { collector.fail(items, error.with(mayHaveBeenDecided: true)) }
+    collector.isOver = true
+    collector.thread = nil
+    collector.task = nil
   }
 }

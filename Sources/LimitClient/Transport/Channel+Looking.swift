@@ -89,6 +89,8 @@ extension Channel {
       lock()
       guard let outcome else { break }
       take(outcome, leaderBuffer, from: socket)
+      // A decision whose limits have no names yet asks for them.
+      flush()
     }
     isLed = false
     guard let word = look?.word else {

@@ -110,6 +110,8 @@ extension Channel {
 
   /// A thread goes: somebody else leads, or looks after what is left.
   func leave() {
+    // The permit of one who has gone may have come with the last answer: it goes back now.
+    if session.dutyCount > 0 { flush() }
     guard !isLed else { return }
     if let firstParked {
       firstParked.wake()

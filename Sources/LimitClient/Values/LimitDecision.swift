@@ -117,21 +117,25 @@ extension LimitDecision {
 extension LimitDecision {
   /// A decision as it came, with the name of its limit.
   ///
-  /// - Parameter names: of the policy's limits; nil where they are not known.
-  init(_ record: DecisionRecord, of query: LimitQuery, names: PolicyNames?) {
-    let limit = names?.limit(at: record.place)
-    self.init(
-      // The session lets nothing else through.
-      Outcome(rawValue: record.outcome.rawValue) ?? .deny,
-      reason: Reason(wire: record.reason.rawValue), flags: Flags(rawValue: record.flags.rawValue),
-      limit: limit?.name,
-      limitUnit: limit?.unit,
-      wouldHaveDenied: names?.limits(in: record.receipt.shadow) ?? [],
-      capacity: record.capacity, remaining: record.remaining,
-      retryAfterNanoseconds: record.retryAfter == DecisionRecord.noWait ? nil : record.retryAfter,
-      resetAfterNanoseconds: record.resetAfter,
-      receipt: record.receipt.charged == 0
-        ? .nothing : LimitReceipt(query: query, wire: record.receipt))
+  /// - Parameters:
+  ///   - query: what was asked. A batch has many, of which none is copied but for its receipt.
+  ///   - names: of the policy's limits; nil where they are not known.
+  init(_ record: DecisionRecord, of query: @autoclosure () -> LimitQuery, names: PolicyNames?) {
+    // The session lets nothing else through.
+    outcome = Outcome(rawValue: record.outcome.rawValue) ?? .deny
+    reason = Reason(wire: record.reason.rawValue)
+    flags = Flags(rawValue: record.flags.rawValue)
+    let decided = names?.limit(at: record.place)
+    limit = decided?.name
+    limitUnit = decided?.unit
+    wouldHaveDenied =
+      record.receipt.shadow == 0 ? [] : names?.limits(in: record.receipt.shadow) ?? []
+    capacity = record.capacity
+    remaining = record.remaining
+    retryAfterNanoseconds = record.retryAfter == DecisionRecord.noWait ? nil : record.retryAfter
+    resetAfterNanoseconds = record.resetAfter
+    receipt =
+      record.receipt.charged == 0 ? .nothing : LimitReceipt(query: query(), wire: record.receipt)
   }
 }
 

@@ -86,12 +86,12 @@ extension String {
   func withBytes<Result, Failure: Error>(
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    var text = self
-    // `withUTF8` rethrows untyped; the outcome is carried through it.
-    let result = text.withUTF8 { utf8 in
+    // What calls `body` rethrows untyped; the outcome is carried through it.
+    let result = utf8.withContiguousStorageIfAvailable { utf8 in
       Swift.Result { () throws(Failure) in try body(UnsafeRawBufferPointer(utf8)) }
     }
-    return try result.get()
+    if let result { return try result.get() }
+    return try [UInt8](utf8).withBytes(body)
   }
 }
 

@@ -13,6 +13,13 @@ public struct LimitQuery: Sendable, Hashable {
   /// Units, below 2^48. 0 charges nothing.
   public var cost: UInt64
 
+  /// Checks nothing: a value out of its bounds fails the call with `invalidArgument`.
+  ///
+  /// - Parameters:
+  ///   - tenant: 1 to 255 bytes.
+  ///   - policy: 1 to 64 bytes.
+  ///   - key: at most what the daemon's hello says, 1,024 bytes by default.
+  ///   - cost: units, below 2^48.
   public init(tenant: String, policy: String, key: String = "", cost: UInt64 = 1) {
     self.init(tenant: tenant, policy: policy, key: LimitKey(key), cost: cost)
   }
@@ -40,6 +47,7 @@ public struct CallOptions: Sendable, Hashable {
   /// What the caller gets where the daemon does not answer. Nil: the configuration's.
   public var whenAway: WhenAway?
 
+  /// - Parameters: as the properties of these names; nil is the configuration's.
   public init(timeout: Duration? = nil, whenAway: WhenAway? = nil) {
     self.timeout = timeout
     self.whenAway = whenAway

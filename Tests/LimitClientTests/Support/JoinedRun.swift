@@ -12,7 +12,8 @@ struct JoinedRun: ~Copyable {
     var tenant: String
     var policy: String
     var cost: UInt64
-    var isCharged: Bool
+    /// What it adds to the tenant's charge where it is decided.
+    var change: Int
     var answers = 0
     var isAbandoned = false
   }
@@ -31,13 +32,18 @@ struct JoinedRun: ~Copyable {
   private var calls: [Call] = []
   private var sequences: [(call: Int, sequence: UInt64)] = []
   private var permits: [GivenPermit] = []
+  /// Of decisions that charged, to be settled once.
+  private var receipts: [LimitReceipt] = []
+  /// A batch that waits for a bind, and where its calls begin.
+  private var batch: (first: Int, items: [LimitQuery], next: Int, waitedFor: Int)?
   /// On their way.
   private var (toServer, toClient): ([UInt8], [UInt8]) = ([], [])
   private var outgoing = ByteQueue()
-  /// Units that a tenant was charged for certain, and perhaps.
-  private(set) var certain: [String: UInt64] = [:]
-  private(set) var perhaps: [String: UInt64] = [:]
+  /// Units that a tenant was charged, at least and at most.
+  private(set) var least: [String: Int] = [:]
+  private(set) var most: [String: Int] = [:]
   private(set) var faults: [String] = []
+  private(set) var settledCount = 0
 
   init(_ world: ServerWorld, seed: UInt64) throws {
     self.seed = seed
@@ -54,8 +60,9 @@ struct JoinedRun: ~Copyable {
 
   private mutating func step() {
     switch UInt64.random(in: 0..<100, using: &random) {
-    case 0..<30: if client.isReady { ask() }
-    case 30..<36: if client.isReady { askBatch() }
+    case 0..<28: if client.isReady { ask() }
+    case 28..<34: if client.isReady, batch == nil { askBatch() }
+    case 34..<36: if client.isReady { continueBatch() }
     case 36..<54: send()
     case 54..<72: serve()
     case 72..<88: receive(Int.random(in: 0...toClient.count, using: &random))
@@ -69,10 +76,11 @@ struct JoinedRun: ~Copyable {
 
   private mutating func newCall(isCharged: Bool, policy: String) -> Int {
     let names = ServerWorld.tenants + [ServerWorld.ghost]
+    let cost = UInt64.random(in: 1...9, using: &random)
     calls.append(
       Call(
-        tenant: names.randomElement(using: &random)!, policy: policy,
-        cost: .random(in: 1...9, using: &random), isCharged: isCharged))
+        tenant: names.randomElement(using: &random)!, policy: policy, cost: cost,
+        change: isCharged ? Int(cost) : 0))
     return calls.count - 1
   }
 
@@ -84,8 +92,18 @@ struct JoinedRun: ~Copyable {
   private mutating func ask() {
     let question: Question
     let call: Int
-    switch UInt64.random(in: 0..<10, using: &random) {
-    case 0..<6:
+    switch UInt64.random(in: 0..<12, using: &random) {
+    case 10...11 where !receipts.isEmpty:
+      let place = Int.random(in: receipts.indices, using: &random)
+      let receipt = receipts.remove(at: place)
+      let actual = random.chance(1, in: 3) ? 0 : UInt64.random(in: 1...12, using: &random)
+      call = calls.count
+      calls.append(
+        Call(
+          tenant: receipt.query.tenant, policy: ServerWorld.counting, cost: actual,
+          change: Int(actual) - Int(receipt.query.cost)))
+      question = .settle(receipt, actual: actual)
+    case 0..<6, 10...11:
       call = newCall(isCharged: true, policy: ServerWorld.counting)
       question = .query(.check, query(call))
     case 6..<8:
@@ -111,13 +129,31 @@ struct JoinedRun: ~Copyable {
     for _ in 0..<Int.random(in: 1...12, using: &random) {
       items.append(query(newCall(isCharged: true, policy: ServerWorld.counting)))
     }
-    var next = 0
-    // It does not come back to wait for binds: what they hold up goes by name.
-    _ = client.askBatch(items, from: &next, mayWait: false) {
+    batch = (first, items, 0, -1)
+    continueBatch()
+  }
+
+  /// Queues what a batch has left, as far as no bind holds it up that was not waited for.
+  private mutating func continueBatch() {
+    guard var batch else { return }
+    let (first, mayWait) = (batch.first, batch.waitedFor != batch.next)
+    let waits = client.askBatch(batch.items, from: &batch.next, mayWait: mayWait) {
       Waiter(call: first + $0.lowerBound, count: $0.count)
     } refused: { _, _ in
     }
-    if next != items.count { faults.append("a batch stopped at \(next) of \(items.count)") }
+    if waits { batch.waitedFor = batch.next }
+    let isQueued = batch.next == batch.items.count
+    if !isQueued, !waits { faults.append("a batch stopped at \(batch.next) without a bind") }
+    self.batch = isQueued ? nil : batch
+  }
+
+  /// What a batch has not asked is not asked any more.
+  private mutating func dropBatch() {
+    guard let batch else { return }
+    for call in batch.first + batch.next..<batch.first + batch.items.count {
+      calls[call].isAbandoned = true
+    }
+    self.batch = nil
   }
 
   // MARK: Moving bytes
@@ -176,7 +212,11 @@ struct JoinedRun: ~Copyable {
       decided(waiter.call, record, names)
       if let permit { permits.append(permit) }
     case .failure(let error): failed(waiter.call, error)
-    case .limits, .done, .batch: answered(waiter.call)
+    case .done:
+      answered(waiter.call)
+      charged(waiter.call)
+      settledCount += 1
+    case .limits, .batch: answered(waiter.call)
     }
   }
 
@@ -189,8 +229,9 @@ struct JoinedRun: ~Copyable {
   private mutating func decided(_ call: Int, _ record: DecisionRecord, _ names: PolicyNames?) {
     answered(call)
     let tenant = calls[call].tenant
-    if record.outcome == .allow, calls[call].isCharged {
-      certain[tenant, default: 0] += calls[call].cost
+    if record.outcome == .allow, calls[call].change != 0 {
+      charged(call)
+      receipts.append(LimitReceipt(query: query(call), wire: record.receipt))
     }
     if tenant == ServerWorld.ghost, record.outcome == .allow {
       faults.append("an unknown tenant was admitted")
@@ -207,10 +248,17 @@ struct JoinedRun: ~Copyable {
     if error.code == .refused, error.daemonError == .unknownHandle {
       faults.append("a handle was used that is not bound")
     }
+    if error.daemonError == .notPermitted { faults.append("call \(call) was not permitted") }
+  }
+
+  private mutating func charged(_ call: Int) {
+    least[calls[call].tenant, default: 0] += calls[call].change
+    most[calls[call].tenant, default: 0] += calls[call].change
   }
 
   private mutating func mayBeCharged(_ call: Int) {
-    if calls[call].isCharged { perhaps[calls[call].tenant, default: 0] += calls[call].cost }
+    least[calls[call].tenant, default: 0] += min(0, calls[call].change)
+    most[calls[call].tenant, default: 0] += max(0, calls[call].change)
   }
 
   // MARK: Going
@@ -235,6 +283,7 @@ struct JoinedRun: ~Copyable {
     while calls.reduce(0, { $0 + $1.answers }) + toClient.count + toServer.count != before {
       before = calls.reduce(0) { $0 + $1.answers } + toClient.count + toServer.count
       for _ in 0..<3 {
+        if client.isReady { continueBatch() }
         if outgoing.isEmpty { client.wire.takeOutput(&outgoing) }
         toServer.append(contentsOf: outgoing.bytes)
         client.wire.sent(outgoing.count)
@@ -244,6 +293,8 @@ struct JoinedRun: ~Copyable {
         receive(toClient.count)
       }
     }
+    if client.isReady, batch != nil { faults.append("a batch waits though nothing was lost") }
+    dropBatch()
     for (number, call) in calls.enumerated() where call.answers == 0 && !call.isAbandoned {
       faults.append("call \(number) has no answer though nothing was lost")
     }
@@ -252,6 +303,7 @@ struct JoinedRun: ~Copyable {
 
   /// The connection breaks; what is on its way is lost, or some of it.
   private mutating func end() {
+    dropBatch()
     // Now and then a sender has not come back to say what the kernel took.
     let isAmidSend = random.chance(1, in: 2)
     if isAmidSend { _ = beginSend() }
