@@ -189,6 +189,10 @@ PREFIX ?= /usr/local
 install: ## Install what `make release` built, under PREFIX (/usr/local) of DESTDIR
 	scripts/install "$(DESTDIR)" "$(PREFIX)"
 
+.PHONY: test-install
+test-install: release ## Show that make install honours DESTDIR and PREFIX, and that what it installs is whole
+	scripts/test-install
+
 .PHONY: deb
 deb: release ## Make a Debian package, into .build-deb
 	scripts/make-deb

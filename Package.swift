@@ -110,7 +110,7 @@ let package = Package(
     .systemLibrary(
       name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
 
-    // systemd, for Swift: passed descriptors, notices, the store, the journal.
+    // systemd, for Swift: passed descriptors, notices, the journal.
     .target(
       name: "LimitSystemd",
       dependencies: [

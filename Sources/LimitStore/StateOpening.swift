@@ -34,6 +34,14 @@ package struct OpeningReport: Sendable {
   package var findings: [Finding] = []
 }
 
+/// How far a start is with a snapshot.
+package enum OpeningProgress: Hashable, Sendable {
+  /// Reading it through, before anything in it is used; in bytes.
+  case reading(done: Int, of: Int)
+  /// Putting its buckets into the engine.
+  case restoring(done: Int, of: Int)
+}
+
 /// An engine that goes on where the last one ended.
 package struct OpenedState: ~Copyable {
   package let engine: Engine
@@ -57,8 +65,10 @@ package struct StateOpening {
   package var patience = LiveFile.patienceNanoseconds
   /// Gets an engine before anything is put into it.
   package var prepare: (Engine) -> Void = { _ in }
-  /// Told now and then how many buckets of a snapshot are restored, and of how many.
-  package var progress: (Int, Int) -> Void = { _, _ in }
+  /// Told now and then how far it is.
+  package var progress: (OpeningProgress) -> Void = { _ in }
+  /// How many buckets are restored from one telling to the next; so many times 32 bytes are read.
+  package var bucketsPerTelling = 1_000_000
 
   package init(
     sizes: Engine.Configuration, hashKey: HashKey, liveStatePath: String?,
@@ -251,18 +261,31 @@ package struct StateOpening {
       UnsafeMutableRawBufferPointer, @Sendable (UnsafeMutableRawBufferPointer) -> Void
     )
   ) throws(StoreError) -> (Engine, UInt64) {
-    let found = snapshots?.newest(hashKey: hashKey, &report.findings)
-    let dating = found.map { SnapshotDating($0.info, at: clocks) }
-    let offset = dating?.clockOffset ?? 0
-    let (memory, release) = try make()
-    let words = LiveWords(bootID: clocks.bootID, clockOffset: offset)
-    let now = Instant(nanoseconds: clocks.boot &+ offset)
-    let engine = fresh(in: memory, release, words, at: now)
-    if let found, let dating {
+    var refused: Set<String> = []
+    // Ends because each further turn has one generation fewer to try.
+    while true {
+      let found = snapshots?.newest(
+        hashKey: hashKey, except: refused, &report.findings, tellingEvery: 32 * bucketsPerTelling
+      ) { progress(.reading(done: $0, of: $1)) }
+      let dating = found.map { SnapshotDating($0.info, at: clocks) }
+      let offset = dating?.clockOffset ?? 0
+      let (memory, release) = try make()
+      let words = LiveWords(bootID: clocks.bootID, clockOffset: offset)
+      let now = Instant(nanoseconds: clocks.boot &+ offset)
+      let engine = fresh(in: memory, release, words, at: now)
+      guard let found, let dating else { return (engine, offset) }
       engine.setRules(found.info.rules)
-      let restore = SnapshotRestore(found, dating, into: engine, at: now, progress)
-      report.source = .snapshot(path: found.path, restore)
+      do throws(SnapshotError) {
+        let restore = try SnapshotRestore(
+          found, dating, into: engine, at: now, tellingEvery: bucketsPerTelling
+        ) { progress(.restoring(done: $0, of: $1)) }
+        report.source = .snapshot(path: found.path, restore)
+        return (engine, offset)
+      } catch {
+        // It was read through a moment ago. Half of it would forgive the other half in silence.
+        snapshots?.refuse(found.path, error, &report.findings)
+        refused.insert(found.path)
+      }
     }
-    return (engine, offset)
   }
 }

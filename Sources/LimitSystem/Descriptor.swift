@@ -37,7 +37,6 @@ package enum Reception {
 
 extension Descriptor {
   /// Receives what is there, at most the memory's size.
-
   package borrowing func receive(into memory: UnsafeMutableRawBufferPointer) -> Reception {
     var hasMore: Int32 = 0
     let count = retrying { limitd_receive(number, memory.baseAddress, memory.count, &hasMore) }
@@ -46,11 +45,8 @@ extension Descriptor {
   }
 
   /// Sends what the socket takes. A peer that is gone is an outcome and not a signal.
-
   package borrowing func transmit(_ bytes: UnsafeRawBufferPointer) -> Transfer {
-    let count = retrying {
-      send(number, bytes.baseAddress, bytes.count, limitd_send_without_signal)
-    }
+    let count = retrying { limitd_send(number, bytes.baseAddress, bytes.count) }
     if count >= 0 { return .bytes(count) }
     return errno == EAGAIN ? .wouldBlock : .ended
   }

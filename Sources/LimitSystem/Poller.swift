@@ -72,7 +72,7 @@ package struct Poller: ~Copyable, @unchecked Sendable {
   ///
   /// - Parameter milliseconds: -1 waits for ever.
   package func wait(milliseconds: Int32) -> Int {
-    max(0, Int(epoll_wait(epoll.number, room, Int32(Self.eventsMax), milliseconds)))
+    max(0, Int(limitd_epoll_wait(epoll.number, room, Int32(Self.eventsMax), milliseconds)))
   }
 
   /// - Precondition: `place` is below what `wait` returned.

@@ -42,9 +42,6 @@ struct OpenedDaemon: ~Copyable {
   private let state: DaemonState
   private let rules: RunTimeRules
 
-  /// How long making and restoring the tables may take before systemd worries, in µs.
-  private static let tablesMicroseconds: UInt64 = 120_000_000
-
   /// Opens everything. The socket is ours before the state is looked at, so that a second daemon is
   /// told of the first one; nobody can connect to it before there are loops.
   ///
@@ -67,9 +64,7 @@ struct OpenedDaemon: ~Copyable {
       log.warning(
         "systemd passes what nobody here knows; it is closed", metadata: ["name": "\(name)"])
     }
-    // Memory for hundreds of millions of slots takes the kernel its time.
-    ServiceManager.tell(
-      .status("making the tables"), .extendTimeout(microseconds: Self.tablesMicroseconds))
+    DaemonState.tellTablesAreMade()
     let isTrace = configuration.isClockSettable
     let made = Locked([listener.path, adminSockets.path].compactMap { $0 })
     var opened: RunTimeRules?

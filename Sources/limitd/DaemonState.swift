@@ -7,6 +7,7 @@ import LimitPolicy
 import LimitRuntime
 import LimitStore
 import LimitSystem
+import LimitSystemd
 import Logging
 
 /// An engine with whatever outlived the last daemon, and where its snapshots go.
@@ -38,9 +39,7 @@ struct DaemonState: ~Copyable {
       sizes: Engine.Configuration(settings.table), hashKey: hashKey,
       liveStatePath: isTrace ? nil : Self.livePath(settings), snapshots: directory,
       clocks: .read())
-    opening.progress = { done, total in
-      log.info("restoring", metadata: ["buckets": "\(done)", "of": "\(total)"])
-    }
+    opening.progress = { Self.tell($0, log) }
     // Before buckets come in: who is named is no guest.
     opening.prepare = { $0.setAside(for: compiled) }
     let opened = try opening.open(making: making)
@@ -103,6 +102,28 @@ struct DaemonState: ~Copyable {
   }
 
   // MARK: The log
+
+  /// How long making the tables, or any step of restoring them, may take before systemd worries, in µs.
+  private static let stepMicroseconds: UInt64 = 120_000_000
+
+  /// Memory for hundreds of millions of slots takes the kernel its time.
+  static func tellTablesAreMade() {
+    ServiceManager.tell(
+      .status("making the tables"), .extendTimeout(microseconds: stepMicroseconds))
+  }
+
+  /// However long it takes in all: while it goes on, it is waited for.
+  private static func tell(_ progress: OpeningProgress, _ log: Logger) {
+    let (unit, done, total) =
+      switch progress {
+      case .reading(let done, let total): ("bytes", done, total)
+      case .restoring(let done, let total): ("buckets", done, total)
+      }
+    log.info("restoring", metadata: ["\(unit)": "\(done)", "of": "\(total)"])
+    ServiceManager.tell(
+      .status("restoring a snapshot: \(done) of \(total) \(unit)"),
+      .extendTimeout(microseconds: stepMicroseconds))
+  }
 
   private static func tell(_ report: OpeningReport, _ log: Logger) {
     for finding in report.findings {

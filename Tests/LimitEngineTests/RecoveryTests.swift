@@ -32,11 +32,20 @@ import Testing
   }
 
   /// A region with eight buckets that are in use and do not change, and some that are dead.
-  private func survivor(deadKeys: Int = 0) -> Survivor {
-    let survivor = Survivor(Self.limits, at: deadKeys == 0 ? Self.start : Self.past)
+  ///
+  /// - Parameters:
+  ///   - tenant: whose the dead ones are.
+  ///   - keysMax: how many keys a tenant may have.
+  private func survivor(
+    deadKeys: Int = 0, of tenant: String = "acme", keysMax: Int = .max
+  ) -> Survivor {
+    var configuration = Engine.Configuration.tiny
+    configuration.keysPerTenantLimit = keysMax
+    let survivor = Survivor(
+      Self.limits, configuration, at: deadKeys == 0 ? Self.start : Self.past)
     for number in 0..<deadKeys {
       _ = survivor.check(
-        survivor.fixture.query("dead-\(number)", policy: 1), at: Self.past)
+        survivor.fixture.query("dead-\(number)", tenant: tenant, policy: 1), at: Self.past)
     }
     for number in 0..<8 {
       let query = survivor.fixture.query("other-\(number)", policy: 1, cost: 3)
@@ -46,9 +55,13 @@ import Testing
   }
 
   /// Units that are left of each limit for the query's key: of those that outlive a process.
-  private func remaining(_ survivor: Survivor, _ key: String = "user", at now: UInt64) -> [UInt64] {
+  private func remaining(_ survivor: Survivor, of tenant: String = "acme", at now: UInt64)
+    -> [UInt64]
+  {
     [1, 2, 4].map { policy in
-      survivor.check(survivor.fixture.query(key, policy: policy, cost: 0), at: now).remaining
+      survivor.check(
+        survivor.fixture.query(tenant: tenant, policy: policy, cost: 0), at: now
+      ).remaining
     }
   }
 
@@ -57,16 +70,17 @@ import Testing
   ///
   /// - Returns: what was found after each step.
   @discardableResult private func killed(
-    _ survivor: Survivor, at now: UInt64, steps atLeast: Int, in body: () -> Void
+    _ survivor: Survivor, tenant: String = "acme", at now: UInt64, steps atLeast: Int,
+    in body: () -> Void
   ) throws -> [Recovery] {
-    var said = remaining(try recovered(survivor, at: now), at: now)
+    var said = remaining(try recovered(survivor, at: now), of: tenant, at: now)
     let states = survivor.statesLeft(by: body)
-    let after = remaining(try recovered(survivor, at: now), at: now)
+    let after = remaining(try recovered(survivor, at: now), of: tenant, at: now)
     #expect(states.count >= atLeast)
     return try states.enumerated().map { number, state in
       let next = try recovered(state, at: now)
       let found = next.recovery
-      let says = remaining(next, at: now)
+      let says = remaining(next, of: tenant, at: now)
       for limit in says.indices {
         #expect(
           says[limit] == said[limit] || says[limit] == after[limit],
@@ -91,6 +105,54 @@ import Testing
     #expect(found.count { $0.halfFilled == 1 } >= 5)
     #expect(found.last?.halfFilled == 0 && found.last?.live == 9)
     #expect((found[0].dead > 40) == intoDeadSlot)
+  }
+
+  @Test(
+    "Killed between any two steps of a tenant's first insert, he has a place or none",
+    .enabled(if: Survivor.canStep))
+  func firstInsert() throws {
+    let survivor = survivor()
+    // Into the directory, and then as any insert.
+    let found = try killed(survivor, tenant: "newcomer", at: Self.start, steps: 8) {
+      let query = survivor.fixture.query(tenant: "newcomer", policy: 1, cost: 3)
+      #expect(survivor.check(query, at: Self.start).remaining == 7)
+    }
+    #expect(found.last?.live == 9)
+    let next = try recovered(survivor, at: Self.start)
+    #expect(remaining(next, of: "newcomer", at: Self.start) == [7, 10, 50])
+    #expect(next.fixture.engine.directory.guestCount == 2)
+  }
+
+  @Test(
+    "Killed between any two steps of a charge one scope wider, the shared bucket says one or the other",
+    .enabled(if: Survivor.canStep))
+  func overflow() throws {
+    let survivor = survivor(keysMax: 8)
+    for (number, left) in ([7, 4] as [UInt64]).enumerated() {
+      let found = try killed(survivor, at: Self.start, steps: number == 0 ? 7 : 1) {
+        let decision = survivor.check(survivor.fixture.query(policy: 1, cost: 3), at: Self.start)
+        #expect(decision.remaining == left && decision.flags.contains(.overflow))
+      }
+      #expect(found.last?.live == 9)
+    }
+  }
+
+  @Test(
+    "Killed between any two steps of a sweep that ends a tenant, his place is free",
+    .enabled(if: Survivor.canStep))
+  func lastSweep() throws {
+    let survivor = survivor(deadKeys: 5, of: "gone")
+    #expect(survivor.fixture.engine.directory.guestCount == 2)
+    let states = survivor.statesLeft {
+      #expect(survivor.fixture.engine.sweep(at: Instant(nanoseconds: Self.start)) == 5)
+    }
+    #expect(states.count >= 5 * 5 + 1)
+    #expect(survivor.fixture.engine.directory.guestCount == 1)
+    for state in states {
+      let next = try recovered(state, at: Self.start)
+      #expect(next.recovery.live == 8 && next.fixture.engine.directory.guestCount == 1)
+      #expect(remaining(next, of: "gone", at: Self.start) == [10, 10, 50])
+    }
   }
 
   @Test(
@@ -173,6 +235,26 @@ import Testing
   }
 
   @Test(
+    "Killed between any two steps of a settle into a window that has rolled on, it says one or the other",
+    .enabled(if: Survivor.canStep), arguments: [(1, 8), (9, 0)] as [(UInt64, UInt64)])
+  func settleAcrossRoll(actual: UInt64, left: UInt64) throws {
+    let survivor = survivor()
+    let fixture = survivor.fixture
+    let begin = Self.start + 10 * second
+    let query = fixture.query(policy: 2, cost: 4)
+    let receipt = survivor.check(query, at: begin - second).receipt
+    // Two seconds into the next window, of which one unit is taken: four fifths of the former one count.
+    let now = begin + 2 * second
+    #expect(survivor.check(fixture.query(policy: 2), at: now).remaining == 5)
+    try killed(survivor, at: now, steps: 1) {
+      let settlement = fixture.engine.settle(
+        query, receipt, actual: actual, under: fixture.policies, at: Instant(nanoseconds: now))
+      #expect(settlement == .settled)
+    }
+    #expect(remaining(try recovered(survivor, at: now), at: now)[1] == left)
+  }
+
+  @Test(
     "Killed between any two steps of a reset, each bucket is as it was or as if never used",
     .enabled(if: Survivor.canStep))
   func reset() throws {
@@ -185,6 +267,45 @@ import Testing
       #expect(fixture.engine.reset(keyOf: query, limit: nil, under: fixture.policies, at: now) == 2)
     }
     #expect(remaining(try recovered(survivor, at: Self.start), at: Self.start) == [10, 10, 46])
+  }
+
+  @Test(
+    "Killed between any two steps of a change of rules, those before or those after are in force",
+    .enabled(if: Survivor.canStep))
+  func rules() throws {
+    let survivor = survivor()
+    let engine = survivor.fixture.engine
+    engine.setRules(RulesInForce(generation: 4, changedAt: 1, source: 40))
+    let changes = [
+      // Put in force, noted once more as of later, and converted.
+      RulesInForce(
+        generation: 5, isChanging: true, changedAt: 2, source: 50, formerSource: 40),
+      RulesInForce(
+        generation: 5, isChanging: true, changedAt: 3, source: 50, formerSource: 40),
+      RulesInForce(generation: 5, changedAt: 3, source: 50),
+    ]
+    for (number, rules) in changes.enumerated() {
+      let before = engine.rules
+      let states = survivor.statesLeft {
+        if number == 2 {
+          engine.storages.noteConversion(to: 5)
+        } else {
+          var noted = rules
+          noted.formerSource = nil
+          engine.setRules(noted)
+        }
+      }
+      #expect(engine.rules == rules && states.count >= (number == 0 ? 4 : 1))
+      for state in states {
+        var found = try recovered(state, at: Self.start).fixture.engine.rules
+        // As of when matters once they change.
+        if !found.isChanging { found.changedAt = before.changedAt }
+        #expect(found == before || found == rules || found.changedAt == rules.changedAt)
+        #expect(
+          (found.generation, found.source) == (before.generation, before.source)
+            || (found.generation, found.source) == (rules.generation, rules.source))
+      }
+    }
   }
 
   @Test(

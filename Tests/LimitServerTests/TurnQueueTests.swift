@@ -46,9 +46,11 @@ import Testing
       // One turn of the other's, under way when he comes.
       if let place = queue.next() { queue.add(place) }
       queue.add(10)
-      #expect(queue.hasOthers(than: 7))
+      let hasOthers = queue.hasOthers(than: 7)
+      #expect(hasOthers)
       #expect(queue.next() == 10)
-      #expect(!queue.hasOthers(than: 7) && queue.hasOthers(than: 8))
+      let has = (queue.hasOthers(than: 7), queue.hasOthers(than: 8))
+      #expect(has == (false, true))
     }
   }
 

@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import LimitEngine
 import LimitStore
+import LimitSystem
 import TestSupport
 import Testing
 
@@ -41,6 +42,27 @@ import Testing
       }
       let again = try installation.open()
       #expect(again.isLive && again.differing(keys: 100).isEmpty)
+    }
+  }
+
+  @Test("A live state that lies on a disk is used, and told")
+  func onDisk() throws {
+    let installation = try Installation()
+    let disk = try TemporaryFolder(in: "/var/tmp")
+    defer { disk.remove() }
+    let isInMemory = try Descriptor(Glibc.open(disk.path, O_RDONLY | O_CLOEXEC)).isInMemory()
+    guard !isInMemory else {
+      return withKnownIssue("/var/tmp lies in memory here") { Issue.record("not tried") }
+    }
+    for (path, isTold) in [("\(disk.path)/limitd.live", true), (installation.livePath, false)] {
+      let state = try StateOpening(
+        sizes: installation.sizes, hashKey: installation.hashKey, liveStatePath: path,
+        snapshots: nil, clocks: installation.clocks
+      ).open()
+      let told = state.report.findings.contains {
+        if case .liveStateOnDisk(path) = $0 { true } else { false }
+      }
+      #expect(told == isTold || installation.folder.hasPrefix("/tmp"))
     }
   }
 
@@ -86,6 +108,57 @@ import Testing
     installation.clocks.boot = clocks.boot / 2
     let next = try installation.open()
     #expect(next.isNothing && next.refusals.count == 1 && next.refusals[0].contains("clock"))
+  }
+
+  /// What a start finds wrong with a live state.
+  enum Fault: CaseIterable { case damaged, cut, otherBoot, otherLayout, otherWords, otherHashKey }
+
+  @Test(
+    "A live state that is refused is followed by the newest snapshot, but another installation's",
+    arguments: Fault.allCases)
+  func refusedBesideSnapshot(_ fault: Fault) throws {
+    let installation = try Installation()
+    do {
+      let first = try installation.open()
+      first.use(keys: 20)
+      try first.snapshot(installation)
+      // What the snapshot does not know.
+      _ = first.ask("late", cost: 4)
+    }
+    var live = try bytes(of: installation.livePath)
+    let version = RegionLayout.version
+    func store(_ word: UInt64, at place: Int) {
+      withUnsafeBytes(of: word) { live.replaceSubrange(place..<place + 8, with: $0) }
+    }
+    switch fault {
+    case .damaged: live[16] ^= 1
+    case .cut: live.removeLast()
+    case .otherBoot: installation.clocks.bootID.low += 1
+    case .otherLayout: store(version + 1 << 32, at: 8)
+    case .otherWords: store(version + 1, at: 8)
+    case .otherHashKey: installation.hashKey = HashKey(low: 5, high: 6)
+    }
+    try write(live, to: installation.livePath)
+    let next = try installation.open()
+    let why =
+      switch fault {
+      case .damaged: "header is damaged"
+      case .cut: "cut short"
+      case .otherBoot: "another boot"
+      case .otherLayout: "layout version 6.4, and this release reads 5.4"
+      case .otherWords: "layout version 5.5, and this release reads 5.4"
+      case .otherHashKey: "hash key"
+      }
+    #expect(next.refusals.first?.contains(why) == true, "\(next.refusals)")
+    if fault == .otherHashKey {
+      #expect(next.isNothing && next.refusals.count == 2)
+    } else {
+      #expect(next.isFromSnapshot && next.refusals.count == 1)
+      #expect(next.differing(keys: 20).isEmpty && next.differing(keys: 20, "window").isEmpty)
+      #expect(next.left("late") == 10)
+    }
+    let isKept = [.otherLayout, .otherWords, .otherHashKey].contains(fault)
+    #expect((try? bytes(of: installation.livePath + ".refused")) == (isKept ? live : nil))
   }
 
   @Test("What is no file of our own at the path stops the start, and nothing waits for it")
@@ -137,7 +210,7 @@ import Testing
     #expect(access(installation.livePath + ".new", F_OK) != 0)
   }
 
-  @Test("Every length and every damaged byte of the header is refused or does no harm")
+  @Test("Files of these lengths, and every damaged byte of the header, are refused or do no harm")
   func damage() throws {
     let installation = try Installation()
     do {

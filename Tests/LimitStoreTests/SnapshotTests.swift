@@ -96,6 +96,157 @@ import Testing
     #expect(try SnapshotContents(reading: installation.snapshots.generations[0]).info.sequence == 5)
   }
 
+  /// What happens to a file.
+  enum Harm: CaseIterable { case removed, cut, damaged, replaced }
+
+  @Test(
+    "A snapshot that is lost while it is restored is not half used: the one before is",
+    arguments: Harm.allCases, [true, false])
+  func harmWhileRestoring(_ harm: Harm, isLive: Bool) throws {
+    let installation = try Installation()
+    installation.isLive = false
+    let first = try installation.open()
+    first.use(keys: 300)
+    try first.snapshot(installation)
+    let before = first.records()
+    first.use(keys: 400)
+    try first.snapshot(installation)
+    let newest = installation.snapshots.generations[1]
+    let (whole, older) = (
+      try bytes(of: newest), try bytes(of: installation.snapshots.generations[0])
+    )
+    installation.isLive = isLive
+    var isHarmed = false
+    // An engine is prepared after both files were read through, and before one is restored.
+    let next = try installation.open(prepare: { _ in
+      guard !isHarmed else { return }
+      isHarmed = true
+      switch harm {
+      case .removed: unlink(newest)
+      case .cut: truncate(newest, whole.count - 48)
+      case .damaged:
+        var damaged = whole
+        damaged[damaged.count - 100] ^= 1
+        try? write(damaged, to: newest)
+      case .replaced: try? write(older, to: newest)
+      }
+    })
+    #expect(isHarmed && next.isFromSnapshot && next.refusals.count == 1)
+    let isAsBefore = next.records() == before
+    #expect(isAsBefore)
+    #expect(access(newest + ".refused", F_OK) == (harm == .removed ? -1 : 0))
+  }
+
+  @Test("Where both are lost while they are restored, nothing is, and both are told")
+  func bothHarmed() throws {
+    let installation = try Installation()
+    installation.isLive = false
+    let first = try installation.open()
+    first.use(keys: 9)
+    try first.snapshot(installation)
+    try first.snapshot(installation)
+    let next = try installation.open(prepare: { _ in
+      for path in installation.snapshots.generations.reversed() where access(path, F_OK) == 0 {
+        truncate(path, 200)
+        return
+      }
+    })
+    #expect(next.isNothing && next.refusals.count == 2 && next.records().isEmpty)
+  }
+
+  @Test(
+    "A snapshot of another release is refused by its version", arguments: [1, 1 << 32] as [UInt64])
+  func otherVersion(difference: UInt64) throws {
+    let (installation, _) = try written(keys: 3)
+    let path = installation.snapshots.generations[0]
+    let other = SnapshotFormat.version + difference
+    var changed = try bytes(of: path)
+    withUnsafeBytes(of: other) { changed.replaceSubrange(16..<24, with: $0) }
+    reseal(&changed)
+    try write(changed, to: path)
+    #expect(throws: SnapshotError.otherVersion(other)) { _ = try SnapshotReader(path) }
+    let next = try installation.open()
+    #expect(next.isNothing && next.refusals.count == 1)
+    #expect(next.refusals[0].contains("and this release reads 2.4"), "\(next.refusals)")
+  }
+
+  @Test(
+    "What a snapshot's records mean has the version of the records, whatever a region's layout is")
+  func versions() {
+    #expect(SnapshotFormat.version & 0xffff_ffff == BucketRecord.version)
+    #expect(RegionLayout.version & 0xffff_ffff == BucketRecord.version)
+  }
+
+  @Test("How far a start is with a snapshot is told, up to its end")
+  func progress() throws {
+    let installation = try Installation()
+    installation.isLive = false
+    installation.sizes.keySlots = 1 << 16
+    installation.sizes.keysPerTenantLimit = 1 << 16
+    let first = try installation.open()
+    first.use(keys: 20_000)
+    let count = try first.snapshot(installation)
+    let byteCount = try bytes(of: installation.snapshots.generations[0]).count
+    var told: [OpeningProgress] = []
+    let next = try installation.open(
+      bucketsPerTelling: 1000, progress: { told.append($0) })
+    #expect(next.isFromSnapshot && next.records().count == count)
+    var (read, restored) = (0, 0)
+    for progress in told {
+      switch progress {
+      case .reading(let done, let total):
+        #expect(restored == 0 && read + 32_000 <= done && done <= total && total == byteCount)
+        read = done
+      case .restoring(let done, let total):
+        #expect(restored < done || done == total)
+        #expect(done <= total && total == count)
+        restored = done
+      }
+    }
+    #expect(read > byteCount / 2 && restored == count)
+    // A small one is not worth a word.
+    told = []
+    _ = try installation.open(progress: { told.append($0) })
+    #expect(told.isEmpty)
+  }
+
+  @Test("What a writer that was killed left is in nobody's way", arguments: [false, true])
+  func leftover(isFolder: Bool) throws {
+    let (installation, records) = try written(keys: 20)
+    let path = "\(installation.folder)/snapshot.new"
+    if isFolder { mkdir(path, 0o700) } else { try write([1, 2, 3], to: path) }
+    let next = try installation.open()
+    #expect(next.isFromSnapshot && next.records() == records && next.refusals.isEmpty)
+    guard !isFolder else {
+      // Not ours to remove, and told.
+      #expect(throws: SnapshotWriteError.self) { try next.snapshot(installation) }
+      return
+    }
+    try next.snapshot(installation)
+    #expect(access(path, F_OK) != 0)
+    #expect(try SnapshotContents(reading: installation.snapshots.generations[1]).info.sequence == 2)
+  }
+
+  @Test("What is over by then, and what is held, is not written")
+  func onlyWhatMatters() throws {
+    let installation = try Installation()
+    installation.isLive = false
+    let first = try installation.open()
+    _ = first.ask("brief", "bucket", cost: 2)
+    _ = first.ask("lasting", "bucket", cost: 9)
+    #expect(first.hold("holder").remaining == 2)
+    #expect(try first.snapshot(installation) == 2)
+    // Two minutes and a second give both units back, and seven of nine remain to be given.
+    installation.pass(121)
+    first.clocks = installation.clocks
+    #expect(try first.snapshot(installation) == 1)
+    let contents = try SnapshotContents(reading: installation.snapshots.generations[1])
+    #expect(contents.bucketCount == 1)
+    let next = try installation.open()
+    #expect(next.isFromSnapshot && next.left("lasting") == 3 && next.left("brief") == 10)
+    #expect(next.hold("holder").remaining == 2)
+  }
+
   @Test("Another installation's snapshot is refused")
   func otherHashKey() throws {
     let (installation, _) = try written(keys: 3)
@@ -163,7 +314,7 @@ import Testing
   /// Makes the checksums of a damaged snapshot right, part by part, as far as its parts are found.
   private func reseal(_ bytes: inout [UInt8]) {
     var start = 0
-    var count = 96
+    var count = 8 * SnapshotFormat.headerWords
     while count >= 40, start + count <= bytes.count {
       let part = bytes[(start + 8)..<(start + count)]
       let checksum = part.withUnsafeBytes { Checksum.of($0) }

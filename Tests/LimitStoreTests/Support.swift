@@ -40,11 +40,18 @@ final class Installation {
 
   /// - Parameter patience: as the daemon's: a process that another test begins has the lock as well,
   ///   from its fork to its exec.
-  func open(patience: UInt64 = LiveFile.patienceNanoseconds) throws -> Opened {
+  func open(
+    patience: UInt64 = LiveFile.patienceNanoseconds, bucketsPerTelling: Int = 1_000_000,
+    progress: @escaping (OpeningProgress) -> Void = { _ in },
+    prepare: @escaping (Engine) -> Void = { _ in }
+  ) throws -> Opened {
     var opening = StateOpening(
       sizes: sizes, hashKey: hashKey, liveStatePath: isLive ? livePath : nil,
       snapshots: snapshots, clocks: clocks)
     opening.patience = patience
+    opening.bucketsPerTelling = bucketsPerTelling
+    opening.prepare = prepare
+    opening.progress = progress
     return Opened(try opening.open(), policies(), clocks)
   }
 
@@ -55,7 +62,8 @@ final class Installation {
         bucket: {algorithm: token-bucket, rate: 1/1m, burst: 10, scope: key}
         window: {algorithm: sliding-window, limit: 10, window: 1h, scope: key}
         both: {algorithm: token-bucket, rate: 1000/1m, burst: 10000, scope: tenant}
-      policies: {bucket: [bucket], window: [window], all: [bucket, window, both]}
+        held: {algorithm: concurrency, limit: 3, scope: key}
+      policies: {bucket: [bucket], window: [window], all: [bucket, window, both], held: [held]}
       tenants: {"*": {}}
       """
     // The file is right.
@@ -99,11 +107,19 @@ final class Opened {
   func ask(
     _ key: String, _ policy: String = "all", cost: UInt64 = 1, tenant: String = "acme"
   ) -> Decision {
+    state.engine.check(query(key, policy, cost, tenant), under: policies, at: now)
+  }
+
+  private func query(_ key: String, _ policy: String, _ cost: UInt64, _ tenant: String) -> Query {
     let tenant = policies.tenant(named: tenant)
     let fingerprint = Array(key.utf8).withUnsafeBytes { tenant.fingerprint(ofKey: $0) }
-    let query = Query(
+    return Query(
       tenant: tenant, policy: policies.policy(named: policy)!, key: fingerprint, cost: cost)
-    return state.engine.check(query, under: policies, at: now)
+  }
+
+  /// Takes a permit of three, and never gives it back.
+  func hold(_ key: String) -> Decision {
+    state.engine.acquire(query(key, "held", 1, "acme"), under: policies, at: now).decision
   }
 
   /// What is left of a key's bucket.

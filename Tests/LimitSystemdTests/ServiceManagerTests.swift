@@ -5,6 +5,7 @@
 import Glibc
 import LimitSystem
 import LimitSystemd
+import TestSupport
 import Testing
 
 extension EnvironmentTests {
@@ -13,7 +14,7 @@ extension EnvironmentTests {
       let manager = try FakeManager()
       defer { manager.end() }
       #expect(ServiceManager.tell(.ready, .status("12 tenants")))
-      #expect(manager.next()?.text == "READY=1\nSTATUS=12 tenants")
+      #expect(manager.next() == "READY=1\nSTATUS=12 tenants")
     }
 
     @Test(arguments: [
@@ -28,7 +29,7 @@ extension EnvironmentTests {
       let manager = try FakeManager()
       defer { manager.end() }
       #expect(ServiceManager.tell(notice))
-      #expect(manager.next()?.text == text)
+      #expect(manager.next() == text)
     }
 
     @Test func withoutAManagerNothingHappens() throws {

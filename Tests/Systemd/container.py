@@ -38,14 +38,19 @@ def make_base():
         return
     shutil.rmtree(BASE, ignore_errors=True)
     BASE.parent.mkdir(exist_ok=True)
-    subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", BASE],
-                   check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(
+        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", BASE],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise unittest.SkipTest("debootstrap makes no Debian here: " + done.stdout[-1000:])
     shutil.rmtree(BASE / "var/cache/apt", ignore_errors=True)
     made.write_text(PACKAGES)
 
 
 class Container:
     """One booted container. `end` it."""
+    # How long its files took to be made, where they were not there.
+    making_seconds = 0.0
 
     def __init__(self, shared):
         """`shared`: a folder that it sees as /shared, read-only."""
@@ -54,7 +59,9 @@ class Container:
                 raise unittest.SkipTest(f"{program} is not installed")
         if os.geteuid() != 0:
             raise unittest.SkipTest("a container of systemd needs root")
+        begun = time.monotonic()
         make_base()
+        Container.making_seconds = time.monotonic() - begun
         self.log_file = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             ["systemd-nspawn", "--directory", BASE, "--volatile=overlay", "--register=no",

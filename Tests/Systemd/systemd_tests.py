@@ -33,15 +33,19 @@ limits:
   many: {algorithm: token-bucket, rate: 1M/s, burst: 1M, scope: key}
   kept: {algorithm: sliding-window, limit: 1G, window: 31d, scope: tenant}
   window: {algorithm: sliding-window, limit: 1G, window: 31d, scope: key}
+  held: {algorithm: concurrency, limit: 1, scope: tenant}
 policies:
   default: [many]
   few: [few]
   kept: [kept, window]
+  held: [held]
 tenants:
   "*": {}
 """
 ALLOW, DENY = 0, 1
 RESTARTS = 100
+# Once the container's files are there.
+SECONDS_MAX = 300
 PTRACE_SEIZE, PTRACE_INTERRUPT, WAIT_ALL = 0x4206, 0x4207, 0x40000000
 
 
@@ -149,6 +153,25 @@ class SystemdTests(unittest.TestCase):
         owner = self.container.run("stat", "-c", "%a %U %G", SOCKET, "/run/limitd").stdout
         self.assertEqual(owner, "660 root limitd-clients\n755 root root\n")
 
+    def test_01b_the_package_brings_its_files_and_needs_little(self):
+        names = self.container.run("dpkg-query", "--listfiles", "limitd").stdout.split("\n")
+        for name in ("man/man8/limitd.8.gz", "man/man1/limitctl.1.gz", "man/man5/limitd.yaml.5.gz",
+                     "bash-completion/completions/limitctl", "zsh/vendor-completions/_limitctl",
+                     "fish/vendor_completions.d/limitctl.fish", "doc/limitd/copyright"):
+            self.assertIn(f"/usr/share/{name}", names)
+        documents = " ".join(names)
+        for name in ("README.md", "docs/STATE.md", "docs/ADMIN.md", "docs/decisions/0001-"):
+            self.assertIn(f"/usr/share/doc/limitd/{name}", documents)
+        self.assertIn(f"\n {CONFIG} ", self.container.run(
+            "dpkg-query", "--show", "--showformat=${Conffiles}\n", "limitd").stdout)
+        for user in ("passwd limitd", "group limitd-clients", "group limitd-admins"):
+            self.container.shell(f"getent {user}")
+        depends = self.container.run(
+            "dpkg-query", "--show", "--showformat=${Depends}", "limitd").stdout
+        self.assertEqual({part.split()[0] for part in depends.split(",")} -
+                         {"libc6", "libgcc-s1", "libstdc++6", "systemd"},
+                         {"libsqlite3-0", "libsystemd0"})
+
     def test_02_the_first_query_starts_the_service(self):
         self.assertEqual(ask(connect(self.socket))["outcome"], ALLOW)
         self.assertEqual(self.state("limitd.service"), "active")
@@ -193,6 +216,37 @@ class SystemdTests(unittest.TestCase):
         self.assertIn("limitd_queries_total", self.container.shell("limitctl metrics").stdout)
         self.assertIn("buckets", self.container.shell("limitctl snapshot save").stdout)
 
+    def test_035b_permits_settling_and_changes_at_run_time_work_in_the_sandbox(self):
+        before = self.container.path(CONFIG).read_text()
+        self.write_policy(5)
+        self.container.run("systemctl", "reload", "limitd")
+        self.assertIn(
+            "under a permit\n",
+            self.container.shell("limitctl hold acme held -- echo under a permit").stdout)
+        receipt = json.loads(self.container.shell(
+            "limitctl check acme few --key settled --cost 3 --json").stdout)["receipt"]
+        self.container.shell(f"limitctl settle {receipt} 1")
+
+        def left():
+            return ask(connect(self.socket), policy="few", key=b"settled",
+                       operation="peek_by_name")["remaining"]
+
+        self.assertEqual(left(), 4)
+        # SQLite keeps these in the state directory, over a restart.
+        self.container.shell("limitctl tenant set acme few.burst=9")
+        self.container.shell("limitctl tenant block stranger --reason tried --yes")
+        for _ in range(2):
+            self.assertEqual(left(), 8)
+            self.assertEqual(
+                ask(connect(self.socket), tenant="stranger", policy="few")["outcome"], DENY)
+            self.container.run("systemctl", "restart", "limitd")
+        self.container.shell("limitctl tenant unblock stranger")
+        self.container.shell("limitctl tenant unset acme few.burst")
+        self.assertEqual(
+            ask(connect(self.socket), tenant="stranger", policy="few")["outcome"], ALLOW)
+        self.container.write(CONFIG, before)
+        self.container.run("systemctl", "reload", "limitd")
+
     def test_036_the_metrics_socket_serves_metrics_and_nothing_else(self):
         self.assertEqual(self.state("limitd-metrics.socket"), "inactive")
         self.container.run("systemctl", "stop", "limitd.service")
@@ -218,11 +272,20 @@ class SystemdTests(unittest.TestCase):
         self.container.write(CONFIG, POLICY.replace("BURST", "many"))
         done = self.container.run("systemctl", "reload", "limitd", check=False)
         self.assertNotEqual(done.returncode, 0, done.stdout)
-        self.assertIn("limitd.yaml:3:", self.journal("--unit=limitd", "--lines=20"))
+        # The command's own words, beside the daemon's.
+        self.assertIn("limitd.yaml:3:", self.journal("SYSLOG_IDENTIFIER=limitctl", "--lines=20"))
+        self.assertIn("limitd.yaml:3:", self.journal("SYSLOG_IDENTIFIER=limitd", "--lines=20"))
         self.assertEqual((self.burst(), self.pid()), (before, pid))
         self.assertEqual(self.state("limitd.service"), "active")
-        self.write_policy(before)
-        self.container.run("systemctl", "reload", "limitd")
+        # The rules of before are in force, whatever a check of the file would have said meanwhile.
+        for broken in (True, False):
+            if broken:
+                self.container.write(CONFIG, "limits: 7\n")
+            else:
+                self.write_policy(before)
+            done = self.container.run("systemctl", "reload", "limitd", check=False)
+            self.assertEqual(done.returncode != 0, broken, done.stdout)
+            self.assertEqual(self.burst(), before)
 
     def test_06_the_status_line_says_how_it_does(self):
         # A bucket that lasts: those of the example's limits are over in a moment.
@@ -364,7 +427,19 @@ class SystemdTests(unittest.TestCase):
         self.container.run("systemctl", "start", "limitd")
         self.assertTrue(self.serves())
 
-    def test_14_removing_leaves_the_state_and_purging_removes_it(self):
+    def test_14_without_the_admin_socket_a_signal_reloads(self):
+        self.container.run("systemctl", "stop", "limitd-admin.socket")
+        before = self.burst()
+        self.write_policy(before + 1)
+        self.assertNotEqual(
+            self.container.run("systemctl", "reload", "limitd", check=False).returncode, 0)
+        self.assertEqual(self.burst(), before)
+        self.container.run("systemctl", "kill", "--signal=HUP", "--kill-who=main", "limitd")
+        wait_until(lambda: self.burst() == before + 1, "the reload")
+        self.container.run("systemctl", "stop", "limitd.service")
+        self.container.run("systemctl", "start", "limitd-admin.socket", "limitd.service")
+
+    def test_15_removing_leaves_the_state_and_purging_removes_it(self):
         self.container.run("dpkg", "--remove", "limitd")
         for kept in ("hash.key", "snapshot.1", "snapshot.2"):
             self.assertTrue(self.container.path(f"/var/lib/limitd/{kept}").exists(), kept)
@@ -378,4 +453,9 @@ class SystemdTests(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    begun = time.monotonic()
+    done = unittest.main(argv=sys.argv[:1], verbosity=2, exit=False).result
+    took = time.monotonic() - begun - Container.making_seconds
+    print(f"{took:.0f} s, and {Container.making_seconds:.0f} s for the container's files",
+          file=sys.stderr)
+    sys.exit(not done.wasSuccessful() or took > SECONDS_MAX)

@@ -172,6 +172,50 @@ import Testing
     #expect(listed.exitCode == 0)
   }
 
+  @Test func snapshotsAreReadWithoutTheDaemon() throws {
+    let daemon = try TestDaemon { $0.settings = "  snapshot-interval: 1h" }
+    for key in 0..<3 {
+      #expect(
+        try daemon.peer().decide(Request.query("acme", "few", key: "k\(key)")).isAllowed)
+    }
+    for _ in 0..<2 { #expect(try limitctl(daemon, ["snapshot", "save"]).exitCode == 0) }
+    daemon.kill()
+    let paths = (1...2).map { "\(daemon.statePath)/snapshot.\($0)" }
+    let listed = try Program.run(["snapshot", "list", "--state-dir", daemon.statePath])
+    #expect(listed.exitCode == 0)
+    for (number, path) in paths.enumerated() {
+      let line = listed.output.split(separator: "\n").first { $0.contains(path) } ?? ""
+      #expect(line.contains("number \(number + 1), ") && line.hasSuffix("3 buckets"), "\(line)")
+    }
+    let described = try Program.run(["snapshot", "info", paths[1]])
+    #expect(described.exitCode == 0)
+    for line in ["  number    2\n", "  buckets   3\n", "    few  3\n"] {
+      #expect(described.output.contains(line), "\(described.output)")
+    }
+    #expect(try Program.run(["snapshot", "verify"] + paths).exitCode == 0)
+
+    // One byte of the second is not as it was written; of a third, the end is missing.
+    var bytes = try Data(contentsOf: URL(filePath: paths[1]))
+    bytes[bytes.count - 60] ^= 1
+    try bytes.write(to: URL(filePath: paths[1]))
+    let cut = "\(daemon.statePath)/cut"
+    try bytes.dropLast(50).write(to: URL(filePath: cut))
+    for damaged in [paths[1], cut] {
+      for command in ["info", "verify"] {
+        let result = try Program.run(["snapshot", command, damaged])
+        #expect(result.exitCode == 1 && result.output.isEmpty, "\(command): \(result.output)")
+        #expect(
+          result.errors.hasPrefix("\(damaged): it is damaged or cut short, near byte "),
+          "\(command): \(result.errors)")
+      }
+    }
+    // The other is still told, and is enough for a start.
+    let both = try Program.run(["snapshot", "verify"] + paths)
+    #expect(both.exitCode == 1 && both.output.contains("good, 3 buckets"), "\(both.output)")
+    let again = try Program.run(["snapshot", "list", "--state-dir", daemon.statePath])
+    #expect(again.exitCode == 0 && again.errors.contains("damaged"), "\(again.errors)")
+  }
+
   @Test func whereNobodyAnswersTheNextStepIsSaid() throws {
     for arguments in [
       ["status"], ["tenant", "list"], ["limit", "list"], ["metrics"], ["reload"],

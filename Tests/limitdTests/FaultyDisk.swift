@@ -31,8 +31,14 @@ final class FaultyDisk {
     ]
   }
 
-  /// - Parameter fault: `nil`: it is whole again.
+  /// Waits until a call of the daemon's hangs.
+  func waitForHang() throws {
+    try wait(for: "a call to hang") { access("\(control).hanging", F_OK) == 0 }
+  }
+
+  /// - Parameter fault: lines of faults.c; `nil`: it is whole again.
   func set(_ fault: String?) throws {
+    unlink("\(control).hanging")
     guard let fault else {
       unlink(control)
       return

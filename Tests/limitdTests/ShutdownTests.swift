@@ -125,7 +125,7 @@ extension DaemonTests {
         $0.settings = "  table: {key-slots: 16M}"
       }
       #expect(try daemon.peer().decide(Request.query("acme", "few")).isAllowed)
-      try disk.set("write hung")
+      try disk.set("write hang")
       let end = try daemon.stop()
       #expect(end.code == 0)
       #expect(end.seconds < Self.endSecondsMax, "it took \(end.seconds) s")
@@ -154,7 +154,7 @@ extension DaemonTests {
         try peer.bind(0, "acme", "many")
         for _ in 0..<100 where try peer.sendSome(requests) == 0 { break }
       }
-      try disk.set("write hung")
+      try disk.set("write hang")
       let end = try withBackground(6) { background, number in
         while !background.isOver {
           if number < 2 {

@@ -32,6 +32,8 @@ extension DaemonTests {
       """
     }
 
+    private static let otherSettings = "tenant-slots: 1024, tenants: 64, keys-per-tenant: 4096"
+
     /// What a client knows of one key's units: charged at least and at most, and admitted.
     private struct Known {
       var low: UInt64 = 0
@@ -149,7 +151,8 @@ extension DaemonTests {
         let daemon = try TestDaemon {
           $0.policy = Self.policy
           $0.settings = """
-              table: {key-slots: 4096, tenant-slots: 1024, tenants: 64, keys-per-tenant: 4096}
+              table: {key-slots: 4096, \(Self.otherSettings)}
+              snapshot-interval: 1s
             """
         }
         let ledger = Ledger()
@@ -179,6 +182,17 @@ extension DaemonTests {
           daemon.signal(SIGHUP)
         }
         usleep(delay)
+        daemon.kill()
+      }
+      if random.chance(1, in: 3) {
+        // One more that is killed while it starts, now and then amid a move to other sizes.
+        if random.chance(1, in: 2) {
+          let slots = random.chance(1, in: 2) ? 4096 : 8192
+          try daemon.write(
+            policy: Self.policy, settings: "  table: {key-slots: \(slots), \(Self.otherSettings)}")
+        }
+        try daemon.spawn()
+        usleep(UInt32.random(in: 0...20_000, using: &random))
         daemon.kill()
       }
       try daemon.start()
@@ -246,9 +260,14 @@ extension DaemonTests {
       let peer = try daemon.peer()
       rename(daemon.statePath, daemon.statePath + "-away")
       try wait(for: "the trouble to be told") { daemon.hasLogged("no snapshot") }
+      #expect(try daemon.ask("GET", "/metrics").text.contains("\nlimitd_snapshot_trouble 1\n"))
+      let status = try run(
+        "\(TestDaemon.folder)/limitctl", ["status", "--admin-socket", daemon.adminPath])
+      #expect(status.output.contains("failing: cannot make "), "\(status.output)")
       #expect(try peer.decide(Request.query("acme", "few")).isAllowed)
       rename(daemon.statePath + "-away", daemon.statePath)
       try wait(for: "snapshots") { daemon.hasLogged("snapshots are written again") }
+      #expect(try daemon.ask("GET", "/metrics").text.contains("\nlimitd_snapshot_trouble 0\n"))
       #expect(try daemon.stop().code == 0)
     }
   }

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timex.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -55,13 +56,17 @@ static inline int limitd_epoll_control(int epoll, int operation, int descriptor,
   return epoll_ctl(epoll, operation, descriptor, &event);
 }
 
+// The three calls of a round trip are made past glibc's functions for them. Those are cancellation
+// points (pthreads(7)), which cost two atomic exchanges each in a process of several threads; no
+// thread is cancelled here. syscall(2) is none.
+
 // recvmsg(2) of a stream's bytes. `has_more` is set where the read ended early because descriptors
 // came with the bytes (unix(7)), which the kernel closes, since nobody asked for them: then more may
 // be there although fewer bytes came than there was room for.
 static inline ssize_t limitd_receive(int socket, void *memory, size_t size, int *has_more) {
   struct iovec place = {.iov_base = memory, .iov_len = size};
   struct msghdr message = {.msg_iov = &place, .msg_iovlen = 1};
-  ssize_t count = recvmsg(socket, &message, 0);
+  ssize_t count = syscall(SYS_recvmsg, socket, &message, 0);
   *has_more = (message.msg_flags & MSG_CTRUNC) != 0;
   return count;
 }
@@ -78,6 +83,17 @@ static inline int limitd_take_signal(int descriptor) {
 
 // MSG_NOSIGNAL: a peer that is gone is an error of the call, not a signal to the process.
 static const int limitd_send_without_signal = MSG_NOSIGNAL;
+
+// send(2), without a signal.
+static inline ssize_t limitd_send(int socket, const void *bytes, size_t size) {
+  return syscall(SYS_sendto, socket, bytes, size, MSG_NOSIGNAL, 0, 0);
+}
+
+// epoll_wait(2); epoll_pwait(2), since some processors' Linux has only that.
+static inline int limitd_epoll_wait(int epoll, struct epoll_event *events, int capacity,
+                                    int milliseconds) {
+  return (int)syscall(SYS_epoll_pwait, epoll, events, capacity, milliseconds, 0, 8);
+}
 
 // getrlimit(2): raises the soft limit of open files to the hard one, which is what a server does
 // that does not use select(2). Returns the soft limit that then holds, or -1.

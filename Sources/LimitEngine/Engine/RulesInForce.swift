@@ -53,9 +53,7 @@ extension Engine {
 /// What taking slots needs to know of a change of the rules that is under way. A view of the region's
 /// header; any thread.
 struct RulesChange {
-  static let changingBit: UInt64 = 1 << 32
-
-  /// `RegionHeader.rulesWord` and `rulesChangedAtWord`.
+  /// `RegionHeader.rulesWord` (`RulesWord`) and `rulesChangedAtWord`.
   let rulesWord: UnsafeMutablePointer<Word>
   let changedAtWord: UnsafeMutablePointer<Word>
 
@@ -71,7 +69,7 @@ struct RulesChange {
   /// Acquire: with the change come its instant and source (`noteRules`).
   var parityLeftBehind: UInt8? {
     let seen = rulesWord.pointee.load(ordering: .acquiring)
-    return seen & Self.changingBit == 0 ? nil : UInt8(seen & 1) ^ 1
+    return RulesWord.isChanging(seen) ? UInt8(seen & 1) ^ 1 : nil
   }
 
   /// Whether the bucket of a word that is dead by itself may end.
@@ -99,8 +97,7 @@ extension EngineStorage {
       // Acquire: pairs with `noteRules`. What belongs to a generation is not written again before the
       // word has changed.
       let word = rulesWord.pointee.load(ordering: .acquiring)
-      let generation = UInt32(truncatingIfNeeded: word)
-      let isChanging = word & RulesChange.changingBit != 0
+      let (generation, isChanging) = (RulesWord.generation(word), RulesWord.isChanging(word))
       let former = source(ofGeneration: generation &+ 1).pointee.load(ordering: .acquiring)
       let rules = RulesInForce(
         generation: generation, isChanging: isChanging,
@@ -119,20 +116,33 @@ extension EngineStorage {
   /// Writes what there is to know of rules, and last the word that puts them in force. One thread at
   /// a time.
   func noteRules(_ rules: RulesInForce) {
+    // A process that is killed amid this leaves a word that vouches for nothing else. Relaxed: only one
+    // thread writes it.
+    let before = rulesWord.pointee.load(ordering: .relaxed)
+    rulesWord.pointee.store(RulesWord.unchecked(before), ordering: .relaxed)
+    // Release, each: the next process sees them no earlier than that.
     if let former = rules.formerSource {
-      source(ofGeneration: rules.generation &+ 1).pointee.store(former, ordering: .relaxed)
+      source(ofGeneration: rules.generation &+ 1).pointee.store(former, ordering: .releasing)
     }
-    source(ofGeneration: rules.generation).pointee.store(rules.source, ordering: .relaxed)
-    change.changedAtWord.pointee.store(rules.changedAt, ordering: .relaxed)
-    // Release: who reads it, also in the next process, has the three.
-    rulesWord.pointee.store(
-      UInt64(rules.generation) | (rules.isChanging ? RulesChange.changingBit : 0),
-      ordering: .releasing)
+    source(ofGeneration: rules.generation).pointee.store(rules.source, ordering: .releasing)
+    change.changedAtWord.pointee.store(rules.changedAt, ordering: .releasing)
+    storeRulesWord(rules.generation, isChanging: rules.isChanging)
   }
 
   /// No word of the generation before is left.
-  func noteConversion(to generation: UInt32) {
-    rulesWord.pointee.store(UInt64(generation), ordering: .releasing)
+  func noteConversion(to generation: UInt32) { storeRulesWord(generation, isChanging: false) }
+
+  /// Release: who reads it, also in the next process, has what it vouches for.
+  private func storeRulesWord(_ generation: UInt32, isChanging: Bool) {
+    rulesWord.pointee.store(
+      RulesWord.word(
+        generation, isChanging: isChanging,
+        changedAt: change.changedAtWord.pointee.load(ordering: .relaxed),
+        sources: (
+          rulesSourceWords.pointee.load(ordering: .relaxed),
+          (rulesSourceWords + 1).pointee.load(ordering: .relaxed)
+        )),
+      ordering: .releasing)
   }
 }
 

@@ -8,6 +8,11 @@ import Synchronization
 ///
 /// Permits are not among them: they belong to connections, which end with the process.
 public struct BucketRecord: Hashable, Sendable, BitwiseCopyable {
+  /// Raised with every change of what a record means: how tags, fingerprints and limits' identities are
+  /// made, and what state words say. Where a region keeps records is no part of it, so that a release which
+  /// lays regions out differently still reads the snapshots of the one before.
+  public static let version: UInt64 = 4
+
   public var scope: Scope
   /// Whether it is counted among those of tenants that are not named.
   public var isGuest: Bool

@@ -22,7 +22,8 @@ extension RegionError: CustomStringConvertible {
     case .truncated(let needed): "it is cut short: \(needed) bytes are needed"
     case .notARegion: "it is no region of limitd, or was never finished"
     case .otherVersion(let version):
-      "it has layout version \(version), and this release reads \(RegionLayout.version)"
+      "it has layout version \(RegionLayout.text(ofVersion: version)), and this release reads "
+        + RegionLayout.text(ofVersion: RegionLayout.version)
     case .otherHashKey: "it belongs to another installation (hash key)"
     case .damaged: "its header is damaged"
     case .clockWentBack: "it is from another boot, or the clock went back"

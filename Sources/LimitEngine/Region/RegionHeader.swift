@@ -17,7 +17,7 @@ import Synchronization
 /// |---|---|---|---|
 /// | 0–9 | as the drawing says; never change | whoever formats | magic: that the others are there |
 /// | horizon | `Horizon`: 26 days after some sweep; only grows | whoever sweeps, after it has swept | nothing: there are days to spare |
-/// | rules | generation of those in force; bit 32: words of the one before may be left | whoever puts rules in force, after the next three; `convert` clears the bit | those three |
+/// | rules | `RulesWord`: generation of those in force, whether words of the one before may be left, a check | whoever puts rules in force, before and after the next three; `convert` | those three |
 /// | rules changed at | an instant in ns; 0 at first | whoever puts rules in force | nothing |
 /// | rules' sources | `PolicySet.source` of the generations of even and of odd number; 0: not known | whoever puts rules in force, that of the other parity than the words' | nothing |
 /// | the store's | any; 0 at first | the store | nothing here: the engine never reads them |
@@ -76,7 +76,9 @@ struct RegionHeader: @unchecked Sendable {
       load(2) == UInt64(layout.byteCount)
     else { throw .damaged }
     guard byteCount >= layout.byteCount else { throw .truncated(needed: layout.byteCount) }
-    guard Horizon(rawValue: load(16)) != nil else { throw .damaged }
+    guard Horizon(rawValue: load(16)) != nil,
+      RulesWord.isSound(load(17), changedAt: load(18), sources: (load(19), load(20)))
+    else { throw .damaged }
     return layout
   }
 

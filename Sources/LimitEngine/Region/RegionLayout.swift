@@ -13,8 +13,14 @@
 
 /// The sizes of a region's parts, and where they begin.
 public struct RegionLayout: Hashable, Sendable {
-  /// Raised with every change of what the bytes mean: header, parts, slots or state words.
-  public static let version: UInt64 = 4
+  /// Of what the bytes mean: above, that of the header, the parts and the slots; below, that of the
+  /// words in them (`BucketRecord.version`).
+  public static let version: UInt64 = 5 << 32 | BucketRecord.version
+
+  /// A version as in "5.4".
+  public static func text(ofVersion version: UInt64) -> String {
+    "\(version >> 32).\(version & 0xffff_ffff)"
+  }
 
   /// Buckets of the three tables, four slots of 32 bytes each.
   public let keyBuckets: Int

@@ -131,7 +131,7 @@ struct Acceptor: ~Copyable {
     withUnsafeTemporaryAllocation(byteCount: ErrorReply.byteCountMax, alignment: 8) { memory in
       var writer = WireWriter(memory)
       ErrorReply(code: ErrorCode.limitReached.rawValue, text: text).encode(id: 0, into: &writer)
-      _ = send(socket, writer.bytes.baseAddress, writer.count, limitd_send_without_signal)
+      _ = limitd_send(socket, writer.bytes.baseAddress, writer.count)
     }
     close(socket)
   }

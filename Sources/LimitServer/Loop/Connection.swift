@@ -15,8 +15,8 @@ struct Connection: ~Copyable {
   var unsent = ByteStash()
   /// How many bytes of both were told to `noteWaiting`'s counters.
   private var noted: (requests: Int, replies: Int) = (0, 0)
-  /// What the poller was asked to report.
-  var interest: Poller.Events = Self.reading
+  /// Whether the poller was asked for `writing`, or else for `reading`.
+  var isWatchedForRoom = false
 
   /// Reported once per change, not for as long as it lasts: the loop notes it.
   static let reading: Poller.Events = [.input, .peerClosed, .edge]

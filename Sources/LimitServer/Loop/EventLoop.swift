@@ -271,10 +271,12 @@ struct EventLoop: ~Copyable {
     case .queue: turns.add(ConnectionTable.place(of: token))
     case .rest, .awaitRoom: break
     }
-    let interest = action == .awaitRoom ? Connection.writing : Connection.reading
-    guard connection.pointee.interest != interest else { return }
-    connection.pointee.interest = interest
+    let needsRoom = action == .awaitRoom
+    guard connection.pointee.isWatchedForRoom != needsRoom else { return }
+    connection.pointee.isWatchedForRoom = needsRoom
     // Reports at once what holds already, so that no change in between is missed.
-    poller.change(connection.pointee.socket.number, interest, token: token)
+    poller.change(
+      connection.pointee.socket.number, needsRoom ? Connection.writing : Connection.reading,
+      token: token)
   }
 }

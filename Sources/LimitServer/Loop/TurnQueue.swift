@@ -11,15 +11,15 @@
 // Linked through numbers, not pointers: a connection is known by its place, a user by a slot.
 
 /// Connections that have something to do, in the order of their turns. One thread uses it.
-struct TurnQueue {
-  private struct Member {
+struct TurnQueue: ~Copyable {
+  private struct Member: BitwiseCopyable {
     var user: Int32 = -1
     var next: Int32 = -1
     var previous: Int32 = -1
     var isQueued = false
   }
 
-  private struct User {
+  private struct User: BitwiseCopyable {
     var id: UInt32
     /// The number of his last turn.
     var lastTurn: UInt64
@@ -32,8 +32,8 @@ struct TurnQueue {
     var previous: Int32 = -1
   }
 
-  private var members: [Member] = []
-  private var users: [User] = []
+  private var members = PlaceMemory<Member>()
+  private var users = PlaceMemory<User>()
   private var freeUsers: [Int32] = []
   private var slots: [UInt32: Int32] = [:]
   private var firstUser: Int32 = -1
@@ -50,15 +50,15 @@ struct TurnQueue {
 
   /// Whether a connection of another user than `userID` is queued. O(1).
   func hasOthers(than userID: UInt32) -> Bool {
-    firstUser >= 0 && (firstUser != lastUser || users[Int(firstUser)].id != userID)
+    firstUser >= 0 && (firstUser != lastUser || users[firstUser].pointee.id != userID)
   }
 
   /// Takes in a connection of a user. Amortised O(1), may allocate.
   mutating func join(_ place: Int, of userID: UInt32) {
     while members.count <= place { members.append(Member()) }
     let slot = slots[userID] ?? makeUser(userID)
-    users[Int(slot)].memberCount += 1
-    members[place] = Member(user: slot)
+    users[slot].pointee.memberCount += 1
+    members[place].pointee = Member(user: slot)
   }
 
   private mutating func makeUser(_ id: UInt32) -> Int32 {
@@ -67,7 +67,7 @@ struct TurnQueue {
     let user = User(id: id, lastTurn: turnCount)
     if let free = freeUsers.popLast() {
       slot = free
-      users[Int(slot)] = user
+      users[slot].pointee = user
     } else {
       slot = Int32(users.count)
       users.append(user)
@@ -78,31 +78,31 @@ struct TurnQueue {
 
   /// Forgets a connection, queued or not. O(1).
   mutating func leave(_ place: Int) {
-    if members[place].isQueued { remove(Int32(place)) }
-    let slot = members[place].user
-    members[place] = Member()
-    users[Int(slot)].memberCount -= 1
-    guard users[Int(slot)].memberCount == 0 else { return }
-    slots[users[Int(slot)].id] = nil
+    if members[place].pointee.isQueued { remove(Int32(place)) }
+    let slot = members[place].pointee.user
+    members[place].pointee = Member()
+    users[slot].pointee.memberCount -= 1
+    guard users[slot].pointee.memberCount == 0 else { return }
+    slots[users[slot].pointee.id] = nil
     freeUsers.append(slot)
   }
 
   /// Queues a connection behind its user's others, and a user who has none queued among the users; a
   /// connection that is queued stays where it is. O(1).
   @inline(__always) mutating func add(_ place: Int) {
-    guard !members[place].isQueued else { return }
-    let slot = Int(members[place].user)
-    let last = users[slot].last
-    members[place].isQueued = true
-    members[place].previous = last
-    members[place].next = -1
+    guard !members[place].pointee.isQueued else { return }
+    let slot = members[place].pointee.user
+    let last = users[slot].pointee.last
+    members[place].pointee.isQueued = true
+    members[place].pointee.previous = last
+    members[place].pointee.next = -1
     if last < 0 {
-      users[slot].first = Int32(place)
-      insert(user: Int32(slot))
+      users[slot].pointee.first = Int32(place)
+      insert(user: slot)
     } else {
-      members[Int(last)].next = Int32(place)
+      members[last].pointee.next = Int32(place)
     }
-    users[slot].last = Int32(place)
+    users[slot].pointee.last = Int32(place)
     count &+= 1
   }
 
@@ -110,11 +110,11 @@ struct TurnQueue {
   @inline(__always) mutating func next() -> Int? {
     guard firstUser >= 0 else { return nil }
     let slot = firstUser
-    let place = users[Int(slot)].first
+    let place = users[slot].pointee.first
     turnCount &+= 1
-    users[Int(slot)].lastTurn = turnCount
+    users[slot].pointee.lastTurn = turnCount
     remove(place)
-    if users[Int(slot)].first >= 0, slot != lastUser {
+    if users[slot].pointee.first >= 0, slot != lastUser {
       unlink(user: slot)
       append(user: slot)
     }
@@ -122,51 +122,51 @@ struct TurnQueue {
   }
 
   @inline(__always) private mutating func remove(_ place: Int32) {
-    let member = members[Int(place)]
+    let member = members[place].pointee
     let slot = Int(member.user)
     if member.previous < 0 {
-      users[slot].first = member.next
+      users[slot].pointee.first = member.next
     } else {
-      members[Int(member.previous)].next = member.next
+      members[member.previous].pointee.next = member.next
     }
     if member.next < 0 {
-      users[slot].last = member.previous
+      users[slot].pointee.last = member.previous
     } else {
-      members[Int(member.next)].previous = member.previous
+      members[member.next].pointee.previous = member.previous
     }
-    members[Int(place)].isQueued = false
+    members[place].pointee.isQueued = false
     count &-= 1
-    if users[slot].first < 0 { unlink(user: member.user) }
+    if users[slot].pointee.first < 0 { unlink(user: member.user) }
   }
 
-  private mutating func insert(user slot: Int32) {
-    guard firstUser >= 0, users[Int(slot)].lastTurn < users[Int(firstUser)].lastTurn else {
+  @inline(__always) private mutating func insert(user slot: Int32) {
+    guard firstUser >= 0, users[slot].pointee.lastTurn < users[firstUser].pointee.lastTurn else {
       return append(user: slot)
     }
-    users[Int(slot)].previous = -1
-    users[Int(slot)].next = firstUser
-    users[Int(firstUser)].previous = slot
+    users[slot].pointee.previous = -1
+    users[slot].pointee.next = firstUser
+    users[firstUser].pointee.previous = slot
     firstUser = slot
   }
 
-  private mutating func append(user slot: Int32) {
-    users[Int(slot)].previous = lastUser
-    users[Int(slot)].next = -1
-    if lastUser < 0 { firstUser = slot } else { users[Int(lastUser)].next = slot }
+  @inline(__always) private mutating func append(user slot: Int32) {
+    users[slot].pointee.previous = lastUser
+    users[slot].pointee.next = -1
+    if lastUser < 0 { firstUser = slot } else { users[lastUser].pointee.next = slot }
     lastUser = slot
   }
 
-  private mutating func unlink(user slot: Int32) {
-    let user = users[Int(slot)]
+  @inline(__always) private mutating func unlink(user slot: Int32) {
+    let user = users[slot].pointee
     if user.previous < 0 {
       firstUser = user.next
     } else {
-      users[Int(user.previous)].next = user.next
+      users[user.previous].pointee.next = user.next
     }
     if user.next < 0 {
       lastUser = user.previous
     } else {
-      users[Int(user.next)].previous = user.previous
+      users[user.next].pointee.previous = user.previous
     }
   }
 }

@@ -24,13 +24,23 @@ package struct SnapshotDirectory: Sendable {
   /// The newest snapshot that is whole and of this installation. What is wrong with the others is
   /// added to `findings`, and they are put aside under `.refused`: the next snapshot must not take
   /// them for the newest, nor a person miss them. O(bytes of both). Only at start.
-  package func newest(hashKey: HashKey, _ findings: inout [OpeningReport.Finding]) -> FoundSnapshot?
-  {
+  ///
+  /// - Parameters:
+  ///   - others: paths of those that are refused already, whether they could be put aside or not.
+  ///   - bytesPerTelling: how many are read from one call of `progress` to the next.
+  ///   - progress: called with how many bytes of one are read, and of how many.
+  package func newest(
+    hashKey: HashKey, except others: Set<String> = [], _ findings: inout [OpeningReport.Finding],
+    tellingEvery bytesPerTelling: Int = .max, _ progress: (Int, Int) -> Void = { _, _ in }
+  ) -> FoundSnapshot? {
     let found = sound()
-    for (path, error) in found.unsound { refuse(path, error, &findings) }
-    for (path, _) in found.byAge {
+    for (path, error) in found.unsound where !others.contains(path) {
+      refuse(path, error, &findings)
+    }
+    for (path, _) in found.byAge where !others.contains(path) {
       do throws(SnapshotError) {
-        let contents = try SnapshotContents(reading: path)
+        let contents = try SnapshotContents(
+          reading: path, tellingEvery: bytesPerTelling, progress)
         guard contents.info.hashKeyCheck == hashKey.check else { throw .otherHashKey }
         return FoundSnapshot(path: path, contents: contents)
       } catch {
@@ -40,7 +50,8 @@ package struct SnapshotDirectory: Sendable {
     return nil
   }
 
-  private func refuse(
+  /// Puts a generation aside, and says why.
+  func refuse(
     _ path: String, _ error: SnapshotError, _ findings: inout [OpeningReport.Finding]
   ) {
     findings.append(.snapshotRefused(path: path, why: "\(error)"))

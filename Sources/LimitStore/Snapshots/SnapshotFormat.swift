@@ -37,7 +37,7 @@ package enum SnapshotError: Error, Hashable, Sendable, CustomStringConvertible {
   case unreadable(SystemError)
   case notAFile
   case notASnapshot
-  /// Of another release: of the file's own layout, or of the words in it.
+  /// Of another release: of the file's own format, or of the records in it.
   case otherVersion(UInt64)
   case otherHashKey
   /// Damaged, cut short, or longer than it should be; near so many bytes from its start.
@@ -49,21 +49,18 @@ package enum SnapshotError: Error, Hashable, Sendable, CustomStringConvertible {
     case .notAFile: "it is not a file"
     case .notASnapshot: "it is no snapshot of limitd"
     case .otherVersion(let version):
-      "it has version \(Self.text(version)), and this release reads \(Self.text(SnapshotFormat.version))"
+      "it has version \(RegionLayout.text(ofVersion: version)), and this release reads "
+        + RegionLayout.text(ofVersion: SnapshotFormat.version)
     case .otherHashKey: "it belongs to another installation (hash key)"
     case .damaged(let offset): "it is damaged or cut short, near byte \(offset)"
     }
   }
-
-  /// A version as "2.4": the format's, and that of the region's layout.
-  private static func text(_ version: UInt64) -> String {
-    "\(version >> 32).\(version & 0xFFFF_FFFF)"
-  }
 }
 
 package enum SnapshotFormat {
-  /// Of this layout, above that of the words in it (`RegionLayout.version`).
-  package static let version: UInt64 = 2 << 32 | RegionLayout.version
+  /// Of this format, above that of the records in it. A region's layout is no part of it: a release
+  /// with another one refuses the live state and goes on with a snapshot.
+  package static let version: UInt64 = 2 << 32 | BucketRecord.version
   /// "LMTDSNPT" in the order of bytes that everything here has: the machine's own.
   package static let magic: UInt64 = 0x5450_4e53_4454_4d4c
   package static let headerWords = 14

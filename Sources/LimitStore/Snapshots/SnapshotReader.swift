@@ -10,8 +10,10 @@ package struct SnapshotReader: ~Copyable {
   /// Its size, in bytes, when it was opened.
   package let byteCount: Int
 
+  /// How much of it was read, in bytes.
+  private(set) var offset = 0
+
   private let file: Descriptor
-  private var offset = 0
   private var number: UInt64 = 0
   private var records: UInt64 = 0
 
@@ -87,12 +89,23 @@ package struct SnapshotContents: Sendable {
 
   /// Reads a snapshot from its first byte to its last. O(bytes); memory for one block.
   ///
+  /// - Parameters:
+  ///   - bytesPerTelling: how many are read from one call of `progress` to the next.
+  ///   - progress: called with how many bytes are read, and of how many.
   /// - Throws: what is wrong with it.
-  package init(reading path: String) throws(SnapshotError) {
+  package init(
+    reading path: String, tellingEvery bytesPerTelling: Int = .max,
+    _ progress: (Int, Int) -> Void = { _, _ in }
+  ) throws(SnapshotError) {
     var reader = try SnapshotReader(path)
+    var told = 0
     info = reader.info
     byteCount = reader.byteCount
     while let (block, words) = try reader.next() {
+      if reader.offset - told >= bytesPerTelling {
+        told = reader.offset
+        progress(told, byteCount)
+      }
       switch block.kind {
       case .names:
         guard let found = SnapshotFormat.names(words, block) else { throw .damaged(offset: 0) }

@@ -18,7 +18,6 @@ package struct SnapshotRestore: Sendable {
   /// From the snapshot until now, in ns.
   package let elapsed: UInt64
 
-  private static let bucketsPerTelling = 1_000_000
   /// How many records before its turn comes memory is asked for a record's places.
   private static let ahead = 16
 
@@ -28,16 +27,18 @@ package struct SnapshotRestore: Sendable {
 
   /// Restores every bucket. O(buckets). Only before anybody decides.
   ///
-  /// - Parameter progress: called on this thread, with how many are done, and of how many.
+  /// - Parameters:
+  ///   - bucketsPerTelling: how many are restored from one call of `progress` to the next, at least.
+  ///   - progress: called on this thread, with how many are done, and of how many.
+  /// - Throws: where the file, which was whole a moment ago, is not so any more. The engine has some
+  ///   of the buckets then, and is of no use.
   init(
     _ snapshot: FoundSnapshot, _ dating: SnapshotDating, into engine: Engine, at now: Instant,
-    _ progress: (Int, Int) -> Void
-  ) {
+    tellingEvery bucketsPerTelling: Int, _ progress: (Int, Int) -> Void
+  ) throws(SnapshotError) {
     self.init(elapsed: dating.elapsed)
-    // It was whole a moment ago; what cannot be read now is not there.
-    guard let reader = try? SnapshotReader(snapshot.path), reader.info == snapshot.info else {
-      return
-    }
+    let reader = try SnapshotReader(snapshot.path)
+    guard reader.info == snapshot.info else { throw .damaged(offset: 0) }
     let total = snapshot.contents.bucketCount
     let source = BlockSource(reader)
     let sum = Locked(SnapshotRestore(elapsed: dating.elapsed))
@@ -52,13 +53,16 @@ package struct SnapshotRestore: Sendable {
             sum.add(part)
             return sum.count
           }
-          guard number == 0, done - told >= Self.bucketsPerTelling else { continue }
+          guard number == 0, done - told >= bucketsPerTelling else { continue }
           told = done
           teller.tell(done, total)
         }
       }
     }
+    if let error = source.error { throw error }
     add(sum.withLock { $0 })
+    guard count == total else { throw .damaged(offset: 0) }
+    if total >= bucketsPerTelling { progress(total, total) }
   }
 
   private mutating func add(_ other: SnapshotRestore) {
@@ -90,14 +94,18 @@ package struct SnapshotRestore: Sendable {
 
 /// Hands a snapshot's blocks to threads, each to one of them.
 private final class BlockSource: @unchecked Sendable {
-  /// Only under the lock.
+  /// Only under the lock, all three.
   private var reader: SnapshotReader
   private var isOver = false
+  private var failure: SnapshotError?
   private let lock = Locked(())
 
   init(_ reader: consuming SnapshotReader) { self.reader = reader }
 
-  /// The records of the next block of buckets; `nil` where there are no more, or none that is whole.
+  /// Why not all blocks were handed out.
+  var error: SnapshotError? { lock.withLock { _ in failure } }
+
+  /// The records of the next block of buckets; `nil` where there are no more, or none can be read.
   func next() -> [BucketRecord]? {
     while let (block, words) = nextBlock() {
       guard block.kind == .buckets else { continue }
@@ -111,11 +119,14 @@ private final class BlockSource: @unchecked Sendable {
 
   private func nextBlock() -> (block: SnapshotFormat.Block, words: [UInt64])? {
     lock.withLock { _ in
-      guard !isOver, let found = try? reader.next() else {
-        isOver = true
-        return nil
+      guard !isOver else { return nil }
+      do throws(SnapshotError) {
+        if let found = try reader.next() { return found }
+      } catch {
+        failure = error
       }
-      return found
+      isOver = true
+      return nil
     }
   }
 }

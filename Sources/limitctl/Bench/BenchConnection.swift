@@ -59,9 +59,8 @@ final class BenchConnection {
   /// - Returns: whether all of it is sent.
   func send(_ bytes: UnsafeRawBufferPointer) throws(BenchError) -> Bool {
     while sentBytes < bytes.count {
-      let count = Glibc.send(
-        descriptor, bytes.baseAddress! + sentBytes, bytes.count - sentBytes,
-        limitd_send_without_signal)
+      let count = limitd_send(
+        descriptor, bytes.baseAddress! + sentBytes, bytes.count - sentBytes)
       if count < 0 {
         if errno == EINTR { continue }
         if errno == EAGAIN { return false }
