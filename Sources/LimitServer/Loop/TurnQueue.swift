@@ -12,14 +12,14 @@
 
 /// Connections that have something to do, in the order of their turns. One thread uses it.
 struct TurnQueue: ~Copyable {
-  private struct Member: BitwiseCopyable {
+  struct Member: BitwiseCopyable {
     var user: Int32 = -1
     var next: Int32 = -1
     var previous: Int32 = -1
     var isQueued = false
   }
 
-  private struct User: BitwiseCopyable {
+  struct User: BitwiseCopyable {
     var id: UInt32
     /// The number of his last turn.
     var lastTurn: UInt64
