@@ -99,6 +99,7 @@ bench-fairness: setup ## What one user's flood of connections costs another user
 .PHONY: bench-admin
 bench-admin: setup ## Time the admin interface with 100,000 tenants, and what it costs clients
 	@$(SWIFT_RELEASE) --product limitd
+	@$(SWIFT_RELEASE) --product limitctl
 	@scripts/setup python3 gcc
 	@scripts/bench-admin $(RELEASED)
 
@@ -169,7 +170,7 @@ test-replay: setup ## Show that replay's memory does not grow with the trace
 test-docs: setup ## Run what the README shows, and see that scripts/check-docs finds what is amiss
 	@$(SWIFT_BUILD) --product limitd
 	@$(SWIFT_BUILD) --product limitctl
-	@scripts/setup python3 man-db bsdutils
+	@scripts/setup python3 man-db bsdutils curl
 	scripts/test-docs
 	Tests/Scripts/check_docs_tests.py
 

@@ -4,7 +4,8 @@
 //     drive limitd SOCKET CONNECTIONS ROUNDS PER_WRITE KEYS POLICY [TENANTS]
 //
 // Each connection writes PER_WRITE requests at once, waits for all their replies, and begins anew; ROUNDS
-// times in all. Prints `rounds per second, requests per second, p50 and p99 of a round in microseconds`,
+// times in all; with ROUNDS 0 until it is told to end by SIGTERM, after it has printed `ready` as the clock
+// starts. Prints `rounds per second, requests per second, p50 and p99 of a round in microseconds`,
 // and for limitd the part of the rounds whose first request was allowed, and how many were charged to a
 // bucket that several share. One connection is a blocking loop, several
 // are one thread over epoll.
@@ -16,6 +17,7 @@
 // without being counted where the keys are many, so that every key is live.
 
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +28,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REPLY_BYTES = 1 << 20, CONNECTIONS_MAX = 8192, EVENTS = 256 };
+enum {
+  REPLY_BYTES = 1 << 20,
+  CONNECTIONS_MAX = 8192,
+  EVENTS = 256,
+  // Where nobody says how many.
+  ROUNDS_MAX = 10 * 1000 * 1000,
+  WARM_UP = 6000,
+};
 
 // Requests made beforehand; a round takes the next of them.
 static uint8_t *pool, reply[REPLY_BYTES];
@@ -147,15 +156,24 @@ static void note(void) {
   overflowing += (record[2] & 4) != 0;
 }
 
-// One connection: `rounds` rounds, whose times go to `times` where that is given.
-static void run_one(int descriptor, size_t rounds, double *times) {
-  for (size_t round = 0; round < rounds; round++) {
+static volatile sig_atomic_t is_over;
+
+static void end(int number) {
+  (void)number;
+  is_over = 1;
+}
+
+// One connection: `rounds` rounds, whose times go to `times` where that is given. How many it were.
+static size_t run_one(int descriptor, size_t rounds, double *times) {
+  size_t round = 0;
+  for (; round < rounds && !is_over; round++) {
     double before = times ? seconds() : 0;
     send_all(descriptor, next_request(), sent);
     receive_all(descriptor, expected);
     if (times) times[round] = seconds() - before;
     note();
   }
+  return round;
 }
 
 struct connection {
@@ -233,18 +251,27 @@ int main(int argc, char **argv) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].descriptor, &event) < 0) fail("epoll_ctl");
   }
+  int is_open = rounds == 0;
+  if (is_open && count != 1) fail("ROUNDS 0 is for one connection");
+  if (is_open) rounds = ROUNDS_MAX;
   double *times = calloc(rounds, sizeof *times);
   if (!times) fail("calloc");
   // Before the clock starts: caches, branch predictors, the daemon's tables; each key where they are many.
-  size_t warm_up = rounds / 10;
+  size_t warm_up = is_open ? WARM_UP : rounds / 10;
   if (is_limitd && keys > 1u << 17 && warm_up < pool_writes) warm_up = pool_writes;
   if (count == 1) run_one(all[0].descriptor, warm_up, 0);
   else run_many(epoll, all, count, warm_up, 0);
   allowed = 0;
+  if (is_open) {
+    signal(SIGTERM, end);
+    printf("ready\n");
+    fflush(stdout);
+  }
   double start = seconds();
-  if (count == 1) run_one(all[0].descriptor, rounds, times);
+  if (count == 1) rounds = run_one(all[0].descriptor, rounds, times);
   else run_many(epoll, all, count, rounds, times);
   double elapsed = seconds() - start;
+  if (rounds == 0) fail("no round");
   qsort(times, rounds, sizeof *times, ascending);
   printf("%.0f %.0f %.2f %.2f", (double)rounds / elapsed, (double)(rounds * per_write) / elapsed,
          times[rounds / 2] * 1e6, times[rounds * 99 / 100] * 1e6);

@@ -67,3 +67,14 @@ package func aligned(_ rows: [[String]]) -> [String] {
     }.joined()
   }
 }
+
+/// `text` in lines of at most `width` columns, broken between words; a longer word has a line of its own.
+package func wrapped(_ text: String, width: Int) -> [String] {
+  var lines = [""]
+  for word in text.split(separator: " ", omittingEmptySubsequences: false).map(String.init) {
+    let used = displayWidth(lines[lines.count - 1])
+    if used > 0, used + 1 + displayWidth(word) > width { lines.append("") }
+    lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
+  }
+  return lines
+}

@@ -29,7 +29,7 @@ final class RunTimeRules: Sendable {
     let overlay: Overlay
     let file: PolicyFile
     let differences: [OverlayDifference]
-    /// Whom it is about, where these are few; `nil`: whoever.
+    /// The tenants that it is about, where these are few; `nil`: whoever.
     let tenants: [String]?
     fileprivate let problems: [OverlayProblem]
   }
@@ -121,9 +121,9 @@ final class RunTimeRules: Sendable {
   }
 
   /// More tenants than this in one change, and all are looked at.
-  static let fewTenants = 16
+  static let fewTenants = 1_000
 
-  /// What a change would come to. O(what is set) where it is about few tenants; else O(tenants).
+  /// What a change would come to. O(what is set).
   ///
   /// - Throws: why it cannot be made.
   func draft(_ change: OverlayChange) throws(Problem) -> Draft {
@@ -155,20 +155,20 @@ final class RunTimeRules: Sendable {
       problems: problems)
   }
 
-  /// The tenants that differ; `nil` where it is more than tenants, or more than a few.
+  /// The tenants that differ; `nil` where it is more than a few.
   private static func few(_ differences: [OverlayDifference]) -> [String]? {
     let names = differences.compactMap(\.tenant)
-    return names.count == differences.count && names.count <= fewTenants ? names : nil
+    return names.count <= fewTenants ? names : nil
   }
 
   private static func lay(_ overlay: Overlay, _ tenants: [String]?, _ state: State)
     -> (file: PolicyFile, problems: [OverlayProblem])
   {
-    guard let tenants,
-      let (file, problems) = state.base.overlaid(by: overlay, changing: tenants, in: state.laid)
-    else { return state.base.overlaid(by: overlay) }
+    guard let tenants else { return state.base.overlaid(by: overlay) }
+    let (file, problems) = state.base.overlaid(by: overlay, changing: tenants, in: state.laid)
+    let changed = Set(tenants.map(NameBytes.init))
     let others = state.problems.filter { problem in
-      !tenants.contains { problem.subject == .tenant($0) }
+      problem.subject.tenant.map { !changed.contains(NameBytes($0)) } ?? false
     }
     return (file, others + problems)
   }

@@ -43,9 +43,11 @@ struct ChangeCostTests {
         tenant: name, plan: nil,
         [.init(limit: "burst", parameter: "burst", value: "\(number + 9)")])
       _ = overlay.apply(change)
+      // While a mode is set, and as it is set and is not any more.
+      _ = overlay.apply(.mode(limit: "tokens", number % 6 < 4 ? .shadow : nil))
       var bytes: Int64 = 0
       let start = limitd_allocated_bytes_of_this_thread()
-      let laid = try #require(base.overlaid(by: overlay, changing: [name], in: inForce))
+      let laid = base.overlaid(by: overlay, changing: [name], in: inForce)
       runtime.adopt(
         overlaid: laid.file, changing: [name],
         isInForce: { _ in bytes = limitd_allocated_bytes_of_this_thread() - start })
@@ -54,6 +56,8 @@ struct ChangeCostTests {
       most = max(most, bytes)
       let tenant = runtime.rulebook.policies.tenant(named: name)
       #expect(tenant.isNamed && bytes > 0, "\(name)")
+      let limits = try #require(laid.file.explain(tenant: "tenant-1", policy: "chat")).limits
+      #expect((limits[1].mode == .shadow) == (number % 6 < 4))
     }
     return most
   }

@@ -61,19 +61,23 @@ private func script(for shell: String) throws -> String {
   func fishCompletes() throws {
     let path = try script(for: "fish")
     defer { unlink(path) }
-    for (line, expected) in cases {
+    func check(_ line: String, _ expected: String, _ environment: [String: String] = [:]) throws {
       let result = try Program.run(
-        ["Tests/Scripts/complete_in_fish.py", Program.installed("fish")!, path, line, expected[0]],
-        program: Program.installed("python3")!)
+        ["Tests/Scripts/complete_in_fish.py", Program.installed("fish")!, path, line, expected],
+        program: Program.installed("python3")!, environment: environment)
       #expect(result.exitCode == 0, "\(line): \(result.output)\(result.errors)")
     }
+    for (line, expected) in cases { try check(line, expected[0]) }
+    let (daemon, asked) = try daemonOfLatecomer()
+    for (line, expected) in Self.daemonCases { try check(line, expected, asked) }
+    withExtendedLifetime(daemon) {}
   }
 
   @Test(.enabled(if: Program.installed("zsh") != nil, "zsh is not installed"))
   func zshCompletes() throws {
     let path = try script(for: "zsh")
     defer { unlink(path) }
-    for (line, expected) in cases {
+    func check(_ line: String, _ expected: [String], _ environment: [String: String] = [:]) throws {
       // A shell on a terminal of its own; each key is pressed once the last one is drawn.
       let program = """
         zmodload zsh/zpty
@@ -89,25 +93,41 @@ private func script(for shell: String) throws -> String {
         take '*: limitctl*ready> *'
         zpty -d shell
         """
-      let result = try Program.run(["-f", "-c", program], program: Program.installed("zsh")!)
-      check(result, line, expected)
+      let result = try Program.run(
+        ["-f", "-c", program], program: Program.installed("zsh")!, environment: environment)
+      self.check(result, line, expected)
     }
+    for (line, expected) in cases { try check(line, expected) }
+    let (daemon, asked) = try daemonOfLatecomer()
+    for (line, expected) in Self.daemonCases { try check(line, [expected], asked) }
+    withExtendedLifetime(daemon) {}
+  }
+
+  /// What only the daemon knows, and what the file does too.
+  private static let daemonCases = [
+    ("limitctl tenant show late", "latecomer"), ("limitctl why ac", "acme"),
+    ("limitctl explain acme bud", "budget"), ("limitctl shadow on fe", "few"),
+  ]
+
+  /// A daemon that has a tenant which no file names, and the environment in which it is asked.
+  private func daemonOfLatecomer() throws -> (TestDaemon, [String: String]) {
+    let daemon = try TestDaemon()
+    let set = ["tenant", "set", "latecomer", "few.burst=7", "--socket", daemon.socketPath]
+    #expect(try Program.run(set).exitCode == 0)
+    return (daemon, ["LIMITD_SOCKET": daemon.socketPath, "LIMITD_CONFIG": "/nonexistent"])
   }
 
   @Test(
     "Names are the daemon's, with what was set at run time; where it does not answer, the file's",
     .enabled(if: Program.installed("bash") != nil, "bash is not installed"))
   func daemonCompletes() throws {
-    let daemon = try TestDaemon()
-    let set = ["tenant", "set", "latecomer", "few.burst=7", "--socket", daemon.socketPath]
-    #expect(try Program.run(set).exitCode == 0)
+    let (daemon, asked) = try daemonOfLatecomer()
     let path = try script(for: "bash")
     defer { unlink(path) }
     func offered(_ words: String, _ environment: [String: String]) throws -> [String] {
       let result = try complete("limitctl \(words)", by: path, environment)
       return result.output.split { $0.isWhitespace }.map(String.init)
     }
-    let asked = ["LIMITD_SOCKET": daemon.socketPath, "LIMITD_CONFIG": "/nonexistent"]
     let cases = [
       ("tenant show late", ["latecomer"]), ("why ac", ["acme"]), ("explain late", ["latecomer"]),
       ("explain acme bud", ["budget"]), ("check acme bud", ["budget"]), ("shadow on fe", ["few"]),

@@ -4,6 +4,7 @@
 import DaemonSupport
 import Foundation
 import Glibc
+import LimitConsole
 import Testing
 
 /// A command, and how tests run it.
@@ -95,6 +96,12 @@ private struct CommandCase {
 
   static let asking = ["peek", "ping", "version"]
 
+  /// What asking the decision socket needs; those that are not here need nothing.
+  static let needs = [
+    "check": "query", "peek": "query", "hold": "query", "bench": "query", "settle": "settle",
+    "refund": "settle",
+  ]
+
   var isChange: Bool {
     kind == .administers || kind == .decides && !Self.asking.contains(name)
   }
@@ -105,14 +112,17 @@ private struct CommandHost {
   let daemon: TestDaemon
   private let program: String
 
-  /// - Parameter role: of whoever is not root.
-  init(role: String = "observe") throws {
+  /// - Parameters:
+  ///   - role: of whoever is not root.
+  ///   - others: his other roles.
+  init(role: String = "observe", others: [String] = ["query", "settle"]) throws {
+    let roles = (role == "none" ? others : others + [role]).joined(separator: ", ")
     daemon = try TestDaemon.forAdministrators {
       $0.settings = """
           socket: {mode: 666}
           admin-socket: {mode: 666}
           access:
-            - {user: \(Host.otherUser), roles: [query, settle\(role == "none" ? "" : ", \(role)")]}
+            - {user: \(Host.otherUser), roles: [\(roles)]}
         """
     }
     _ = try daemon.peer().decide(Request.query("acme", "budget", cost: 400))
@@ -132,6 +142,12 @@ private struct CommandHost {
     return try Program.run(
       become + arguments, program: Program.installed("setpriv") ?? "setpriv",
       environment: environment)
+  }
+
+  func runOnTerminal(columns: Int, _ arguments: [String]) throws -> ProgramResult {
+    try Program.onTerminal(
+      columns: columns, arguments.map(fill),
+      environment: ["LIMITD_SOCKET": daemon.socketPath, "NO_COLOR": "1"])
   }
 
   private func fill(_ argument: String) throws -> String {
@@ -220,6 +236,32 @@ private struct CommandHost {
     }
   }
 
+  @Test("What commands print fits the terminal", arguments: [80, 120])
+  func width(columns: Int) throws {
+    let host = try CommandHost()
+    let options = try optionsByCommand()
+    // Changes, so that there is something to list.
+    for command in CommandCase.all where command.kind == .administers && command.name != "reload" {
+      let yes = options[command.name]?.contains("yes") == true ? ["--yes"] : []
+      #expect(try host.run(command.words(yes)).exitCode == 0, "\(command)")
+    }
+    // The text of others: Prometheus's, and a policy file's.
+    for command in CommandCase.all where !["metrics", "config show"].contains(command.name) {
+      let dryRun = options[command.name]?.contains("dry-run") == true ? ["--dry-run"] : []
+      let result = try host.runOnTerminal(columns: columns, command.words(dryRun))
+      #expect(result.exitCode == command.exitCode, "\(command): \(result)")
+      if command.hasLines { continue }
+      // What a progress bar drew and took away again is none of it.
+      let text = result.output.replacing(/\r\u{1B}\[K[^\n\r]*\r\u{1B}\[K/, with: "")
+      for line in text.split(separator: "\n") {
+        // Paths and receipts are as long as they are.
+        let words = line.split(separator: " ", omittingEmptySubsequences: false)
+          .filter { !$0.contains("/") && $0.count < 64 }
+        #expect(displayWidth(words.joined(separator: " ")) <= columns, "\(command): \(line)")
+      }
+    }
+  }
+
   private func checkJSON(_ command: CommandCase, _ result: ProgramResult) {
     #expect(result.exitCode == command.exitCode, "\(command): \(result)")
     // The output of `hold` is that of the command that it runs.
@@ -255,6 +297,28 @@ private struct CommandHost {
         #expect(told.contains("in daemon.access"), "\(role): \(command): \(result)")
         #expect(command.name == "doctor" || result.output == "", "\(role): \(command): \(result)")
         #expect(try host.state() == before, "\(role): \(command)")
+      }
+    }
+  }
+
+  @Test(
+    "Who may query may not settle, and who may neither gets no decision",
+    .enabled(if: Host.isRoot, "only root can become another user"),
+    arguments: [["settle"], ["query"], []])
+  func rolesOfDecisions(roles: [String]) throws {
+    // Of others that concern no decision.
+    let host = try CommandHost(others: roles)
+    for command in CommandCase.all where command.kind == .decides {
+      let isLetIn = CommandCase.needs[command.name].map(roles.contains) ?? true
+      let before = try host.state()
+      let result = try host.run(command.words([]), user: Host.otherUser)
+      if isLetIn {
+        #expect(result.exitCode == command.exitCode, "\(roles): \(command): \(result)")
+        #expect(!result.errors.contains("not permitted"), "\(roles): \(command): \(result)")
+      } else {
+        #expect(result.exitCode == 1 && result.output == "", "\(roles): \(command): \(result)")
+        #expect(result.errors.contains("not permitted"), "\(roles): \(command): \(result)")
+        #expect(try host.state() == before, "\(roles): \(command)")
       }
     }
   }

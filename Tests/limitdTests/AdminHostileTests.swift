@@ -8,17 +8,91 @@ import Testing
 
 extension DaemonTests {
   @Suite struct AdminHostileTests {
-    /// That decisions and the interface are there, and that nothing has changed.
-    private func expectService(_ daemon: TestDaemon) throws {
+    /// A daemon, and how many descriptors it has open when nobody is connected.
+    private func daemon(_ adjust: (inout DaemonOptions) -> Void = { _ in }) throws -> (
+      daemon: TestDaemon, descriptors: Int
+    ) {
+      let daemon = try TestDaemon(adjust)
+      // Those of the start's own connections go by themselves.
+      var counts: [Int] = []
+      try wait(for: "the start's connections to go") {
+        counts.append(daemon.descriptorCount)
+        return counts.count >= 10 && Set(counts.suffix(10)).count == 1
+      }
+      return (daemon, daemon.descriptorCount)
+    }
+
+    /// That decisions and the interface are there, that nothing has changed, and that no descriptor is left
+    /// open.
+    private func expectService(_ watched: (daemon: TestDaemon, descriptors: Int)) throws {
+      let daemon = watched.daemon
       #expect(try daemon.peer().decide(Request.query("acme", "many")).isAllowed)
       #expect(try daemon.ask("GET", "/v1/status").status == 200)
       #expect(daemon.reloadCount == 0)
       #expect(try daemon.ask("GET", "/v1/audit").json["entries"] as? [String] == [])
+      try wait(for: "\(watched.descriptors) descriptors and no more") {
+        daemon.descriptorCount <= watched.descriptors
+      }
+    }
+
+    /// That an answer tells what is wrong.
+    private func expectProblem(
+      _ answer: AdminAnswer?, _ status: Int, _ what: String, hasBody: Bool = true
+    ) {
+      #expect(answer?.status == status, "\(what): \(answer?.text ?? "closed")")
+      #expect(answer?.headers["content-type"] == "application/problem+json", "\(what)")
+      guard hasBody else { return }
+      #expect(answer?.json["status"] as? Int == status, "\(what)")
+      #expect(answer?.json["detail"] is String, "\(what)")
+    }
+
+    private static let endpoints = AdminTests.endpoints
+
+    @Test("Every endpoint refuses parameters that it does not have, and other methods")
+    func everywhere() throws {
+      let watched = try daemon()
+      let daemon = watched.daemon
+      for (method, target, body, _) in Self.endpoints {
+        let what = "\(method) \(target)?nonsense"
+        expectProblem(try daemon.ask(method, "\(target)?nonsense=1", body), 400, what)
+      }
+      let methods = Dictionary(grouping: Self.endpoints, by: \.target)
+      for (target, own) in methods {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "MKCOL"]
+        where !own.contains(where: { $0.method == method }) {
+          let answer = try daemon.ask(method, target)
+          expectProblem(answer, 405, "\(method) \(target)")
+          let allowed = Set((answer.headers["allow"] ?? "").split(separator: ", ").map(String.init))
+          #expect(allowed == Set(own.map(\.method)), "\(method) \(target)")
+        }
+      }
+      try expectService(watched)
+    }
+
+    @Test("No endpoint takes a huge body, and none keeps what it took")
+    func hugeBodies() throws {
+      let watched = try daemon()
+      let daemon = watched.daemon
+      let part = String(repeating: "x", count: 1 << 16)
+      let before = daemon.residentBytes
+      for (method, target, _, _) in Self.endpoints {
+        let peer = try AdminPeer(daemon)
+        try peer.send(
+          "\(method) \(target) HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
+        // An import takes 16 MiB. Whatever a kernel buffers is less.
+        let parts = target == "/v1/overrides" && method == "POST" ? 260 : 4
+        for _ in 0..<parts { _ = try? peer.send(part) }
+        expectProblem(try peer.receive(), 413, "\(method) \(target)")
+        #expect(try peer.receive() == nil)
+      }
+      #expect(daemon.residentBytes - before < 60_000_000, "memory that a request took stays")
+      try expectService(watched)
     }
 
     @Test("Whatever is wrong with a request is told as a problem")
     func badRequests() throws {
-      let daemon = try TestDaemon()
+      let watched = try daemon()
+      let daemon = watched.daemon
       let bad: [(method: String, target: String, body: String?, status: Int)] = [
         ("GET", "/", nil, 404), ("GET", "/v1", nil, 404), ("GET", "/v1/status/", nil, 404),
         ("GET", "/v1/limits/none", nil, 404), ("GET", "/v1/tenants/", nil, 404),
@@ -117,20 +191,18 @@ extension DaemonTests {
       ]
       for (method, target, body, status) in bad {
         let answer = try daemon.ask(method, target, body)
-        #expect(
-          answer.status == status, "\(method) \(target) \(body?.prefix(60) ?? ""): \(answer.text)")
-        #expect(answer.headers["content-type"] == "application/problem+json")
-        if method != "HEAD" {
-          #expect(answer.json["status"] as? Int == status && answer.json["detail"] is String)
-        }
+        expectProblem(
+          answer, status, "\(method) \(target) \(body?.prefix(60) ?? "")",
+          hasBody: method != "HEAD")
         #expect((answer.headers["allow"] != nil) == (status == 405))
       }
-      try expectService(daemon)
+      try expectService(watched)
     }
 
     @Test("What is no HTTP is told so, and the connection ends")
     func noHTTP() throws {
-      let daemon = try TestDaemon()
+      let watched = try daemon()
+      let daemon = watched.daemon
       let lines = [
         "\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET /v1/status HTTP/9.9\r\n\r\n",
         "GET /v1/status HTTP/1.1\r\nno colon\r\n\r\n",
@@ -145,12 +217,13 @@ extension DaemonTests {
         #expect(answer?.status == 400, "\(line): \(answer?.text ?? "closed")")
         #expect(try peer.receive() == nil)
       }
-      try expectService(daemon)
+      try expectService(watched)
     }
 
     @Test("Bodies and heads have a largest size, said in one way or another")
     func sizes() throws {
-      let daemon = try TestDaemon()
+      let watched = try daemon()
+      let daemon = watched.daemon
       let before = daemon.residentBytes
       for encoding in ["content-length: 1000000000", "transfer-encoding: chunked"] {
         let peer = try AdminPeer(daemon)
@@ -170,13 +243,14 @@ extension DaemonTests {
       let answer = try? peer.receive()
       #expect(answer == nil || answer?.status == 431 || answer?.status == 400)
       #expect(daemon.residentBytes - before < 30_000_000, "memory that a request took stays")
-      try expectService(daemon)
+      try expectService(watched)
     }
 
     @Test("Answers that nobody reads do not pile up, and decisions go on")
     func unreadAnswers() throws {
       let names = (0..<900).map { "  tenant-with-a-long-name-\($0): {}\n" }.joined()
-      let daemon = try TestDaemon { $0.policy += "\n" + names }
+      let watched = try daemon { $0.policy += "\n" + names }
+      let daemon = watched.daemon
       let before = daemon.residentBytes
       let request = "GET /v1/tenants?limit=1000 HTTP/1.1\r\nhost: x\r\n\r\n"
       let peers = try (0..<20).map { _ in try AdminPeer(daemon) }
@@ -189,16 +263,18 @@ extension DaemonTests {
       }
       // 20 connections, an answer of some 80 kB each that waits, and what their kernels hold.
       #expect(daemon.residentBytes - before < 40_000_000)
+      client.close()
       for peer in peers { peer.close() }
-      try expectService(daemon)
+      try expectService(watched)
     }
 
     @Test("Connections are bounded, in all and of one user; the rest is told so")
     func connections() throws {
-      let daemon = try TestDaemon {
+      let watched = try daemon {
         $0.settings =
           "  admin-socket: {mode: 666}\n  access:\n    - {user: 65534, roles: [observe]}"
       }
+      let daemon = watched.daemon
       let request = "GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n"
       if Host.isRoot {
         let others = try (0..<40).map { _ in try AdminPeer(daemon, user: Host.otherUser) }
@@ -218,17 +294,18 @@ extension DaemonTests {
       #expect(try daemon.peer().decide(Request.query("acme", "many")).isAllowed)
       for peer in own { peer.close() }
       try wait(for: "room") { (try? daemon.ask("GET", "/v1/status").status) == 200 }
-      try expectService(daemon)
+      try expectService(watched)
     }
 
     @Test("Administrators' connections take no descriptor from clients")
     func descriptors() throws {
       Host.raiseDescriptorLimit()
-      let daemon = try TestDaemon {
+      let watched = try daemon {
         $0.settings = "  limits: {connections: 4096, connections-per-uid: 4096}"
         $0.descriptorsSoft = 400
         $0.descriptorsHard = 400
       }
+      let daemon = watched.daemon
       let administrators = try (0..<100).map { _ in try AdminPeer(daemon) }
       var clients: [Peer] = []
       while clients.count < 300, let peer = try? daemon.peer() { clients.append(peer) }
@@ -238,25 +315,30 @@ extension DaemonTests {
       for peer in administrators { peer.close() }
       clients = []
       try wait(for: "room") { (try? daemon.ask("GET", "/v1/status").status) == 200 }
-      try expectService(daemon)
+      try expectService(watched)
     }
 
-    @Test("A request that does not come to its end is given up")
+    @Test("A request that does not come to its end is given up, whatever it is for")
     func slowRequest() throws {
-      let daemon = try TestDaemon()
-      let body = try AdminPeer(daemon)
-      try body.send("POST /v1/peek HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+      let watched = try daemon()
+      let daemon = watched.daemon
+      let bodies = try Self.endpoints.map { method, target, _, _ in
+        let peer = try AdminPeer(daemon)
+        try peer.send("\(method) \(target) HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        return (peer, "\(method) \(target)")
+      }
       let head = try AdminPeer(daemon)
       try head.send("GET /v1/sta")
       let silent = try AdminPeer(daemon)
-      #expect(try body.receive()?.status == 408)
+      for (peer, what) in bodies { expectProblem(try peer.receive(), 408, what) }
       for peer in [head, silent] { #expect(try peer.receive() == nil) }
-      try expectService(daemon)
+      try expectService(watched)
     }
 
     @Test("Anything at all on the socket ends no daemon")
     func noise() throws {
-      let daemon = try TestDaemon()
+      let watched = try daemon()
+      let daemon = watched.daemon
       var generator = SystemRandomNumberGenerator()
       let starts = [
         "GET /v1/status HTTP/1.1\r\n", "POST /v1/peek HTTP/1.1\r\ncontent-length: 10\r\n\r\n", "",
@@ -270,7 +352,7 @@ extension DaemonTests {
         peer.close()
       }
       try wait(for: "room") { (try? daemon.ask("GET", "/v1/status").status) == 200 }
-      try expectService(daemon)
+      try expectService(watched)
     }
   }
 }

@@ -9,7 +9,7 @@ import Testing
 extension DaemonTests {
   @Suite struct AdminTests {
     /// Every endpoint, and whether it only reads.
-    private static let endpoints: [(method: String, target: String, body: String?, reads: Bool)] = [
+    static let endpoints: [(method: String, target: String, body: String?, reads: Bool)] = [
       ("GET", "/v1/status", nil, true), ("GET", "/v1/limits", nil, true),
       ("GET", "/v1/limits/few", nil, true), ("GET", "/v1/tenants", nil, true),
       ("GET", "/v1/tenants/acme", nil, true), ("GET", "/v1/tenants/acme/denials", nil, true),

@@ -181,7 +181,8 @@ extension DaemonTests {
       ])
     func badQuestions(query: String) throws {
       let daemon = try daemon()
-      #expect(try daemon.ask("GET", "/v1/events\(query)").status == 400)
+      let answer = try daemon.ask("GET", "/v1/events\(query)")
+      #expect(answer.status == 400 && answer.headers["content-type"] == "application/problem+json")
     }
 
     // MARK: Who may

@@ -10,83 +10,27 @@ extension DaemonTests {
   @Suite struct OpenAPITests {
     private typealias Object = [String: Any]
 
-    private let document: [String: Any]
+    private let document: OpenAPIDocument
 
-    init() throws {
-      let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appending(path: "docs/openapi.yaml")
-      let text = try String(contentsOf: path, encoding: .utf8)
-      document = try #require(try Yams.load(yaml: text) as? [String: Any])
-    }
-
-    private func resolved(_ schema: Object) throws -> Object {
-      guard let reference = schema["$ref"] as? String else { return schema }
-      var place: Any = document
-      for part in reference.split(separator: "/").dropFirst() {
-        place = try #require((place as? Object)?[String(part)], "\(reference)")
-      }
-      return try #require(place as? Object)
-    }
-
-    /// What is amiss with a value, each with its place.
-    private func breaches(_ value: Any, _ given: Object, at place: String) throws -> [String] {
-      let schema = try resolved(given)
-      var found: [String] = []
-      if let only = schema["const"] as? String, value as? String != only {
-        found.append("\(place) is not \(only)")
-      }
-      if let known = schema["enum"] as? [String], !known.contains(value as? String ?? "") {
-        found.append("\(place) is none of \(known)")
-      }
-      switch schema["type"] as? String {
-      case "object":
-        guard let object = value as? Object else { return found + ["\(place) is no object"] }
-        let properties = schema["properties"] as? [String: Object] ?? [:]
-        for name in schema["required"] as? [String] ?? [] where object[name] == nil {
-          found.append("\(place).\(name) is missing")
-        }
-        for (name, member) in object {
-          guard let property = properties[name] else {
-            found.append("\(place).\(name) is not described")
-            continue
-          }
-          found += try breaches(member, property, at: "\(place).\(name)")
-        }
-      case "array":
-        guard let elements = value as? [Any], let items = schema["items"] as? Object else {
-          return found + ["\(place) is no array"]
-        }
-        for (number, element) in elements.enumerated() {
-          found += try breaches(element, items, at: "\(place)[\(number)]")
-        }
-      case "string": if !(value is String) { found.append("\(place) is no text") }
-      case "boolean": if !(value is Bool) { found.append("\(place) is no boolean") }
-      case "integer":
-        if (value as? Double).map({ $0.rounded() != $0 }) ?? true {
-          found.append("\(place) is no integer")
-        }
-      case "number": if !(value is Double) { found.append("\(place) is no number") }
-      default: found.append("\(place) has no type in the document")
-      }
-      return found
-    }
+    init() throws { document = try OpenAPIDocument() }
 
     /// Asks and holds the answer against the document.
     private func check(
       _ daemon: TestDaemon, _ method: String, _ path: String, asked target: String,
       _ body: String? = nil
     ) throws {
-      let paths = try #require(document["paths"] as? [String: Object])
-      let operation = try #require(paths[path]?[method.lowercased()] as? Object, "\(path)")
+      let operation = try #require(
+        document.paths[path]?[method.lowercased()] as? Object, "\(path)")
       let responses = try #require(operation["responses"] as? [String: Object])
       let answer = try daemon.ask(method, target, body)
-      let response = try resolved(
+      let response = try document.resolved(
         responses["\(answer.status)"] ?? #require(responses["default"]))
       let content = try #require(response["content"] as? [String: Object])
       let type = answer.headers["content-type"]?.split(separator: ";").first.map(String.init) ?? ""
       let schema = try #require(content[type]?["schema"] as? Object, "\(method) \(target): \(type)")
       guard type.hasSuffix("json") else { return }
-      let found = try breaches(answer.json, schema, at: "\(method) \(target) → \(answer.status)")
+      let found = try document.breaches(
+        answer.json, schema, at: "\(method) \(target) → \(answer.status)")
       #expect(found == [])
     }
 
@@ -188,19 +132,109 @@ extension DaemonTests {
         free: {unlimited: true}
       """
 
-    @Test("The document has every path that the daemon has, and no other method is answered")
+    @Test("The document has every path and method that the daemon has, and no other is answered")
     func paths() throws {
       let daemon = try TestDaemon()
-      let paths = try #require(document["paths"] as? [String: Object])
-      #expect(paths.count == 19)
-      for (path, operations) in paths {
+      var described: Set<String> = []
+      for (path, operations) in document.paths {
         let target = path.replacing("{limit}", with: "few").replacing("{tenant}", with: "acme")
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
           let status = try daemon.ask(method, target).status
           let isDescribed = operations[method.lowercased()] != nil
+          if isDescribed { described.insert("\(method) \(path)") }
           #expect(isDescribed == (status != 405 && status != 404), "\(method) \(path): \(status)")
         }
       }
+      // The table of routes, as it is written.
+      let table = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "Sources/LimitAdmin/Endpoints/Endpoints.swift")
+      let text = try String(contentsOf: table, encoding: .utf8)
+      let routes = text.matches(of: /Route\(\.([A-Z]+), "([^"]+)"/).map {
+        "\($0.output.1) \($0.output.2)"
+      }
+      #expect(routes.count == text.components(separatedBy: "Route(").count - 1)
+      #expect(Set(routes) == described && routes.count > 20)
+    }
+
+    // MARK: Requests
+
+    /// Bodies that are good, and together have every member that the document describes.
+    private static var bodies: [(method: String, path: String, target: String, body: Object)] {
+      [
+        (
+          "PATCH", "/v1/tenants/{tenant}", "/v1/tenants/acme",
+          [
+            "plan": "pro", "dry_run": true,
+            "settings": [["limit": "few", "parameter": "burst", "value": "4"]],
+          ]
+        ),
+        (
+          "PUT", "/v1/tenants/{tenant}/block", "/v1/tenants/late/block",
+          ["reason": "unpaid", "until": "2999-01-01", "dry_run": true]
+        ),
+        (
+          "PUT", "/v1/tenants/{tenant}/block", "/v1/tenants/late/block",
+          ["reason": "unpaid", "for_seconds": 999, "dry_run": true]
+        ),
+        (
+          "POST", "/v1/tenants/{tenant}/reset", "/v1/tenants/acme/reset",
+          ["limit": "few", "key": "k", "dry_run": true]
+        ),
+        (
+          "PUT", "/v1/limits/{limit}/mode", "/v1/limits/few/mode",
+          ["mode": "shadow", "dry_run": true]
+        ),
+        (
+          "POST", "/v1/overrides", "/v1/overrides",
+          [
+            "dry_run": true,
+            "tenants": [
+              [
+                "tenant": "new", "plan": "pro", "block": ["reason": "r", "until": "2999-01-01"],
+                "settings": [["limit": "few", "parameter": "burst", "value": "4"]],
+              ] as Object
+            ],
+          ]
+        ),
+        (
+          "POST", "/v1/peek", "/v1/peek",
+          ["tenant": "acme", "policy": "all", "key": "k", "cost": 1]
+        ),
+        ("POST", "/v1/reload", "/v1/reload", ["dry_run": true]),
+      ]
+    }
+
+    @Test("Every body that the document describes is taken, and any other is refused")
+    func requests() throws {
+      let daemon = try TestDaemon { $0.policy = Self.policy }
+      var known: [String: Set<String>] = [:]
+      for (method, path, target, body) in Self.bodies {
+        let operation = try #require(document.paths[path]?[method.lowercased()] as? Object)
+        let content = try #require(
+          (operation["requestBody"] as? Object)?["content"] as? [String: Object], "\(path)")
+        let schema = try #require(content["application/json"]?["schema"] as? Object)
+        #expect(try document.breaches(body, schema, at: path) == [])
+        let described = try document.members(of: schema)
+        known["\(method) \(path)", default: described].subtract(
+          OpenAPIDocument.members(in: body))
+        for variant in try document.variants(of: body, schema, at: "")
+        // What is set is of a parameter.
+        where variant.what != ".settings[0].parameter is absent" {
+          let text = try JSONSerialization.data(
+            withJSONObject: variant.value, options: .fragmentsAllowed)
+          let answer = try daemon.ask(method, target, String(decoding: text, as: UTF8.self))
+          #expect(
+            answer.status == (variant.isGood ? 200 : 400),
+            "\(method) \(path)\(variant.what): \(answer.text)")
+        }
+      }
+      let untried = known.values.flatMap { $0 }
+      #expect(untried == [])
+      let withBodies = document.paths.flatMap { path, operations in
+        operations.filter { ($0.value as? Object)?["requestBody"] != nil }
+          .map { "\($0.key.uppercased()) \(path)" }
+      }
+      #expect(Set(withBodies) == Set(known.keys))
     }
   }
 }

@@ -60,12 +60,17 @@ public struct LimitSettings: Hashable, Sendable {
   /// From how many units in use a reply carries the soft-threshold flag, 1 ... capacity; `nil`: never.
   public var softThreshold: UInt64?
   public var mode: LimitMode
+  /// Whether `mode` counts also where another one is in force for everybody (`PolicySetBuilder.modes`).
+  public var isModeOwn: Bool
 
-  public init(parameters: LimitParameters, softThreshold: UInt64? = nil, mode: LimitMode = .enforce)
-  {
+  public init(
+    parameters: LimitParameters, softThreshold: UInt64? = nil, mode: LimitMode = .enforce,
+    isModeOwn: Bool = false
+  ) {
     self.parameters = parameters
     self.softThreshold = softThreshold
     self.mode = mode
+    self.isModeOwn = isModeOwn
   }
 }
 

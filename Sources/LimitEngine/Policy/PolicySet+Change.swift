@@ -1,5 +1,5 @@
-// A set that differs from the one in force in some tenants only: made not from a builder but in tables that a
-// set before left (PolicyTables), in which only these tenants are written. Pure but for those.
+// A set that differs from the one in force in some tenants and modes only: made not from a builder but in tables
+// that a set before left (PolicyTables), in which only these are written. Pure but for those.
 
 /// What becomes of one tenant.
 public struct TenantChange: Sendable {
@@ -26,24 +26,27 @@ public struct TenantChange: Sendable {
 
 extension PolicySet {
   /// A set to follow this one, which decides as one that is built anew would
-  /// (`PolicySetBuilder.build(after:)`), where nothing but these tenants differs.
+  /// (`PolicySetBuilder.build(after:)`), where nothing but these tenants and modes differs.
   ///
-  /// O(these tenants × limits + policies), where tables lie ready for it (`prepareChange`); else O(rows ×
-  /// limits + tenants), as building is, at some nanoseconds each. Only whoever makes the sets that follow this
+  /// O(these tenants × limits + policies), and O(rules) where modes differ, where tables lie ready for it
+  /// (`prepareChange`); else O(rows × limits + tenants), as building is, at some nanoseconds each. Only whoever makes the sets that follow this
   /// one may call it, one thread at a time.
   ///
   /// - Parameters:
   ///   - changes: of two of one tenant the later one counts.
+  ///   - modes: all that are in force for everybody (`PolicySetBuilder.modes`).
   ///   - source: `PolicySetBuilder.source`.
   /// - Precondition: this set is in force, and everything written before it has been converted
   ///   (`Engine.convert`).
-  public func changing(_ changes: [TenantChange], source: UInt64) -> PolicySet {
+  public func changing(
+    _ changes: [TenantChange], modes: [LimitIndex: LimitMode], source: UInt64
+  ) -> PolicySet {
     for change in changes {
       precondition(
         change.treatment.map { $0.settings.count == limits.count } ?? true,
         "a tenant has settings of every limit")
     }
-    return PolicySet(changes, source: source, after: self)
+    return PolicySet(changes, modes: modes, source: source, after: self)
   }
 }
 
@@ -68,11 +71,15 @@ extension FingerprintTable<NumberedChange> {
 struct RuleRevision {
   private let previous: PolicySet
   private let parity: UInt8
+  private let modes: [LimitIndex: LimitMode]
 
-  /// - Parameter parity: of the set that follows.
-  init(of previous: PolicySet, parity: UInt8) {
+  /// - Parameters:
+  ///   - parity: of the set that follows.
+  ///   - modes: that are in force for everybody there.
+  init(of previous: PolicySet, parity: UInt8, _ modes: [LimitIndex: LimitMode]) {
     self.previous = previous
     self.parity = parity
+    self.modes = modes
   }
 
   /// Writes of a tenant what the set before says.
@@ -104,9 +111,11 @@ struct RuleRevision {
     }
     let former = rules(ofRow: previous.lastingRow(of: fingerprint))
     let own = former.enumerated().map { place, rule in
-      Rule(
+      var rule = Rule(
         limit: rule.limit, definition: previous.limits[place],
         settings: treatment.settings[place], seed: rule.seed, parity: parity)
+      rule.use(modes[rule.limit])
+      return rule
     }
     let row = tables.addRow(own, before: former)
     tables.tenants.set(
@@ -136,7 +145,8 @@ struct RuleRevision {
   ///
   /// - Parameter room: for so many changes, and some more.
   static func copy(of previous: PolicySet, room: Int) -> PolicyTables {
-    let revision = RuleRevision(of: previous, parity: UInt8((previous.generation &+ 1) & 1))
+    let revision = RuleRevision(
+      of: previous, parity: UInt8((previous.generation &+ 1) & 1), previous.modes)
     var copy = RuleCopy(of: previous, revision)
     // First, so that it is row 0 again.
     _ = copy.row(0)

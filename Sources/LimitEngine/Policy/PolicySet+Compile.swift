@@ -78,6 +78,7 @@ struct RuleCompiler {
   /// Per limit, its place in the set before, where it is the same limit.
   private let previousLimits: [LimitIndex?]
   private let parity: UInt8
+  private let modes: [LimitIndex: LimitMode]
   private var drafts: [Draft] = []
   private var draftNumbers: [Draft: Int] = [:]
   /// Row-major, of the builder's rows: numbers of drafts.
@@ -105,6 +106,7 @@ struct RuleCompiler {
       return index
     }
     parity = UInt8(generation & 1)
+    modes = builder.modes
     for (place, limit) in limits.enumerated() {
       draftRows.append(draft(LimitIndex(UInt16(place)), limit.settings))
     }
@@ -193,17 +195,17 @@ struct RuleCompiler {
 
   private func rule(_ draft: Draft) -> Rule {
     let place = Int(draft.limit.rawValue)
-    return Rule(
+    var rule = Rule(
       limit: draft.limit, definition: limits[place], settings: draft.settings, seed: seeds[place],
       parity: parity)
+    rule.use(modes[draft.limit])
+    return rule
   }
 
   /// The rule as it was; where there was none, as it will be.
   private func rule(_ draft: Draft, before former: Former?) -> Rule {
-    let place = Int(draft.limit.rawValue)
-    var rule = Rule(
-      limit: draft.limit, definition: limits[place], settings: draft.settings, seed: seeds[place],
-      parity: parity ^ 1)
+    var rule = rule(draft)
+    rule.head = StateWord.head(of: rule.algorithm, parity: parity ^ 1)
     rule.isFormer = true
     if let former {
       rule.capacity = former.capacity

@@ -28,6 +28,8 @@ public final class PolicySet: @unchecked Sendable {
   public let namedTenantCount: Int
   /// What tenants that are not named get.
   public let anyTenant: PolicySetBuilder.Treatment?
+  /// `PolicySetBuilder.modes`.
+  let modes: [LimitIndex: LimitMode]
 
   /// Tells this set from others, and, cut to 16 bits, its tenants from those of others, whose rows mean
   /// something else.
@@ -49,8 +51,9 @@ public final class PolicySet: @unchecked Sendable {
   private let tables: PolicyTables
   /// Where tables are left for the set after the next one, and come from.
   private let stock: TableStock
-  /// The set that this one was made from by changing some tenants, and whom; `nil`: it was compiled.
-  private let revision: (of: UInt64, changed: [Fingerprint])?
+  /// The set that this one was made from by changing some tenants and modes, and whose; `nil`: it was
+  /// compiled.
+  private let revision: (of: UInt64, changed: PolicyTables.Parts)?
   /// `formers` until the set is put in force, then `rules` for good. Written by `putInForce`;
   /// publishes when the rules changed (`Engine.rulesChangedAt`).
   private let inForce: Atomic<UnsafeMutablePointer<Rule>>
@@ -81,6 +84,7 @@ public final class PolicySet: @unchecked Sendable {
     policyCount = UInt16(builder.policies.count)
     namedTenantCount = builder.tenants.count
     anyTenant = builder.anyTenant
+    modes = builder.modes
     policyHashKey = hashKey.derived(for: "policy")
     tenantHashKey = hashKey.derived(for: "tenant")
     receiptKeys = Self.copy([ReceiptKey.expand(hashKey.derived(for: "receipt"))])
@@ -129,9 +133,12 @@ public final class PolicySet: @unchecked Sendable {
       }, capacity: builder.policies.count)
   }
 
-  /// A set that follows `previous` and differs from it in what becomes of some tenants: see
-  /// `changing(_:source:)`.
-  init(_ changes: [TenantChange], source: UInt64, after previous: PolicySet) {
+  /// A set that follows `previous` and differs from it in what becomes of some tenants, and in modes: see
+  /// `changing(_:modes:source:)`.
+  init(
+    _ changes: [TenantChange], modes: [LimitIndex: LimitMode], source: UInt64,
+    after previous: PolicySet
+  ) {
     number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
     stock = previous.stock
     limits = previous.limits
@@ -141,6 +148,7 @@ public final class PolicySet: @unchecked Sendable {
     policyNames = previous.policyNames
     policyCount = previous.policyCount
     anyTenant = previous.anyTenant
+    self.modes = modes
     policyHashKey = previous.policyHashKey
     tenantHashKey = previous.tenantHashKey
     receiptKeys = Self.copy([ReceiptKey.expand(hashKey.derived(for: "receipt"))])
@@ -148,19 +156,25 @@ public final class PolicySet: @unchecked Sendable {
     let numbered = FingerprintTable(numbering: changes, by: tenantHashKey)
     defer { numbered.deallocate() }
     var (tables, outdated) = previous.tablesForNext(changing: changes.count)
-    let revision = RuleRevision(of: previous, parity: UInt8(generation & 1))
+    let revision = RuleRevision(of: previous, parity: UInt8(generation & 1), modes)
     // Who changed in the sets before and does not now.
-    for fingerprint in outdated where numbered.find(fingerprint) == nil {
+    for fingerprint in outdated.tenants where numbered.find(fingerprint) == nil {
       revision.keep(fingerprint, in: &tables)
     }
     var left: [NamedTenant] = []
-    var changed: [Fingerprint] = []
+    var changed = PolicyTables.Parts()
     numbered.forEach { change in
-      changed.append(change.fingerprint)
+      changed.tenants.insert(change.fingerprint)
       let leaver = revision.write(
         change.fingerprint, changes[change.number].treatment, in: &tables)
       if let leaver { left.append(leaver) }
     }
+    changed.modes.formUnion(
+      limits.indices.map { LimitIndex(UInt16($0)) }.filter {
+        modes[$0] != previous.modes[$0]
+      })
+    tables.useModes(
+      modes, after: previous.modes, ofLimits: changed.modes.union(outdated.modes))
     self.revision = (previous.number, changed)
     freshLimits = []
     self.tables = tables
@@ -180,7 +194,7 @@ public final class PolicySet: @unchecked Sendable {
     // What tenants that it changed had before is written in them, too.
     stock.put(
       tables.noting(
-        like: number, outdated: revision?.changed ?? [], hasOtherFormers: revision == nil))
+        like: number, outdated: revision?.changed ?? .init(), hasOtherFormers: revision == nil))
     leavers.deallocate()
     namedPolicies.deallocate()
     entries.deallocate()
@@ -190,8 +204,8 @@ public final class PolicySet: @unchecked Sendable {
 
   // MARK: The set that follows
 
-  /// Sees to it that tables lie ready for the next set that is made by `changing(_:source:)`, so that this
-  /// is quick. Mostly they do, once the set before this one has ended. Else O(rows × limits + tenants), as
+  /// Sees to it that tables lie ready for the next set that is made by `changing(_:modes:source:)`, so that
+  /// this is quick. Mostly they do, once the set before this one has ended. Else O(rows × limits + tenants), as
   /// building is.
   ///
   /// For whoever makes the sets that follow this one.
@@ -200,7 +214,7 @@ public final class PolicySet: @unchecked Sendable {
       stock.put(tables)
     } else {
       let tables = RuleRevision.copy(of: self, room: Self.preparedChanges)
-      stock.put(tables.noting(like: number, outdated: []))
+      stock.put(tables.noting(like: number, outdated: .init()))
     }
   }
 
@@ -208,23 +222,24 @@ public final class PolicySet: @unchecked Sendable {
   private static let preparedChanges = 16
 
   /// Tables in which the set that follows writes whom it changes, and `outdated`.
-  private func tablesForNext(changing count: Int) -> (tables: PolicyTables, outdated: [Fingerprint])
-  {
-    readyTables(forChanging: count) ?? (RuleRevision.copy(of: self, room: count), [])
+  private func tablesForNext(changing count: Int) -> (
+    tables: PolicyTables, outdated: PolicyTables.Parts
+  ) {
+    readyTables(forChanging: count) ?? (RuleRevision.copy(of: self, room: count), .init())
   }
 
   /// The tables of the stock, if they serve for the set that follows.
   private func readyTables(forChanging count: Int) -> (
-    tables: PolicyTables, outdated: [Fingerprint]
+    tables: PolicyTables, outdated: PolicyTables.Parts
   )? {
     guard var tables = stock.take() else { return nil }
-    var outdated: [Fingerprint]?
+    var outdated: PolicyTables.Parts?
     if tables.likeSet == number {
       outdated = tables.outdated
     } else if let revision, tables.likeSet == revision.of {
-      outdated = Array(Set(tables.outdated + revision.changed))
+      outdated = tables.outdated.union(revision.changed)
     }
-    guard let outdated, tables.hasRoom(for: outdated.count + count) else {
+    guard let outdated, tables.hasRoom(for: outdated.tenants.count + count) else {
       tables.deallocate()
       return nil
     }

@@ -46,6 +46,10 @@ public struct PolicySetBuilder: Sendable {
   /// the process are found again by it.
   public var source: UInt64 = 0
 
+  /// Modes that are in force for everybody, whatever settings say that are not a tenant's own
+  /// (`LimitSettings.isModeOwn`).
+  public var modes: [LimitIndex: LimitMode] = [:]
+
   var limits: [LimitDefinition] = []
   var policies: [(name: String, limits: [LimitIndex])] = []
   /// Per row beyond the base, what differs from the row it is based on.

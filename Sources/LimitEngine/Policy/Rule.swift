@@ -17,7 +17,7 @@ struct Rule: BitwiseCopyable {
   var head: UInt8
   var algorithm: Algorithm
   var scope: Scope
-  var mode: LimitMode
+  private var modes: RuleModes
   /// Whether `softRemaining` counts.
   var hasSoftThreshold: Bool
   /// Whether this is the rule as it was in the set before.
@@ -36,7 +36,7 @@ struct Rule: BitwiseCopyable {
     algorithm = settings.parameters.algorithm
     head = StateWord.head(of: algorithm, parity: parity)
     scope = definition.scope
-    mode = settings.mode
+    modes = RuleModes(settings)
     capacity = settings.parameters.capacity
     divisor =
       switch settings.parameters {
@@ -51,6 +51,35 @@ struct Rule: BitwiseCopyable {
 
 extension Rule {
   @inline(__always) var period: UInt64 { divisor.value }
+
+  /// The mode that is in force.
+  @inline(__always) var mode: LimitMode {
+    get { modes.inForce }
+    set { modes.inForce = newValue }
+  }
+
+  /// Puts a mode in force for everybody, or the one that was written where it is `nil`.
+  mutating func use(_ mode: LimitMode?) { modes.use(mode) }
+}
+
+/// A limit's mode twice: as it is in force, and as it is where none is in force for everybody.
+private struct RuleModes: BitwiseCopyable {
+  /// Bit 0: shadow is in force. Bit 1: shadow is written. Bit 2: what is written counts in any case.
+  private var bits: UInt8
+
+  init(_ settings: LimitSettings) {
+    bits = settings.mode.rawValue * 3 + (settings.isModeOwn ? 4 : 0)
+  }
+
+  @inline(__always) var inForce: LimitMode {
+    get { bits & 1 == 0 ? .enforce : .shadow }
+    set { bits = bits & ~1 | newValue.rawValue }
+  }
+
+  mutating func use(_ mode: LimitMode?) {
+    let written: LimitMode = bits & 2 == 0 ? .enforce : .shadow
+    inForce = bits & 4 == 0 ? mode ?? written : written
+  }
 }
 
 /// One limit's place in a policy.

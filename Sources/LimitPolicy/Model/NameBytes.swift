@@ -2,16 +2,16 @@
 // bytes for the same where Unicode does (é as one character or as e and an accent).
 
 /// A name that equals another only if its bytes do. A value: any thread may use it.
-struct NameBytes: Hashable {
-  let text: String
+package struct NameBytes: Hashable, Sendable {
+  package let text: String
 
-  init(_ text: String) { self.text = text }
+  package init(_ text: String) { self.text = text }
 
-  static func == (left: NameBytes, right: NameBytes) -> Bool {
+  package static func == (left: NameBytes, right: NameBytes) -> Bool {
     left.text.hasSameBytes(as: right.text)
   }
 
-  func hash(into hasher: inout Hasher) {
+  package func hash(into hasher: inout Hasher) {
     var text = text
     text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
   }

@@ -50,6 +50,17 @@ public struct PolicyFile: Sendable {
     var block: Overlay.Block?
   }
 
+  struct Written {
+    let limits: [Limit]
+    let plans: [Plan]
+    let anyTenant: Tenant?
+
+    /// What a plan writes about a limit.
+    func settings(in plan: Int?, of limit: Int) -> [Setting] {
+      plan.flatMap { plans[$0].settings[limit] } ?? []
+    }
+  }
+
   /// The key in `tenants` that stands for every tenant not named.
   public static let anyTenantName = "*"
   /// The largest file that is read: 256 MiB.
@@ -71,6 +82,8 @@ public struct PolicyFile: Sendable {
   package private(set) var sourceIdentity: UInt64
   /// What may not be meant, in the order of the file.
   public let warnings: [Diagnostic]
+  /// What limits, plans and `"*"` say in the file, whatever is laid over it.
+  let written: Written
   private(set) var limits: [Limit]
   let policies: [Policy]
   private(set) var plans: [Plan]
@@ -97,6 +110,7 @@ public struct PolicyFile: Sendable {
     policyIdentity = Checksum.identity(of: source)
     sourceIdentity = policyIdentity
     self.warnings = warnings
+    written = Written(limits: limits, plans: plans, anyTenant: anyTenant)
     self.limits = limits
     self.policies = policies
     self.plans = plans

@@ -16,6 +16,9 @@ struct TenantList: RandomAccessCollection {
   private let places: [NameBytes: Int32]
   /// Whom the file does not name. To change one copies all of them.
   private var guests: [PolicyFile.Tenant] = []
+  /// Limits whose mode is set for everybody at run time: that which the file writes for a tenant is not
+  /// in force.
+  var limitsOfSetModes: Set<Int> = []
 
   /// O(tenants).
   ///
@@ -31,19 +34,26 @@ struct TenantList: RandomAccessCollection {
   var startIndex: Int { 0 }
   var endIndex: Int { places.count + guests.count }
 
+  /// What is in force for a tenant.
   subscript(place: Int) -> PolicyFile.Tenant {
-    get {
-      place < places.count
-        ? pages[place / Self.pageCount][place % Self.pageCount] : guests[place - places.count]
-    }
-    _modify {
-      if place < places.count {
-        yield &pages[place / Self.pageCount][place % Self.pageCount]
-      } else {
-        yield &guests[place - places.count]
-      }
-    }
+    let tenant = written(at: place)
+    return limitsOfSetModes.isEmpty ? tenant : tenant.withoutModes(ofLimits: limitsOfSetModes)
   }
+
+  /// The same with what the file writes of modes.
+  func written(at place: Int) -> PolicyFile.Tenant {
+    place < places.count
+      ? pages[place / Self.pageCount][place % Self.pageCount] : guests[place - places.count]
+  }
+
+  /// Says something else of a tenant that the file names.
+  ///
+  /// - Parameter tenant: as it is written.
+  mutating func replace(at place: Int, by tenant: PolicyFile.Tenant) {
+    pages[place / Self.pageCount][place % Self.pageCount] = tenant
+  }
+
+  var hasGuests: Bool { !guests.isEmpty }
 
   /// A tenant's place. Expected O(1), or O(guests) where the file does not name it.
   func place(named name: String) -> Int? {
@@ -67,5 +77,26 @@ struct TenantList: RandomAccessCollection {
   /// O(guests).
   mutating func remove(guestNamed name: String) {
     if let place = guestPlace(named: name) { guests.remove(at: place) }
+  }
+}
+
+extension PolicyFile.Tenant {
+  /// Without the modes that the file writes for some limits. What is set at run time stays.
+  func withoutModes(ofLimits limits: Set<Int>) -> PolicyFile.Tenant {
+    func isHidden(_ setting: Setting) -> Bool {
+      setting.parameter == .mode && !setting.position.isRunTime
+    }
+    guard
+      overrides.contains(where: {
+        limits.contains($0.limit) && $0.settings.contains(where: isHidden)
+      })
+    else { return self }
+    var tenant = self
+    tenant.overrides = overrides.map { override in
+      limits.contains(override.limit)
+        ? Override(limit: override.limit, settings: override.settings.filter { !isHidden($0) })
+        : override
+    }
+    return tenant
   }
 }

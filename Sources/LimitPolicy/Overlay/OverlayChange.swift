@@ -56,6 +56,9 @@ package struct OverlayDifference: Hashable, Sendable {
   package enum Subject: Hashable, Sendable {
     case tenant(String)
     case limit(String)
+
+    /// The tenant that it is about; `nil` where it is about everybody.
+    package var tenant: String? { if case .tenant(let name) = self { name } else { nil } }
   }
 
   package let subject: Subject
@@ -64,7 +67,7 @@ package struct OverlayDifference: Hashable, Sendable {
   package let after: String?
 
   /// The tenant that it is about; `nil` where it is about everybody.
-  package var tenant: String? { if case .tenant(let name) = subject { name } else { nil } }
+  package var tenant: String? { subject.tenant }
 }
 
 extension Overlay {

@@ -21,14 +21,34 @@ extension PolicyFile {
   /// fit is left out, all of a tenant's plan and parameters together: the file may have changed since they
   /// were set. A block fits always.
   ///
-  /// O(tenants of both).
+  /// O(limits, plans, and what is set at run time).
   ///
   /// - Precondition: nothing is laid over the file yet.
   package func overlaid(by overlay: Overlay) -> (file: PolicyFile, problems: [OverlayProblem]) {
     guard !overlay.isEmpty else { return (self, []) }
-    var layer = Layer(reader: PolicyReader(over: self), applied: Overlay())
-    var draft = Draft(limits: limits, plans: plans, tenants: tenants, anyTenant: anyTenant)
+    // In the order of the file, then the others.
+    let names = overlay.tenants.map { ($0.name, tenants.place(named: $0.name) ?? .max) }
+      .enumerated().sorted { ($0.element.1, $0.offset) < ($1.element.1, $1.offset) }
+    return overlaid(by: overlay, changing: names.map(\.element.0), in: self)
+  }
+
+  /// The same, where it is known what some other overlay comes to that says something else of these
+  /// tenants, and of modes, only. O(these, limits, plans, and what is set at run time), however many the
+  /// file names.
+  ///
+  /// - Parameters:
+  ///   - names: of these tenants.
+  ///   - before: this file with that other overlay.
+  /// - Returns: the file, and the problems of modes and of these tenants.
+  package func overlaid(by overlay: Overlay, changing names: [String], in before: PolicyFile) -> (
+    file: PolicyFile, problems: [OverlayProblem]
+  ) {
+    var layer = Layer(reader: PolicyReader(over: self), applied: before.overlay)
+    var draft = Draft(
+      limits: limits, plans: plans, tenants: before.tenants, anyTenant: anyTenant)
     // First: what a tenant's own settings are laid over.
+    layer.applied.modes = [:]
+    draft.tenants.limitsOfSetModes = []
     for (name, mode) in overlay.modes.sorted(by: { $0.key < $1.key }) {
       guard let number = layer.reader.limitNumbers[name] else {
         layer.problems.append(
@@ -38,50 +58,19 @@ extension PolicyFile {
       draft.setMode(mode, ofLimit: number)
       layer.applied.modes[name] = mode
     }
-    layer.reader.plans = draft.plans
-    var left = overlay.byTenant
-    for place in draft.tenants.indices {
-      guard !left.isEmpty else { break }
-      guard let value = left.removeValue(forKey: NameBytes(draft.tenants[place].name)) else {
-        continue
-      }
-      _ = layer.lay(value, over: &draft.tenants[place])
-    }
-    for (name, value) in left.sorted(by: { $0.key.text < $1.key.text }) {
-      var tenant = guest(named: name.text, like: draft.anyTenant)
-      if layer.lay(value, over: &tenant) { draft.tenants.add(guest: tenant) }
-    }
-    return (laid(draft, layer.applied), layer.problems)
-  }
-
-  /// The same, where it is known what some other overlay comes to that says something else of these
-  /// tenants only. O(these, limits, plans, and what is set at run time), however many the file names.
-  ///
-  /// - Parameters:
-  ///   - names: of these tenants.
-  ///   - before: this file with that other overlay.
-  /// - Returns: the file, and these tenants' problems; `nil` where modes are set, which change what
-  ///   tenants are laid over.
-  package func overlaid(by overlay: Overlay, changing names: [String], in before: PolicyFile) -> (
-    file: PolicyFile, problems: [OverlayProblem]
-  )? {
-    guard overlay.modes.isEmpty, before.overlay.modes.isEmpty else { return nil }
-    var layer = Layer(reader: PolicyReader(over: self), applied: before.overlay)
-    var draft = Draft(
-      limits: before.limits, plans: before.plans, tenants: before.tenants,
-      anyTenant: before.anyTenant)
     for name in names {
       layer.applied[tenant: name] = nil
       let value = overlay[tenant: name]
       // The file's own tenants have the same places in both.
       if let place = tenants.place(named: name) {
-        draft.tenants[place] = tenants[place]
-        if let value { _ = layer.lay(value, over: &draft.tenants[place]) }
+        var tenant = tenants[place]
+        if let value { _ = layer.lay(value, over: &tenant) }
+        draft.tenants.replace(at: place, by: tenant)
         continue
       }
-      draft.tenants.remove(guestNamed: name)
+      if before.tenants.hasGuests { draft.tenants.remove(guestNamed: name) }
       guard let value else { continue }
-      var tenant = guest(named: name, like: draft.anyTenant)
+      var tenant = guest(named: name)
       if layer.lay(value, over: &tenant) { draft.tenants.add(guest: tenant) }
     }
     return (laid(draft, layer.applied), layer.problems)
@@ -94,8 +83,9 @@ extension PolicyFile {
   }
 
   /// A tenant of which the file says nothing of its own.
-  private func guest(named name: String, like any: Tenant?) -> Tenant {
-    Tenant(
+  private func guest(named name: String) -> Tenant {
+    let any = anyTenant
+    return Tenant(
       name: name, position: .runTime, plan: any?.plan, standing: any?.standing ?? .limited,
       standingPosition: any?.standingPosition, overrides: any?.overrides ?? [])
   }
@@ -133,16 +123,10 @@ private struct Draft {
   var tenants: TenantList
   var anyTenant: PolicyFile.Tenant?
 
-  /// A limit's mode for everybody, whatever definition, plans and tenants of the file say.
+  /// A limit's mode for everybody, whatever definition, plans and tenants of the file say. O(plans).
   mutating func setMode(_ mode: LimitMode, ofLimit number: Int) {
     func withoutMode(_ settings: [Setting]) -> [Setting] {
       settings.filter { $0.parameter != .mode }
-    }
-    func withoutMode(_ tenant: inout PolicyFile.Tenant) {
-      guard tenant.overrides.contains(where: { $0.limit == number }) else { return }
-      tenant.overrides = tenant.overrides.map {
-        $0.limit == number ? Override(limit: number, settings: withoutMode($0.settings)) : $0
-      }
     }
     let own = Setting(parameter: .mode, value: .mode(mode), position: .runTime)
     limits[number].settings = withoutMode(limits[number].settings) + [own]
@@ -151,10 +135,7 @@ private struct Draft {
         plans[place].settings[number] = withoutMode(settings)
       }
     }
-    for place in tenants.indices { withoutMode(&tenants[place]) }
-    if var tenant = anyTenant {
-      withoutMode(&tenant)
-      anyTenant = tenant
-    }
+    tenants.limitsOfSetModes.insert(number)
+    anyTenant = anyTenant?.withoutModes(ofLimits: [number])
   }
 }

@@ -212,13 +212,7 @@ struct TextReport {
 
   /// A paragraph in lines of the terminal's width.
   func wrapped(_ text: String, style: Style? = .faint) -> [String] {
-    var lines = [""]
-    for word in text.split(separator: " ", omittingEmptySubsequences: false) {
-      let isFull = displayWidth(lines[lines.count - 1]) + displayWidth(String(word)) + 3
-      if isFull > terminal.width { lines.append("") }
-      lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
-    }
-    return lines.map { line in
+    LimitConsole.wrapped(text, width: terminal.width - 2).map { line in
       guard let style else { return "  " + line }
       return terminal.styled("  " + line, style)
     }

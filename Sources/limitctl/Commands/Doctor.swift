@@ -1,6 +1,7 @@
 // `limitctl doctor`: looks at what commonly keeps limitd from doing its work, and says what helps.
 
 import ArgumentParser
+import Glibc
 import LimitClient
 import LimitConsole
 
@@ -24,13 +25,20 @@ struct Doctor: ParsableCommand {
     ).findings()
     let isWell = !findings.contains { $0.grade == .bad }
     try CommandResult(
-      output: admin.json ? Self.json(findings) : Self.text(findings, .standardOutput()),
+      output: admin.json
+        ? Self.json(findings)
+        : Self.text(findings, .standardOutput(), isWrapped: isatty(STDOUT_FILENO) == 1),
       exitCode: isWell ? 0 : DaemonExit.error
     ).finish()
   }
 
-  static func text(_ findings: [Finding], _ terminal: Terminal) -> String {
+  /// - Parameter isWrapped: whether lines are to fit the terminal.
+  static func text(_ findings: [Finding], _ terminal: Terminal, isWrapped: Bool) -> String {
     let width = findings.map { $0.subject.count }.max() ?? 0
+    func lines(_ text: String, indent: Int) -> String {
+      let lines = isWrapped ? wrapped(text, width: terminal.width - indent) : [text]
+      return lines.joined(separator: "\n" + String(repeating: " ", count: indent))
+    }
     return findings.map { finding in
       let (word, style): (String, Style) =
         switch finding.grade {
@@ -39,8 +47,9 @@ struct Doctor: ParsableCommand {
         case .bad: ("BAD ", .refused)
         }
       let blank = String(repeating: " ", count: width - finding.subject.count + 2)
-      let remedy = finding.remedy.map { "\n      \($0)" } ?? ""
-      return "\(terminal.styled(word, style))  \(finding.subject)\(blank)\(finding.text)\(remedy)\n"
+      let text = lines(finding.text, indent: width + 8)
+      let remedy = finding.remedy.map { "\n      " + lines($0, indent: 6) } ?? ""
+      return "\(terminal.styled(word, style))  \(finding.subject)\(blank)\(text)\(remedy)\n"
     }.joined()
   }
 

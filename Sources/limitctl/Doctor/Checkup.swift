@@ -12,10 +12,21 @@ import LimitSystem
 struct Finding {
   enum Grade: String { case good, doubtful, bad }
 
-  var grade: Grade
-  var subject: String
-  var text: String
-  var remedy: String?
+  let grade: Grade
+  let subject: String
+  let text: String
+  /// What helps; `nil` only where all is well.
+  let remedy: String?
+
+  /// Something that is wrong, or may be.
+  init(grade: Grade, subject: String, text: String, remedy: String) {
+    (self.grade, self.subject, self.text, self.remedy) = (grade, subject, text, remedy)
+  }
+
+  /// Something that is well.
+  init(good subject: String, _ text: String) {
+    (grade, self.subject, self.text, remedy) = (.good, subject, text, nil)
+  }
 }
 
 /// What doctor looks at.
@@ -25,6 +36,8 @@ struct Checkup {
 
   /// A part of a table, or of the connections, from which on more room is worth a thought.
   private static let fullPart = 0.9
+  /// What the daemon opens besides its clients' connections at most, or leaves to whatever else may come.
+  private static let filesBesides = 512
   /// How old the last snapshot may be, in seconds: three of the longest intervals that are usual.
   private static let snapshotAgeSeconds = 180.0
 
@@ -54,7 +67,7 @@ struct Checkup {
   }
 
   func good(_ subject: String, _ text: String) -> Finding {
-    Finding(grade: .good, subject: subject, text: text, remedy: nil)
+    Finding(good: subject, text)
   }
 
   private func decisionSocket() -> Finding {
@@ -165,11 +178,18 @@ struct Checkup {
         remedy: "run this as root, on the host and not in a container")
     }
     let text = "the daemon may open \(grouped(most))"
-    guard most < status.connectionsMax + 128 else { return good("open files", text) }
+    // Where it may open too few, it lets fewer connections in than the file says.
+    let wanted = (try? PolicyFile.load(path: status.configPath))?.daemon.limits.connections ?? 0
+    guard wanted > status.connectionsMax, most < wanted + Self.filesBesides else {
+      return good("open files", text)
+    }
     return Finding(
       grade: .doubtful, subject: "open files",
-      text: "\(text), too few for \(grouped(status.connectionsMax)) connections",
-      remedy: "raise LimitNOFILE= in the unit, or ulimit -n")
+      text: "\(text), too few for \(grouped(wanted)) connections: "
+        + "it lets \(grouped(status.connectionsMax)) in",
+      remedy:
+        "raise LimitNOFILE= in the unit, or ulimit -n, to \(grouped(wanted + Self.filesBesides))"
+        + " at least, and restart the daemon")
   }
 
   private func table(_ table: DaemonStatus.Table) -> Finding {
