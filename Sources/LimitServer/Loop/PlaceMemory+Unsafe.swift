@@ -3,7 +3,8 @@
 /// Values in numbered places, one behind another. An array that is never shared: a write to it asks for
 /// no count of references. One thread uses it.
 struct PlaceMemory<Value: BitwiseCopyable>: ~Copyable {
-  private var memory = UnsafeMutableBufferPointer<Value>(start: nil, count: 0)
+  private var memory = UnsafeMutablePointer<Value>.allocate(capacity: 16)
+  private var capacity = 16
   private(set) var count = 0
 
   deinit { memory.deallocate() }
@@ -13,18 +14,18 @@ struct PlaceMemory<Value: BitwiseCopyable>: ~Copyable {
   /// - Precondition: `place` is below `count`.
   @inline(__always) subscript(place: some BinaryInteger) -> UnsafeMutablePointer<Value> {
     assert(place >= 0 && place < count)
-    return memory.baseAddress.unsafelyUnwrapped + Int(place)
+    return memory + Int(place)
   }
 
   /// Amortised O(1); what is there may move.
   mutating func append(_ value: Value) {
-    if count == memory.count {
-      let larger = UnsafeMutableBufferPointer<Value>.allocate(capacity: max(16, 2 * count))
-      _ = larger.update(fromContentsOf: memory[..<count])
+    if count == capacity {
+      let larger = UnsafeMutablePointer<Value>.allocate(capacity: 2 * capacity)
+      larger.initialize(from: memory, count: count)
       memory.deallocate()
-      memory = larger
+      (memory, capacity) = (larger, 2 * capacity)
     }
-    memory[count] = value
+    (memory + count).initialize(to: value)
     count += 1
   }
 }
