@@ -127,17 +127,19 @@ final class EngineBench: @unchecked Sendable {
   }
 
   /// A query on key `number`: 16 bytes, hashed here.
-  @inline(__always) private func query(_ number: UInt64, _ policy: PolicyIndex) -> Query {
+  @inline(__always) private func key(_ number: UInt64) -> Fingerprint {
     var key = (number, 0x7265_7375_2d61_2d6e as UInt64)
-    let fingerprint = withUnsafeBytes(of: &key) { tenant.fingerprint(ofKey: $0) }
-    return Query(tenant: tenant, policy: policy, key: fingerprint)
+    return withUnsafeBytes(of: &key) { tenant.fingerprint(ofKey: $0) }
+  }
+
+  @inline(__always) private func query(_ number: UInt64, _ policy: PolicyIndex) -> Query {
+    Query(tenant: tenant, policy: policy, key: key(number))
   }
 
   func hashOnly(_ count: Int) {
-    let policy = policies.policy(named: "open")!
     var sum: UInt64 = 0
     for number in 0..<UInt64(count) {
-      let fingerprint = query(number, policy).key
+      let fingerprint = key(number)
       sum &+= fingerprint.low ^ fingerprint.high
     }
     use(sum)
@@ -148,7 +150,7 @@ final class EngineBench: @unchecked Sendable {
     var sum: UInt64 = 0
     for number in 0..<UInt64(count) {
       var receipt = Receipt(tag: 0, decidedAt: Instant(nanoseconds: number), cost: 1, charged: 1)
-      policies.mark(&receipt, of: query)
+      policies.mark(&receipt, ofKey: query.key, under: query.policy)
       sum &+= receipt.mac
     }
     use(sum)
@@ -202,18 +204,25 @@ final class EngineBench: @unchecked Sendable {
     var state: UInt64 = 88_172_645_463_325_252
     var allowed: UInt64 = 0
     let queries = UnsafeMutableBufferPointer<Query>.allocate(capacity: 64)
-    defer { queries.deallocate() }
+    queries.initialize(repeating: query(0, policy))
+    let decisions = UnsafeMutableBufferPointer<Decision>.allocate(capacity: 64)
+    defer {
+      queries.deallocate()
+      decisions.deallocate()
+    }
     let time = Instant(nanoseconds: now + 1_000_000)
     for _ in 0..<count / 64 {
       for place in 0..<64 {
-        let query = query(next(&state), policy)
+        let query = queries.baseAddress! + place
+        query.pointee.key = key(next(&state))
         engine.prefetch(query, under: policies)
-        (queries.baseAddress! + place).initialize(to: query)
       }
       for place in 0..<64 {
-        let decision = engine.check(queries[place], under: policies, at: time)
-        if decision.outcome == .allow { allowed &+= 1 }
+        engine.check(
+          queries.baseAddress! + place, under: policies, at: time,
+          into: decisions.baseAddress! + place)
       }
+      for decision in decisions where decision.outcome == .allow { allowed &+= 1 }
     }
     use(allowed)
   }

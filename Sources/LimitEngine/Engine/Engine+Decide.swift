@@ -21,16 +21,6 @@ extension Engine {
   public func peek(_ query: Query, under policies: borrowing PolicySet, at now: Instant) -> Decision
   { decide(query, under: policies, at: now, intent: .peek) { _, _ in } }
 
-  /// Asks for the memory that a decision on this query will need. Whoever has several queries at
-  /// hand does this for each as soon as its key is hashed, then decides them all: so the batch
-  /// waits for memory once.
-  @inline(__always) public func prefetch(_ query: Query, under policies: borrowing PolicySet) {
-    for entry in policies.range(of: query.policy) {
-      let rule = policies.rule(for: entry.limit, of: query.tenant)
-      table(rule.pointee.scope.rawValue).pointee.prefetch(Self.identity(rule, query, level: 0))
-    }
-  }
-
   /// The whole of a decision.
   ///
   /// - Parameter held: told the bucket and the units of each concurrency limit that was charged,

@@ -314,14 +314,17 @@ public final class PolicySet: @unchecked Sendable {
 
   // MARK: The query path
 
-  /// Marks the receipt of a decision on `query` as this installation's, so that it can be settled.
+  /// Marks the receipt of a decision on a query as this installation's, so that it can be settled.
   /// For whoever hands it out: only where the query was admitted, and was no peek. O(1).
+  ///
+  /// - Parameters:
+  ///   - key: the query's.
+  ///   - policy: the query's.
   /// - Precondition: the decision was made under this set, which has seen the query's tenant then.
-  public func mark(_ receipt: inout Receipt, of query: Query) {
+  public func mark(_ receipt: inout Receipt, ofKey key: Fingerprint, under policy: PolicyIndex) {
     precondition(
-      query.policy.rawValue < policyCount, "a receipt is marked by the set that decided the query")
-    receiptKey.mark(
-      &receipt, key: query.key, list: policies[Int(query.policy.rawValue)].secret)
+      policy.rawValue < policyCount, "a receipt is marked by the set that decided the query")
+    receiptKey.mark(&receipt, key: key, list: policies[Int(policy.rawValue)].secret)
   }
 
   /// Whether `receipt` is of a decision of this installation on this tenant, key and list of limits.

@@ -88,7 +88,8 @@ extension Engine {
 
   /// Asks the processor to fetch where a bucket may stand, so that its `restore` does not wait.
   public func prefetch(_ record: BucketRecord) {
-    table(record.scope.rawValue).pointee.prefetch(BucketID(tag: record.tag))
+    table(record.scope.rawValue).pointee.prefetch(
+      BucketID(tag: record.tag), withSecondLine: true)
   }
 
   /// How far buckets have been restored that come in the order of a table. Each thread has its own.

@@ -86,7 +86,7 @@ extension BucketTable {
     guard bucket < bucketCount else { return }
     for lane in 0..<Slot.perBucket {
       let tag = slot(lane, inBucket: bucket).tag.pointee.load(ordering: .relaxed) & ~Slot.mark
-      if tag != 0 { prefetch(BucketID(tag: tag)) }
+      if tag != 0 { prefetch(BucketID(tag: tag), withSecondLine: false) }
     }
   }
 

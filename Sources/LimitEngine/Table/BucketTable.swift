@@ -101,8 +101,13 @@ struct BucketTable: @unchecked Sendable {
   }
 
   /// Asks the processor to fetch both homes of `id`, so that a batch waits for memory once.
-  @inline(__always) func prefetch(_ id: BucketID) {
-    limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 0)).base)
+  ///
+  /// - Parameter withSecondLine: whether a bucket's second line will be needed, too. That of the first home
+  ///   is fetched, where most stand.
+  @inline(__always) func prefetch(_ id: BucketID, withSecondLine: Bool) {
+    let first = slot(0, inBucket: bucket(of: id, candidate: 0))
+    limitd_prefetch(first.base)
+    if withSecondLine { limitd_prefetch(first.previous) }
     limitd_prefetch(slot(0, inBucket: bucket(of: id, candidate: 1)).base)
   }
 

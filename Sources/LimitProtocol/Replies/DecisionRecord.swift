@@ -92,10 +92,17 @@
     _ record: DecisionRecord, permit: UInt64?, operation: UInt8, id: UInt32,
     into writer: inout WireWriter
   ) {
-    let length = permit == nil ? byteCount : acquireByteCount
-    FrameHeader(length: length, operation: operation, id: id).encode(into: &writer)
+    encodeStart(operation: operation, id: id, hasPermit: permit != nil, into: &writer)
     record.encode(into: &writer)
     if let permit { writer.write(permit) }
+  }
+
+  /// Writes the start of the frame; the record follows, and to acquire the permit.
+  @inlinable @inline(__always) public static func encodeStart(
+    operation: UInt8, id: UInt32, hasPermit: Bool, into writer: inout WireWriter
+  ) {
+    FrameHeader(length: hasPermit ? acquireByteCount : byteCount, operation: operation, id: id)
+      .encode(into: &writer)
   }
 }
 

@@ -6,23 +6,27 @@
 import LimitEngine
 import LimitProtocol
 
-/// One query of a group, and where its answer goes.
-struct PendingQuery: BitwiseCopyable {
-  enum Kind: UInt8, BitwiseCopyable { case check, peek, acquire, batchItem }
+/// What is asked of a query of a group, and where its answer goes.
+struct PendingAnswer: BitwiseCopyable {
+  enum Kind: UInt8, BitwiseCopyable {
+    case check, peek, acquire, batchItem
+    /// An item of a batch that keeps its place without being decided. There is no query.
+    case notDecided
+  }
 
-  /// `nil` where an item of a batch is not decided.
-  var query: Query?
   /// The request's id; of no meaning in a batch.
   var id: UInt32
   var kind: Kind
   /// The number of the reply.
   var reply: UInt8
-  /// Where the decision is counted; where there is no query, the number of the reason. A field of its
-  /// own would take the value beyond a cache line.
+  /// Where the decision is counted; where there is no query, the number of the reason.
   var counters: UInt16
 
   /// Why there is no query.
   var error: ErrorCode { ErrorCode(rawValue: counters) ?? .malformed }
+
+  /// Whether the decision is counted, sampled and, where it admits, marked: of all but a peek.
+  @inline(__always) var isCounted: Bool { kind != .peek && kind != .notDecided }
 }
 
 /// What a query calls its tenant and its key. Both point into what the connection holds or has just sent,
@@ -44,99 +48,78 @@ struct PendingNames: BitwiseCopyable {
   var key: UnsafeRawBufferPointer { .init(start: keyStart, count: Int(keyLength)) }
 }
 
-/// What is remembered of a decision until its group is sampled.
-struct PendingResult: BitwiseCopyable {
-  var retryAfter: Nanoseconds
-  var reason: Decision.Reason
-  var place: UInt8
-}
-
-/// The part of it that says whether it is looked at: two bytes, so that a group's are seen at a glance.
-struct PendingMark: BitwiseCopyable {
-  /// `nil`: nothing was decided; a peek, or what could not be.
-  var outcome: Decision.Outcome?
-  var flags: Decision.Flags
-
-  /// 0 where the query was admitted, and nothing else is to be said of it.
-  @inline(__always) fileprivate var bits: UInt16 { unsafeBitCast(self, to: UInt16.self) }
-}
-
 /// Room for a group.
 struct QueryGroup: ~Copyable {
   static let capacity = 64
   /// Bytes that the replies to a full group take at most.
   static let outputBytes = capacity * DecisionReply.acquireByteCount
 
-  private let entries = UnsafeMutablePointer<PendingQuery>.allocate(capacity: capacity)
-  /// Of those that are decided; apart, so that a query stays one cache line.
+  private let answers = UnsafeMutablePointer<PendingAnswer>.allocate(capacity: capacity)
+  // Of those that are decided:
+  private let queries = UnsafeMutablePointer<Query>.allocate(capacity: capacity)
   private let names = UnsafeMutablePointer<PendingNames>.allocate(capacity: capacity)
-  private let marks = UnsafeMutablePointer<PendingMark>.allocate(capacity: capacity)
-  private let results = UnsafeMutablePointer<PendingResult>.allocate(capacity: capacity)
+  private let decisions = UnsafeMutablePointer<Decision>.allocate(capacity: capacity)
+  /// The permits that were given, by number; 0 where none was. Of those that asked for one.
+  private let permits = UnsafeMutablePointer<UInt64>.allocate(capacity: capacity)
   private(set) var count = 0
   /// Queries decided so far.
   var decisionCount: UInt64 = 0
-  /// How many of them ask for a permit.
+  /// Whether all that are counted were admitted, and nothing else is to be said of any.
+  var isPlain = true
+  /// How many of those that wait ask for a permit.
   private(set) var acquireCount = 0
 
   deinit {
-    entries.deallocate()
+    answers.deallocate()
+    queries.deallocate()
     names.deallocate()
-    marks.deallocate()
-    results.deallocate()
+    decisions.deallocate()
+    permits.deallocate()
   }
 
   @inline(__always) var isFull: Bool { count == Self.capacity }
 
+  /// Adds a query.
+  ///
   /// - Precondition: the group is not full.
-  @inline(__always) mutating func append(_ query: PendingQuery, _ names: PendingNames) {
+  /// - Returns: the query, whose key may still be changed.
+  @inline(__always) mutating func append(
+    _ query: Query, _ names: PendingNames, _ answer: PendingAnswer
+  ) -> UnsafeMutablePointer<Query> {
+    (queries + count).initialize(to: query)
     (self.names + count).initialize(to: names)
-    append(query)
+    if answer.kind == .acquire { acquireCount &+= 1 }
+    append(answer)
+    return queries + (count &- 1)
   }
 
   /// Adds what is not decided.
   ///
   /// - Precondition: the group is not full.
-  @inline(__always) mutating func append(_ query: PendingQuery) {
-    (entries + count).initialize(to: query)
+  @inline(__always) mutating func append(_ answer: PendingAnswer) {
+    (answers + count).initialize(to: answer)
     count &+= 1
-    if query.kind == .acquire { acquireCount &+= 1 }
   }
 
-  @inline(__always) subscript(place: Int) -> UnsafePointer<PendingQuery> {
-    UnsafePointer(entries + place)
+  @inline(__always) func answer(of place: Int) -> UnsafePointer<PendingAnswer> {
+    UnsafePointer(answers + place)
   }
 
-  /// Remembers the decision on the query at `place`.
-  @inline(__always) func note(_ decision: Decision, of place: Int) {
-    marks[place] = PendingMark(outcome: decision.outcome, flags: decision.flags)
-    results[place] = PendingResult(
-      retryAfter: decision.retryAfter, reason: decision.reason, place: decision.place)
+  /// Of what is decided.
+  @inline(__always) func query(of place: Int) -> UnsafePointer<Query> {
+    UnsafePointer(queries + place)
   }
 
-  /// Remembers that nothing was decided on the query at `place`.
-  @inline(__always) func noteNone(of place: Int) {
-    marks[place] = PendingMark(outcome: nil, flags: [])
+  /// The decision on the query at `place`: to be initialized by whoever decides it.
+  @inline(__always) func decision(of place: Int) -> UnsafeMutablePointer<Decision> {
+    decisions + place
   }
 
-  /// Whether all were admitted, and nothing else is to be said of any.
-  @inline(__always) var isPlain: Bool {
-    var bits: UInt16 = 0
-    for place in 0..<count { bits |= marks[place].bits }
-    return bits == 0
-  }
+  /// The permit that the query at `place` was given; 0 where none was. Of one that asked.
+  @inline(__always) func permit(of place: Int) -> UnsafeMutablePointer<UInt64> { permits + place }
 
   /// Of a query that is decided.
   func names(of place: Int) -> PendingNames { names[place] }
-
-  /// Of a query that was decided on.
-  @inline(__always) func tenant(of place: Int) -> Tenant {
-    entries[place].query.unsafelyUnwrapped.tenant
-  }
-
-  @inline(__always) func mark(of place: Int) -> PendingMark { marks[place] }
-
-  /// Of a query that was decided on.
-  func result(of place: Int) -> PendingResult { results[place] }
 
   @inline(__always) mutating func removeAll() {
     count = 0

@@ -10,7 +10,7 @@ extension Session {
   ///
   /// - Precondition: the group is not full.
   @inline(__always) mutating func gather(
-    _ request: QueryRequest, _ kind: PendingQuery.Kind, _ header: FrameHeader, _ turn: inout Turn
+    _ request: QueryRequest, _ kind: PendingAnswer.Kind, _ header: FrameHeader, _ turn: inout Turn
   ) throws(ProtocolError) {
     guard request.key.count <= turn.limits.keyBytes else { throw .keyTooLong(turn.limits) }
     let target = try resolve(request.subject, for: .query, &turn)
@@ -21,17 +21,18 @@ extension Session {
   }
 
   @inline(__always) private func append(
-    _ target: Target, key: UnsafeRawBufferPointer, cost: UInt64, _ kind: PendingQuery.Kind,
+    _ target: Target, key: UnsafeRawBufferPointer, cost: UInt64, _ kind: PendingAnswer.Kind,
     id: UInt32, reply: UInt8, _ turn: inout Turn
   ) {
-    let query = Query(
-      tenant: target.tenant, policy: target.policy, key: target.tenant.fingerprint(ofKey: key),
-      cost: cost)
-    turn.engine.prefetch(query, under: turn.policies)
     turn.unitsLeft &-= Int(target.limitCount)
-    turn.group.append(
-      PendingQuery(query: query, id: id, kind: kind, reply: reply, counters: target.counters),
-      PendingNames(target, key: key))
+    // The key last: its hash is a call, and what is in memory before needs no register meanwhile.
+    let query = turn.group.append(
+      Query(
+        tenant: target.tenant, policy: target.policy, key: Fingerprint(low: 0, high: 0), cost: cost),
+      PendingNames(target, key: key),
+      PendingAnswer(id: id, kind: kind, reply: reply, counters: target.counters))
+    query.pointee.key = query.pointee.tenant.fingerprint(ofKey: key)
+    turn.engine.prefetch(query, under: turn.policies)
   }
 
   /// Sees to a place for one more permit than the connection holds and has asked for.
@@ -51,71 +52,77 @@ extension Session {
     if turn.group.count > 0 { decideGroup(at: clock ?? turn.now, &turn) }
   }
 
+  /// Decides all, then marks all receipts, then writes all replies. A charge lets the processor begin
+  /// nothing else that reads memory until it is done, and a mark is a chain of steps that wait for each
+  /// other: one by one between charges the marks would be waited for, together they overlap. A decision is
+  /// also read long after it was written, which a processor does quicker than at once.
   @inline(never) private mutating func decideGroup(at now: Instant, _ turn: inout Turn) {
-    let count = turn.group.count
-    var decisionCount = count
-    for place in 0..<count {
-      let pending = turn.group[place]
-      guard let query = pending.pointee.query else {
-        DecisionRecord(notDecided: pending.pointee.error).encode(into: &turn.output)
-        turn.group.noteNone(of: place)
-        decisionCount &-= 1
-        continue
-      }
-      switch pending.pointee.kind {
-      case .check, .batchItem: break
-      case .peek:
-        Self.peek(query, place, at: now, &turn)
-        continue
-      case .acquire:
-        acquire(query, place, at: now, &turn)
-        continue
-      }
-      var decision = turn.engine.check(query, under: turn.policies, at: now)
-      // Before anything else reads the decision: so it stays where it is, and a call less spills it.
-      if decision.outcome == .allow { turn.policies.mark(&decision.receipt, of: query) }
-      turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
-      turn.group.note(decision, of: place)
-      let record = DecisionRecord(decision)
-      if pending.pointee.kind == .batchItem {
-        record.encode(into: &turn.output)
-      } else {
-        DecisionReply.encode(
-          record, permit: nil, operation: pending.pointee.reply, id: pending.pointee.id,
-          into: &turn.output)
-      }
-    }
-    turn.group.decisionCount &+= UInt64(decisionCount)
+    for place in 0..<turn.group.count { decide(place, at: now, &turn) }
+    for place in 0..<turn.group.count { Self.mark(place, turn) }
+    turn.group.isPlain = true
+    for place in 0..<turn.group.count { Self.answer(place, &turn) }
     turn.sampleGroup(at: now)
     turn.group.removeAll()
   }
 
-  @inline(never) private static func peek(
-    _ query: Query, _ place: Int, at now: Instant, _ turn: inout Turn
+  @inline(__always) private mutating func decide(
+    _ place: Int, at now: Instant, _ turn: inout Turn
   ) {
-    let pending = turn.group[place]
-    let decision = turn.engine.peek(query, under: turn.policies, at: now)
-    turn.group.noteNone(of: place)
-    DecisionReply.encode(
-      DecisionRecord(decision), permit: nil, operation: pending.pointee.reply,
-      id: pending.pointee.id, into: &turn.output)
+    let (query, decision) = (turn.group.query(of: place), turn.group.decision(of: place))
+    switch turn.group.answer(of: place).pointee.kind {
+    case .check, .batchItem:
+      turn.engine.check(query, under: turn.policies, at: now, into: decision)
+    case .peek:
+      decision.initialize(to: turn.engine.peek(query.pointee, under: turn.policies, at: now))
+    case .acquire: acquire(place, at: now, &turn)
+    case .notDecided: return
+    }
+    turn.group.decisionCount &+= 1
   }
 
-  @inline(never) private mutating func acquire(
-    _ query: Query, _ place: Int, at now: Instant, _ turn: inout Turn
-  ) {
-    let pending = turn.group[place]
-    var acquisition = turn.engine.acquire(query, under: turn.policies, at: now)
-    var decision = acquisition.decision
-    turn.counters.count(decision, cost: query.cost, in: pending.pointee.counters)
-    turn.group.note(decision, of: place)
-    if decision.outcome == .allow { turn.policies.mark(&decision.receipt, of: query) }
+  @inline(never) private mutating func acquire(_ place: Int, at now: Instant, _ turn: inout Turn) {
+    var acquisition = turn.engine.acquire(
+      turn.group.query(of: place).pointee, under: turn.policies, at: now)
+    turn.group.decision(of: place).initialize(to: acquisition.decision)
     var number: UInt64 = 0
     // One that holds nothing takes no place.
     if let permit = acquisition.takePermit(), permit.count > 0 { number = permits.insert(permit) }
-    DecisionReply.encode(
-      DecisionRecord(decision), permit: number,
-      operation: pending.pointee.reply, id: pending.pointee.id, into: &turn.output)
+    turn.group.permit(of: place).initialize(to: number)
+  }
+
+  @inline(__always) private static func mark(_ place: Int, _ turn: borrowing Turn) {
+    let decision = turn.group.decision(of: place)
+    guard turn.group.answer(of: place).pointee.isCounted, decision.pointee.outcome == .allow else {
+      return
+    }
+    let query = turn.group.query(of: place)
+    turn.policies.mark(
+      &decision.pointee.receipt, ofKey: query.pointee.key, under: query.pointee.policy)
+  }
+
+  /// Counts the decision at `place`, and writes the reply.
+  @inline(__always) private static func answer(_ place: Int, _ turn: inout Turn) {
+    let answer = turn.group.answer(of: place)
+    if answer.pointee.kind == .notDecided {
+      return DecisionRecord(notDecided: answer.pointee.error).encode(into: &turn.output)
+    }
+    let decision = turn.group.decision(of: place)
+    if answer.pointee.kind != .peek {
+      turn.counters.count(
+        decision.pointee, cost: turn.group.query(of: place).pointee.cost,
+        in: answer.pointee.counters)
+      if decision.pointee.outcome != .allow || !decision.pointee.flags.isEmpty {
+        turn.group.isPlain = false
+      }
+    }
+    let isAcquire = answer.pointee.kind == .acquire
+    if answer.pointee.kind != .batchItem {
+      DecisionReply.encodeStart(
+        operation: answer.pointee.reply, id: answer.pointee.id, hasPermit: isAcquire,
+        into: &turn.output)
+    }
+    DecisionRecord(decision.pointee).encode(into: &turn.output)
+    if isAcquire { turn.output.write(turn.group.permit(of: place).pointee) }
   }
 
   // MARK: Batches
@@ -159,15 +166,9 @@ extension Session {
     } catch {
       turn.unitsLeft &-= 1
       turn.loopCounters.countRefusal(error.code.rawValue)
-      turn.group.append(.notDecided(error.code))
+      turn.group.append(
+        PendingAnswer(id: 0, kind: .notDecided, reply: 0, counters: error.code.rawValue))
     }
-  }
-}
-
-extension PendingQuery {
-  /// An item of a batch that keeps its place without being decided.
-  fileprivate static func notDecided(_ error: ErrorCode) -> PendingQuery {
-    PendingQuery(query: nil, id: 0, kind: .batchItem, reply: 0, counters: error.rawValue)
   }
 }
 

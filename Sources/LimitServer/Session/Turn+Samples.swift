@@ -9,25 +9,24 @@ extension Turn {
   @inline(never) mutating func sampleGroup(at now: Instant) {
     samples.beginGroup()
     if group.isPlain, samples.passOver(admitted: group.count) { return }
-    for place in 0..<group.count {
-      let mark = group.mark(of: place)
-      guard let outcome = mark.outcome else { continue }
-      if samples.isWanted(outcome, mark.flags, of: group.tenant(of: place)) {
-        hand(place, outcome, mark.flags, at: now)
+    for place in 0..<group.count where group.answer(of: place).pointee.isCounted {
+      let decision = group.decision(of: place)
+      let tenant = group.query(of: place).pointee.tenant
+      if samples.isWanted(decision.pointee.outcome, decision.pointee.flags, of: tenant) {
+        hand(place, at: now)
       }
     }
   }
 
-  @inline(never) private mutating func hand(
-    _ place: Int, _ outcome: Decision.Outcome, _ flags: Decision.Flags, at now: Instant
-  ) {
-    let (pending, result, names) = (group[place], group.result(of: place), group.names(of: place))
-    guard let query = pending.pointee.query else { return }
+  @inline(never) private mutating func hand(_ place: Int, at now: Instant) {
+    let (query, decision) = (group.query(of: place).pointee, group.decision(of: place).pointee)
+    let names = group.names(of: place)
     samples.hand(
       DecisionSample(
         tenant: query.tenant, key: query.key, at: now, cost: query.cost,
-        retryAfter: result.retryAfter, block: pending.pointee.counters, place: result.place,
-        outcome: outcome, reason: result.reason, flags: flags),
+        retryAfter: decision.retryAfter, block: group.answer(of: place).pointee.counters,
+        place: decision.place,
+        outcome: decision.outcome, reason: decision.reason, flags: decision.flags),
       tenant: names.tenant, key: names.key)
   }
 }

@@ -90,7 +90,9 @@ extension Engine {
   func markedCheck(_ query: Query, under policies: borrowing PolicySet, at now: Instant) -> Decision
   {
     var decision = check(query, under: policies, at: now)
-    if decision.outcome == .allow { policies.mark(&decision.receipt, of: query) }
+    if decision.outcome == .allow {
+      policies.mark(&decision.receipt, ofKey: query.key, under: query.policy)
+    }
     return decision
   }
 }
