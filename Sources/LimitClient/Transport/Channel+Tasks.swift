@@ -49,12 +49,6 @@ extension Channel {
     watch()
   }
 
-  private func ring() {
-    guard !isRung, let loop else { return }
-    isRung = true
-    loop.ring()
-  }
-
   /// Ends a call that is waiting, or that will.
   func cancel(_ number: UInt64) {
     guard !isForked else { return }

@@ -29,7 +29,8 @@ final class Channel: @unchecked Sendable {
   private let observer: (any LimitClientObserver)?
   /// Place among the client's channels.
   let place: Int
-  /// Calls this channel when its sockets or deadlines need it; of a blocking client nil until then.
+  /// Calls this channel when its sockets or deadlines need it, and tells the observer; of a blocking client
+  /// nil until then.
   var loop: IOLoop?
   /// Of a blocking client: starts the loop that its channels share. Written before any use.
   var makeLoop: (() -> IOLoop?)?
@@ -71,7 +72,7 @@ final class Channel: @unchecked Sendable {
   private var resumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
   /// The memory of such a queue, to be used again.
   private var spareResumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
-  private var notices: [Notice] = []
+  private var notices = Notices()
   /// Answers that came together, while the loop tells them: empty but within `unlockByTurns`. Whoever asks
   /// anew helps (`unlockHelping`); nobody else touches it.
   private var left = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
@@ -91,12 +92,6 @@ final class Channel: @unchecked Sendable {
   var nextExpiry = Moment.distantFuture
   /// The loop was asked to call by then.
   var scheduled = Moment.distantFuture
-
-  enum Notice {
-    case away(LimitClientError)
-    case back
-    case lost(Int)
-  }
 
   init(
     _ configuration: ClientConfiguration, place: Int, isLoopDriven: Bool,
@@ -129,11 +124,11 @@ final class Channel: @unchecked Sendable {
 
   /// Lets the lock go, and tells what there is to tell.
   func unlock() {
-    if resumptions.isEmpty && notices.isEmpty {
+    if resumptions.isEmpty {
       pthread_mutex_unlock(mutex)
       return
     }
-    if resumptions.count == 1, notices.isEmpty, let (continuation, word) = resumptions.popFirst() {
+    if resumptions.count == 1, let (continuation, word) = resumptions.popFirst() {
       // The commonest case keeps the queue's memory.
       pthread_mutex_unlock(mutex)
       continuation.resume(returning: word)
@@ -142,22 +137,18 @@ final class Channel: @unchecked Sendable {
     var told = spareResumptions
     spareResumptions = RingQueue()
     swap(&told, &resumptions)
-    let notices = notices
-    self.notices = []
     pthread_mutex_unlock(mutex)
     while let (continuation, word) = told.popFirst() { continuation.resume(returning: word) }
     pthread_mutex_lock(mutex)
     spareResumptions = told
     pthread_mutex_unlock(mutex)
-    for notice in notices { tell(notice) }
   }
 
   /// As `unlock`, of the loop: where several answers came together, tells one task after another, and has
   /// those that ask again help. Their threads are libdispatch's, and resume others with the memory of jobs
   /// that have run, where the loop's allocates (docs/decisions/0031).
   func unlockByTurns() {
-    // Observers are told by whoever found out, in order: nobody lets the lock go with notices but `unlock`.
-    guard notices.isEmpty, resumptions.count > 1 else { return unlock() }
+    guard resumptions.count > 1 else { return unlock() }
     swap(&left, &resumptions)
     while let (continuation, word) = left.popFirst() {
       pthread_mutex_unlock(mutex)
@@ -183,15 +174,31 @@ final class Channel: @unchecked Sendable {
     unlock()
   }
 
-  private func tell(_ notice: Notice) {
-    switch notice {
-    case .away(let error): observer?.limitdIsAway(error)
-    case .back: observer?.limitdIsBack()
-    case .lost(let count): observer?.permitsWereLost(count)
-    }
+  // MARK: The observer
+
+  /// Has the loop tell the observer. Nobody else does: so it is told one thing after another, in order, and under no
+  /// lock of whoever found out.
+  func note(_ notice: Notice) {
+    guard observer != nil else { return }
+    notices.append(notice)
+    // Where the system has no thread for it, the next notice tries again.
+    if loop == nil { loop = makeLoop?() }
+    ring()
   }
 
-  func note(_ notice: Notice) { if observer != nil { notices.append(notice) } }
+  /// What the loop is to tell the observer, once it has let the lock go.
+  func takeNotices() -> [Notice] { notices.isEmpty ? [] : notices.take() }
+
+  /// Tells the observer. Without the lock.
+  func tell(_ notices: [Notice]) {
+    for notice in notices {
+      switch notice {
+      case .away(let error): observer?.limitdIsAway(error)
+      case .back: observer?.limitdIsBack()
+      case .lost(let count): observer?.permitsWereLost(count)
+      }
+    }
+  }
 
   // MARK: Waiters
 
@@ -234,7 +241,7 @@ final class Channel: @unchecked Sendable {
   }
 
   /// Sends what is queued, unless somebody is at it. Lets the lock go meanwhile, and leaves it to the caller's
-  /// `unlock` to tell what there is, but for notices.
+  /// `unlock` to tell what there is.
   func flush() {
     guard !isSending else { return }
     isSending = true
@@ -245,7 +252,7 @@ final class Channel: @unchecked Sendable {
       let epoch = self.epoch
       // Whoever leads may lose the connection before the kernel's answer is noted here.
       session.wire.offer(outgoing.count)
-      if notices.isEmpty { pthread_mutex_unlock(mutex) } else { unlock() }
+      pthread_mutex_unlock(mutex)
       let outcome = socket.send(outgoing.bytes)
       lock()
       guard self.epoch == epoch, self.socket != nil else {

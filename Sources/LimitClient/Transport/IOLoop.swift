@@ -94,6 +94,7 @@ final class IOLoop: @unchecked Sendable {
       }
       callDue(all: isRung)
     }
+    for channel in channels { channel.loopEnded() }
     channels = []
   }
 
