@@ -79,6 +79,8 @@ public final class Conversation: @unchecked Sendable {
   private let descriptor: Int32
   private let heard: (UInt8) -> Void
   private var pending: [UInt8] = []
+  /// How often something was received.
+  public private(set) var receptionCount = 0
 
   public struct Request {
     public let operation: LimitProtocol.Operation
@@ -89,13 +91,16 @@ public final class Conversation: @unchecked Sendable {
   /// The client has closed.
   public struct Ended: Error {}
 
-  init(_ descriptor: Int32, number: Int, heard: @escaping (UInt8) -> Void) {
+  /// - Parameters:
+  ///   - descriptor: this side's end of a connection.
+  ///   - heard: is given the number of each operation that is asked for.
+  public init(_ descriptor: Int32, number: Int, heard: @escaping (UInt8) -> Void = { _ in }) {
     self.descriptor = descriptor
     self.number = number
     self.heard = heard
   }
 
-  func close() { Glibc.close(descriptor) }
+  public func close() { Glibc.close(descriptor) }
 
   /// Ends what this side sends. Any thread.
   public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
@@ -119,6 +124,7 @@ public final class Conversation: @unchecked Sendable {
       var chunk = [UInt8](repeating: 0, count: 65_536)
       let count = recv(descriptor, &chunk, chunk.count, 0)
       guard count > 0 else { throw Ended() }
+      receptionCount += 1
       pending.append(contentsOf: chunk[..<count])
     }
   }

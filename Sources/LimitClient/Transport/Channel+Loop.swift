@@ -24,7 +24,7 @@ extension Channel {
   private func loopForCare() -> IOLoop? {
     guard !isLoopDriven, state == .open else { return nil }
     guard session.permitCount > 0 || session.dutyCount > 0 || isOutputBlocked else { return nil }
-    if loop == nil { loop = makeLoop?() }
+    if loop == nil { loop = try? makeLoop?() }
     return loop
   }
 

@@ -29,11 +29,11 @@ final class Channel: @unchecked Sendable {
   private let observer: (any LimitClientObserver)?
   /// Place among the client's channels.
   let place: Int
-  /// Calls this channel when its sockets or deadlines need it, and tells the observer; of a blocking client
-  /// nil until then.
+  /// Calls this channel when its sockets or deadlines need it, and tells the observer. Nil until then; of an
+  /// async client until somebody asks.
   var loop: IOLoop?
-  /// Of a blocking client: starts the loop that its channels share. Written before any use.
-  var makeLoop: (() -> IOLoop?)?
+  /// Starts the loop that the client's channels share. Written before any use.
+  var makeLoop: (() throws(SystemError) -> IOLoop?)?
   /// Whether the loop alone leads: an async client.
   let isLoopDriven: Bool
   let generation = ForkGuard.generation
@@ -144,6 +144,14 @@ final class Channel: @unchecked Sendable {
     pthread_mutex_unlock(mutex)
   }
 
+  /// As `unlock`, of whoever may hold a lock of the user's, or of the runtime's on a task: whom to resume is left to
+  /// the loop. To resume a task waits for whoever cancels it, and so for the locks that its handlers want.
+  func unlockLeaving() {
+    guard loop != nil else { return unlock() }
+    if !resumptions.isEmpty { ring() }
+    pthread_mutex_unlock(mutex)
+  }
+
   /// As `unlock`, of the loop: where several answers came together, tells one task after another, and has
   /// those that ask again help. Their threads are libdispatch's, and resume others with the memory of jobs
   /// that have run, where the loop's allocates (docs/decisions/0031).
@@ -160,8 +168,8 @@ final class Channel: @unchecked Sendable {
 
   /// As `unlock`, of a task that has asked: tells some of those first that the loop has yet to tell.
   ///
-  /// Only there: to resume a task may wait for whoever cancels it, and so for a lock of the user's, which
-  /// a task cannot hold where it waits, and whoever gives a permit back or cancels can.
+  /// Only there: a task holds no lock where it waits, and whoever gives a permit back or cancels may
+  /// (`unlockLeaving`).
   func unlockHelping() {
     if !left.isEmpty {
       var told = spareResumptions
@@ -182,7 +190,7 @@ final class Channel: @unchecked Sendable {
     guard observer != nil else { return }
     notices.append(notice)
     // Where the system has no thread for it, the next notice tries again.
-    if loop == nil { loop = makeLoop?() }
+    if loop == nil { loop = try? makeLoop?() }
     ring()
   }
 
@@ -237,7 +245,17 @@ final class Channel: @unchecked Sendable {
   /// - Throws: why no question is taken, where waiting for a connection does not help.
   func checkUsable() throws(LimitClientError) {
     if isShut { throw .closed }
+    if isLoopDriven, loop == nil { try startLoop() }
     if state == .idle { try backOff.check(at: .now) }
+  }
+
+  /// Without its loop nobody would answer an async client's tasks, or end their calls at the deadline.
+  private func startLoop() throws(LimitClientError) {
+    do throws(SystemError) {
+      loop = try makeLoop?()
+    } catch {
+      throw .unreachable("the client's thread does not start: \(error)", systemError: error.number)
+    }
   }
 
   /// Sends what is queued, unless somebody is at it. Lets the lock go meanwhile, and leaves it to the caller's
@@ -285,7 +303,7 @@ final class Channel: @unchecked Sendable {
     lose(.closed)
     failReadiness(.closed)
     state = .idle
-    unlock()
+    unlockLeaving()
   }
 
   // MARK: Permits
@@ -299,7 +317,7 @@ final class Channel: @unchecked Sendable {
       flush()
       handBack()
     }
-    unlock()
+    unlockLeaving()
   }
 
   /// Whoever was here goes: what is left is somebody else's.
@@ -309,7 +327,7 @@ final class Channel: @unchecked Sendable {
   func holds(_ permit: GivenPermit) -> Bool {
     guard !isForked else { return false }
     lock()
-    defer { unlock() }
+    defer { unlockLeaving() }
     while !isLed, let socket {
       let outcome = socket.receive(into: leaderBuffer.memory)
       take(outcome, leaderBuffer, from: socket)
