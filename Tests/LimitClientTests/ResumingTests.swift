@@ -73,9 +73,14 @@ import Testing
   }
 
   /// Two pings, which are on their way, so that what is asked next is left to the loop to send.
-  private func askTwice(_ connection: HandDriven) throws {
+  ///
+  /// - Parameter ended: counts those that are over.
+  private func askTwice(_ connection: HandDriven, _ ended: Count) throws {
     for _ in 0..<2 {
-      Task.detached(executorPreference: OneThread()) { _ = await connection.ping() }
+      Task.detached(executorPreference: OneThread()) {
+        _ = await connection.ping()
+        ended.add()
+      }
     }
     try connection.waitUntilOutstanding(2)
   }
@@ -85,7 +90,8 @@ import Testing
     let connection = try HandDriven()
     let channel = connection.channel
     let permit = try connection.acquire()
-    if deed == .release { try askTwice(connection) }
+    let pinged = Count()
+    if deed == .release { try askTwice(connection, pinged) }
     let task = CancelledTask { waiter in
       guard deed == .cancel else { return channel.ask(.ping, waiter) }
       channel.lock()
@@ -108,6 +114,11 @@ import Testing
     #expect(!task.isOver)
     connection.turn()
     try wait(for: "the task's end") { task.isOver }
+    if deed == .release {
+      // The end of the connection ends what was sent.
+      connection.event()
+      try wait(for: "the pings' end") { pinged.value == 2 }
+    }
   }
 
   @Test func aTaskThatIsCancelledIsResumedByWhoeverCancelsIt() async throws {
