@@ -1,5 +1,5 @@
 // A server that says what a test wants it to, true or not. It listens on a Unix socket of its own,
-// and holds one conversation per connection, each on a thread.
+// and holds one conversation per connection, each on a thread unless it is to hold one after another.
 
 import Foundation
 import Glibc
@@ -26,9 +26,13 @@ public final class LyingServer: Sendable {
     var conversationCount: Int { lock.withLock { conversations.count } }
   }
 
-  /// - Parameter serve: is given each connection with its number from 0; the connection is closed
-  ///   when it returns or throws.
-  public init(_ serve: @escaping @Sendable (Conversation) throws -> Void) throws {
+  /// - Parameters:
+  ///   - isOneByOne: takes a connection only when the one before has ended; costs no thread for each.
+  ///   - serve: is given each connection with its number from 0; the connection is closed when it
+  ///     returns or throws.
+  public init(
+    isOneByOne: Bool = false, _ serve: @escaping @Sendable (Conversation) throws -> Void
+  ) throws {
     folder = try TemporaryFolder()
     path = folder.path + "/s"
     let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -50,10 +54,11 @@ public final class LyingServer: Sendable {
         let number = log.conversationCount
         log.begin(descriptor)
         let conversation = Conversation(descriptor, number: number) { log.add($0) }
-        Thread.detachNewThread {
+        let hold: @Sendable () -> Void = {
           try? serve(conversation)
           conversation.close()
         }
+        if isOneByOne { hold() } else { Thread.detachNewThread(hold) }
       }
     }
   }
