@@ -133,12 +133,12 @@ MEMORY := --disable-xctest --scratch-path .build-asan --sanitize=address -Xswift
 
 .PHONY: test-threads
 test-threads: setup ## Run the tests with real threads under ThreadSanitizer
-	LIMITD_SANITIZED=1 $(SWIFT) test $(THREADS) --filter 'RealThreads|LimitClientTests'
+	LIMITD_SANITIZED=thread $(SWIFT) test $(THREADS) --filter 'RealThreads|LimitClientTests'
 
 .PHONY: test-memory
 test-memory: setup ## Run the tests of what reads memory or bytes under AddressSanitizer
-	LIMITD_SANITIZED=1 $(SWIFT) test $(MEMORY) --skip 'RealThreads|PreconditionTests' \
-	  --filter 'LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests'
+	LIMITD_SANITIZED=address $(SWIFT) test $(MEMORY) --skip 'RealThreads|PreconditionTests' \
+	  --filter 'LimitClientTests|LimitEngineTests|LimitPolicyTests|LimitProtocolTests|LimitStoreTests'
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz what reads bytes of others, a minute each
@@ -146,8 +146,8 @@ fuzz: setup ## Fuzz what reads bytes of others, a minute each
 
 .PHONY: build-checks
 build-checks: setup ## Build what the longer checks need, and run nothing
-	LIMITD_SANITIZED=1 $(SWIFT) build --build-tests $(THREADS)
-	LIMITD_SANITIZED=1 $(SWIFT) build --build-tests $(MEMORY)
+	LIMITD_SANITIZED=thread $(SWIFT) build --build-tests $(THREADS)
+	LIMITD_SANITIZED=address $(SWIFT) build --build-tests $(MEMORY)
 	scripts/fuzz 0
 	$(MAKE) --no-print-directory release
 

@@ -41,7 +41,7 @@ public struct DenialList: Codable, Equatable, Sendable {
   public var isNamed: Bool
   /// `limited`, `unlimited`, `blocked` or `unknown`.
   public var standing: String
-  /// Since the start; `nil` where the tenant is counted with the others.
+  /// `nil` where the tenant is counted with the others.
   public var counts: Counts?
   /// The last ones that are known, newest first.
   public var denials: [Denial]

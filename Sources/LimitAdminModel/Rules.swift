@@ -11,7 +11,7 @@ public struct RuleParameter: Codable, Equatable, Sendable {
   }
 }
 
-/// What the workers have counted since the start.
+/// What the workers have counted for a tenant since it has counters of its own.
 public struct Counts: Codable, Equatable, Sendable {
   public var allowed: UInt64 = 0
   public var denied: UInt64 = 0
@@ -144,7 +144,7 @@ public struct TenantDetail: Codable, Equatable, Sendable {
   public var line: Int?
   /// Key buckets that the tenant has live.
   public var liveKeys: Int
-  /// Since the start; `nil` where the tenant is counted with the others.
+  /// `nil` where the tenant is counted with the others.
   public var counts: Counts?
   public var limits: [Limit]
   /// What is set at run time; `nil`: nothing.

@@ -2,7 +2,6 @@
 
 package import LimitEngine
 package import LimitPolicy
-import Synchronization
 
 /// One configuration's rules, ready to decide by. Immutable. Each event loop holds the one that it
 /// decides by and lets go of it between two turns; the last one to let go frees it.
@@ -11,11 +10,6 @@ package final class Rulebook: Sendable {
   package let access: Access
   /// What they were compiled from, for people to look at.
   package let file: PolicyFile
-  /// Counts rulebooks from 1; 0 is never one.
-  package let generation: UInt32
-
-  /// Relaxed: the number is its own whole message.
-  private static let generations = Atomic<UInt32>(0)
 
   /// Compiles a file. O(limits × plans and tenants with overrides).
   ///
@@ -43,7 +37,6 @@ package final class Rulebook: Sendable {
       ?? file.compile(after: previous.policies)
     self.file = file
     access = previous.access
-    generation = Self.generations.wrappingAdd(1, ordering: .relaxed).newValue
   }
 
   /// - Parameter policies: the file's.
@@ -51,6 +44,5 @@ package final class Rulebook: Sendable {
     self.policies = policies
     self.file = file
     access = try Access(file.daemon.access, policies: policies, path: file.path)
-    generation = Self.generations.wrappingAdd(1, ordering: .relaxed).newValue
   }
 }

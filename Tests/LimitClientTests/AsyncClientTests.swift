@@ -191,6 +191,7 @@ extension DaemonTests {
       #expect(!permit.isHeld)
       try daemon.start()
       #expect(try await client.check(tenant: "acme", policy: "few").isAllowed)
+      try await wait(for: "the return to be told") { observer.words.count == 3 }
       #expect(observer.words == ["away connectionLost", "lost 1", "back"])
     }
 

@@ -85,6 +85,7 @@ extension DaemonTests {
       #expect(try client.check(tenant: "acme", policy: "few").isAllowed)
       // Released late: it harms nobody.
       second.release()
+      try wait(for: "the return to be told") { observer.words.count == 3 }
       #expect(observer.words == ["away connectionLost", "lost 1", "back"])
     }
 

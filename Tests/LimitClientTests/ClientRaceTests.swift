@@ -61,7 +61,7 @@ import Testing
     #expect(answered.value == 8 * rounds)
   }
 
-  #if !SANITIZED
+  #if !ONLY_THREADS
 
   @Test func tasksThatDoAllAtOnceAndAreCancelledAreAllAnswered() async throws {
     let server = try fleetingServer()

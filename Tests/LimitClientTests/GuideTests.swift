@@ -22,19 +22,9 @@ extension DaemonTests {
     }
 
     @Test func theExampleDoesWhatItSays() throws {
-      let daemon = try TestDaemon { options in
-        options.policy = """
-          limits:
-            user: {algorithm: token-bucket, rate: 1/1d, burst: 20, scope: key}
-            busy: {algorithm: concurrency, limit: 1, scope: tenant}
-            tokens: {algorithm: sliding-window, limit: 100k, window: 31d, scope: tenant, unit: tokens}
-          policies:
-            gateway: [user]
-            resize: [busy]
-            chat: [tokens]
-          tenants: {acme: {}}
-          """
-      }
+      let policy = try String(
+        contentsOf: root.appending(path: "examples/client/policy.yaml"), encoding: .utf8)
+      let daemon = try TestDaemon { options in options.policy = policy }
       let process = Process()
       process.executableURL = URL(filePath: TestDaemon.folder)
         .appending(path: "ClientExample")

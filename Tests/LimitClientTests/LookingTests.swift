@@ -226,6 +226,4 @@ import Testing
     let all = looks(&patience, 100)
     #expect(!all.contains(true))
   }
-
-  private struct Unexpected: Error {}
 }

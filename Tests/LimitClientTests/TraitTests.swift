@@ -51,6 +51,7 @@ extension DaemonTests {
       try wait(for: "the loss to be logged") { lines.all.count == 2 }
       try daemon.start()
       #expect(try client.check(tenant: "acme", policy: "few").isAllowed)
+      try wait(for: "the return to be logged") { lines.all.count == 3 }
       #expect(
         lines.all == [
           "warning limitd is away connectionLost", "warning permits were lost 1",

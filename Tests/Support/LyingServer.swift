@@ -1,5 +1,5 @@
 // A server that says what a test wants it to, true or not. It listens on a Unix socket of its own,
-// and holds one conversation per connection, each on a thread.
+// and holds one conversation per connection, each on a thread unless it is to hold one after another.
 
 import Foundation
 import Glibc
@@ -26,9 +26,13 @@ public final class LyingServer: Sendable {
     var conversationCount: Int { lock.withLock { conversations.count } }
   }
 
-  /// - Parameter serve: is given each connection with its number from 0; the connection is closed
-  ///   when it returns or throws.
-  public init(_ serve: @escaping @Sendable (Conversation) throws -> Void) throws {
+  /// - Parameters:
+  ///   - isOneByOne: takes a connection only when the one before has ended; costs no thread for each.
+  ///   - serve: is given each connection with its number from 0; the connection is closed when it
+  ///     returns or throws.
+  public init(
+    isOneByOne: Bool = false, _ serve: @escaping @Sendable (Conversation) throws -> Void
+  ) throws {
     folder = try TemporaryFolder()
     path = folder.path + "/s"
     let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -50,10 +54,11 @@ public final class LyingServer: Sendable {
         let number = log.conversationCount
         log.begin(descriptor)
         let conversation = Conversation(descriptor, number: number) { log.add($0) }
-        Thread.detachNewThread {
+        let hold: @Sendable () -> Void = {
           try? serve(conversation)
           conversation.close()
         }
+        if isOneByOne { hold() } else { Thread.detachNewThread(hold) }
       }
     }
   }
@@ -79,6 +84,8 @@ public final class Conversation: @unchecked Sendable {
   private let descriptor: Int32
   private let heard: (UInt8) -> Void
   private var pending: [UInt8] = []
+  /// How often something was received.
+  public private(set) var receptionCount = 0
 
   public struct Request {
     public let operation: LimitProtocol.Operation
@@ -89,13 +96,16 @@ public final class Conversation: @unchecked Sendable {
   /// The client has closed.
   public struct Ended: Error {}
 
-  init(_ descriptor: Int32, number: Int, heard: @escaping (UInt8) -> Void) {
+  /// - Parameters:
+  ///   - descriptor: this side's end of a connection.
+  ///   - heard: is given the number of each operation that is asked for.
+  public init(_ descriptor: Int32, number: Int, heard: @escaping (UInt8) -> Void = { _ in }) {
     self.descriptor = descriptor
     self.number = number
     self.heard = heard
   }
 
-  func close() { Glibc.close(descriptor) }
+  public func close() { Glibc.close(descriptor) }
 
   /// Ends what this side sends. Any thread.
   public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
@@ -119,6 +129,7 @@ public final class Conversation: @unchecked Sendable {
       var chunk = [UInt8](repeating: 0, count: 65_536)
       let count = recv(descriptor, &chunk, chunk.count, 0)
       guard count > 0 else { throw Ended() }
+      receptionCount += 1
       pending.append(contentsOf: chunk[..<count])
     }
   }

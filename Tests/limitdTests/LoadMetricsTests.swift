@@ -133,9 +133,12 @@ extension DaemonTests {
       let text = try daemon.ask("GET", "/metrics").text
       let series = text.split(separator: "\n").filter { $0.hasPrefix("limitd_tenant_remaining{") }
       #expect(series.count == 3 && series.allSatisfy { $0.contains(#"tenant="acme""#) })
-      // Looking takes nothing, and a reload that takes the tenant's name takes the series.
+      // Looking takes nothing; a reload that takes the tenant's name leaves it what all others have, and one
+      // that leaves it nothing takes the series.
+      let nameless = DaemonOptions.defaultPolicy.replacing("  acme: {}\n", with: "")
+      try daemon.reload(policy: nameless)
       #expect(try daemon.metric("limitd_tenant_remaining" + budget) == 700)
-      try daemon.reload(policy: DaemonOptions.defaultPolicy.replacing("  acme: {}\n", with: ""))
+      try daemon.reload(policy: nameless.replacing("  \"*\": {}\n", with: ""))
       #expect(try !daemon.ask("GET", "/metrics").text.contains("limitd_tenant_remaining{"))
     }
 

@@ -5,27 +5,24 @@ import LimitClient
 
 @main struct ClientExample {
   static func main() async throws {
-    let configuration = ClientConfiguration(clientName: "example", callTimeout: .seconds(5))
-    try Blocking(configuration).run()
-    try await Gateway(AsyncLimitClient(configuration)).run()
+    try Blocking().run()
+    let limits = AsyncLimitClient(ClientConfiguration(callTimeout: .seconds(5)))
+    try await Gateway(limits).run()
   }
 }
 
 /// Code that may block.
 struct Blocking {
-  let limits: BlockingLimitClient
-
-  init(_ configuration: ClientConfiguration) { limits = BlockingLimitClient(configuration) }
-
   func run() throws {
+    let limits = BlockingLimitClient(ClientConfiguration(callTimeout: .seconds(5)))
     let decision = try limits.check(tenant: "acme", policy: "gateway", key: "bob")
     print(decision.outcome, decision.limit ?? "-", decision.remaining)
-    try resize()
-    try estimate()
+    try resize(limits)
+    try estimate(limits)
     try whenAway()
   }
 
-  func resize() throws {
+  func resize(_ limits: BlockingLimitClient) throws {
     let outcome = try limits.withPermit(tenant: "acme", policy: "resize") { _ in
       "resized"
     }
@@ -35,7 +32,7 @@ struct Blocking {
     }
   }
 
-  func estimate() throws {
+  func estimate(_ limits: BlockingLimitClient) throws {
     let decision = try limits.check(tenant: "acme", policy: "chat", key: "bob", cost: 2000)
     guard decision.isAllowed else { return }
     // The model took less than was estimated: the rest is given back.

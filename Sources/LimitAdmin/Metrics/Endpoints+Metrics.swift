@@ -16,6 +16,7 @@ extension Endpoints {
     addCaps(to: &text)
     addLoops(to: &text)
     addDecisions(to: &text)
+    addCountedPairs(to: &text)
     addTenants(to: &text, call.rulebook)
     return .now(AdminResponse(text: text.text, contentType: MetricsText.contentType))
   }

@@ -1,5 +1,5 @@
-// What tenants have left of the limits that they share among their keys: read from the buckets when
-// somebody asks, so that it costs no decision anything.
+// Which tenants have series, and what they have left of the limits that they share among their keys: read from
+// the buckets when somebody asks, so that it costs no decision anything.
 
 import LimitEngine
 import LimitRuntime
@@ -10,6 +10,19 @@ extension Endpoints {
     var limit: String
     var remaining: UInt64
     var capacity: UInt64
+  }
+
+  /// How many tenants, each under a policy, have counters of their own.
+  func addCountedPairs(to text: inout MetricsText) {
+    let claims = CounterRegistry.Claim.allCases
+    text.begin(
+      "limitd_counted_pairs", .gauge,
+      "Pairs of tenant and policy with series of their own, by what they have them for.")
+    for claim in claims {
+      text.add(source.runtime.counterRegistry.count(claim), [("by", claim.rawValue)])
+    }
+    text.begin("limitd_counted_pairs_max", .gauge, "How many of them there may be.")
+    for claim in claims { text.add(claim.blocksMax, [("by", claim.rawValue)]) }
   }
 
   /// O(blocks × limits of their policies).
@@ -40,8 +53,7 @@ extension Endpoints {
         let policy = policies.policy(named: policyName), concerned[Int(policy.rawValue)]
       else { continue }
       let tenant = policies.tenant(named: name)
-      guard tenant.isNamed, tenant.standing == .limited || tenant.standing == .unlimited
-      else { continue }
+      guard tenant.standing == .limited || tenant.standing == .unlimited else { continue }
       let query = Query(tenant: tenant, policy: policy, key: tenant.fingerprint, cost: 0)
       for reading in source.runtime.engine.readings(query, of: .tenant, under: policies, at: now)
       where known.insert(Key(tenant: tenant.fingerprint, limit: reading.limit)).inserted {

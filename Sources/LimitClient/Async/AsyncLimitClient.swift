@@ -13,8 +13,8 @@ public import LimitProtocol
 /// its task is; a permit that the daemon gives then goes back by itself. Where the daemon does not
 /// answer, `check`, `acquire` and `batch` do what `whenAway` says.
 ///
-/// A client has one thread, which reads its sockets and keeps its deadlines; the thread ends with
-/// the client, or with `shutDown`. A task that asks while no other does looks for its answer itself,
+/// A client has one thread from its first call, which reads its sockets and keeps its deadlines; the
+/// thread ends with the client, or with `shutDown`. A task that asks while no other does looks for its answer itself,
 /// for the configuration's `spin` at most, and suspends only then.
 public final class AsyncLimitClient: LimitChecking {
   private let core: ClientCore

@@ -1,6 +1,7 @@
 // What a client's loop does for a channel: leads it, of an async client; of a blocking client it
 // looks after what no thread waits for. That is an acquire whose caller has gone, since its permit
-// must go back; bytes that the socket did not take; and permits, whose loss is told at once.
+// must go back; bytes that the socket did not take; and permits, whose loss is told at once. Of either
+// it tells the observer.
 
 internal import LimitSystem
 
@@ -23,7 +24,7 @@ extension Channel {
   private func loopForCare() -> IOLoop? {
     guard !isLoopDriven, state == .open else { return nil }
     guard session.permitCount > 0 || session.dutyCount > 0 || isOutputBlocked else { return nil }
-    if loop == nil { loop = makeLoop?() }
+    if loop == nil { loop = try? makeLoop?() }
     return loop
   }
 
@@ -65,11 +66,21 @@ extension Channel {
   /// A deadline has come, or there is something to do.
   func loopTurn() {
     lock()
-    defer { unlockByTurns() }
     scheduled = .distantFuture
     isRung = false
-    if isLed, !isLoopDriven { return }
-    continueByLoop()
+    if isLoopDriven || !isLed { continueByLoop() }
+    let notices = takeNotices()
+    unlockByTurns()
+    tell(notices)
+  }
+
+  /// The loop calls no more: whatever is left is told.
+  func loopEnded() {
+    lock()
+    loop = nil
+    let notices = takeNotices()
+    unlockByTurns()
+    tell(notices)
   }
 
   private func continueByLoop() {
@@ -100,6 +111,13 @@ extension Channel {
       loop.rewatch(socket, events, place, epoch: epoch)
     }
     watched = events
+  }
+
+  /// Has the loop call, soon.
+  func ring() {
+    guard !isRung, let loop else { return }
+    isRung = true
+    loop.ring()
   }
 
   func schedule(_ moment: Moment) {

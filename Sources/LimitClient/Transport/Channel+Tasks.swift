@@ -49,34 +49,34 @@ extension Channel {
     watch()
   }
 
-  private func ring() {
-    guard !isRung, let loop else { return }
-    isRung = true
-    loop.ring()
-  }
-
-  /// Ends a call that is waiting, or that will.
+  /// Ends a call that is waiting, or that will. Resumes its task alone, of which the runtime has its locks.
   func cancel(_ number: UInt64) {
     guard !isForked else { return }
     lock()
-    defer { unlock() }
-    if let place = readiness.firstIndex(where: { $0.taskNumber == number }) {
-      let error = LimitClientError.cancelled.with(mayHaveBeenDecided: false)
-      return tell(readiness.remove(at: place), .answer(.failure(error)))
+    let found = end(number)
+    unlockLeaving()
+    if let (task, word) = found { task.continuation.resume(returning: word) }
+  }
+
+  /// - Returns: the task that waits, and what it is to be told.
+  private func end(_ number: UInt64) -> (TaskWaiter, Word)? {
+    if let place = readiness.firstIndex(where: { $0.taskNumber == number }),
+      case .task(let task) = readiness.remove(at: place)
+    {
+      return (task, .answer(.failure(.cancelled.with(mayHaveBeenDecided: false))))
     }
     if let collector = batches.first(where: { $0.task?.number == number }) {
-      if let task = collector.task.take() { tell(.task(task), .progress) }
-      return
+      return collector.task.take().map { ($0, .progress) }
     }
-    var found: (UInt64, Waiter)?
+    var found: (UInt64, TaskWaiter)?
     session.forEachWaiter { sequence, waiter in
-      if waiter.taskNumber == number { found = (sequence, waiter) }
+      if case .task(let task) = waiter, task.number == number { found = (sequence, task) }
     }
-    guard let (sequence, waiter) = found else {
+    guard let (sequence, task) = found else {
       cancelled.insert(number)
-      return
+      return nil
     }
-    tell(waiter, .answer(session.abandon(sequence) ?? .failure(.cancelled)))
+    return (task, .answer(session.abandon(sequence) ?? .failure(.cancelled)))
   }
 
   /// A call is over that was cancelled, perhaps before or after it waited.

@@ -29,10 +29,11 @@ final class Channel: @unchecked Sendable {
   private let observer: (any LimitClientObserver)?
   /// Place among the client's channels.
   let place: Int
-  /// Calls this channel when its sockets or deadlines need it; of a blocking client nil until then.
+  /// Calls this channel when its sockets or deadlines need it, and tells the observer. Nil until then; of an
+  /// async client until somebody asks.
   var loop: IOLoop?
-  /// Of a blocking client: starts the loop that its channels share. Written before any use.
-  var makeLoop: (() -> IOLoop?)?
+  /// Starts the loop that the client's channels share. Written before any use.
+  var makeLoop: (() throws(SystemError) -> IOLoop?)?
   /// Whether the loop alone leads: an async client.
   let isLoopDriven: Bool
   let generation = ForkGuard.generation
@@ -71,7 +72,7 @@ final class Channel: @unchecked Sendable {
   private var resumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
   /// The memory of such a queue, to be used again.
   private var spareResumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
-  private var notices: [Notice] = []
+  private var notices = Notices()
   /// Answers that came together, while the loop tells them: empty but within `unlockByTurns`. Whoever asks
   /// anew helps (`unlockHelping`); nobody else touches it.
   private var left = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
@@ -91,12 +92,6 @@ final class Channel: @unchecked Sendable {
   var nextExpiry = Moment.distantFuture
   /// The loop was asked to call by then.
   var scheduled = Moment.distantFuture
-
-  enum Notice {
-    case away(LimitClientError)
-    case back
-    case lost(Int)
-  }
 
   init(
     _ configuration: ClientConfiguration, place: Int, isLoopDriven: Bool,
@@ -129,11 +124,11 @@ final class Channel: @unchecked Sendable {
 
   /// Lets the lock go, and tells what there is to tell.
   func unlock() {
-    if resumptions.isEmpty && notices.isEmpty {
+    if resumptions.isEmpty {
       pthread_mutex_unlock(mutex)
       return
     }
-    if resumptions.count == 1, notices.isEmpty, let (continuation, word) = resumptions.popFirst() {
+    if resumptions.count == 1, let (continuation, word) = resumptions.popFirst() {
       // The commonest case keeps the queue's memory.
       pthread_mutex_unlock(mutex)
       continuation.resume(returning: word)
@@ -142,22 +137,26 @@ final class Channel: @unchecked Sendable {
     var told = spareResumptions
     spareResumptions = RingQueue()
     swap(&told, &resumptions)
-    let notices = notices
-    self.notices = []
     pthread_mutex_unlock(mutex)
     while let (continuation, word) = told.popFirst() { continuation.resume(returning: word) }
     pthread_mutex_lock(mutex)
     spareResumptions = told
     pthread_mutex_unlock(mutex)
-    for notice in notices { tell(notice) }
+  }
+
+  /// As `unlock`, of whoever may hold a lock of the user's, or of the runtime's on a task: whom to resume is left to
+  /// the loop. To resume a task waits for whoever cancels it, and so for the locks that its handlers want.
+  func unlockLeaving() {
+    guard loop != nil else { return unlock() }
+    if !resumptions.isEmpty { ring() }
+    pthread_mutex_unlock(mutex)
   }
 
   /// As `unlock`, of the loop: where several answers came together, tells one task after another, and has
   /// those that ask again help. Their threads are libdispatch's, and resume others with the memory of jobs
   /// that have run, where the loop's allocates (docs/decisions/0031).
   func unlockByTurns() {
-    // Observers are told by whoever found out, in order: nobody lets the lock go with notices but `unlock`.
-    guard notices.isEmpty, resumptions.count > 1 else { return unlock() }
+    guard resumptions.count > 1 else { return unlock() }
     swap(&left, &resumptions)
     while let (continuation, word) = left.popFirst() {
       pthread_mutex_unlock(mutex)
@@ -169,8 +168,8 @@ final class Channel: @unchecked Sendable {
 
   /// As `unlock`, of a task that has asked: tells some of those first that the loop has yet to tell.
   ///
-  /// Only there: to resume a task may wait for whoever cancels it, and so for a lock of the user's, which
-  /// a task cannot hold where it waits, and whoever gives a permit back or cancels can.
+  /// Only there: a task holds no lock where it waits, and whoever gives a permit back or cancels may
+  /// (`unlockLeaving`).
   func unlockHelping() {
     if !left.isEmpty {
       var told = spareResumptions
@@ -183,15 +182,31 @@ final class Channel: @unchecked Sendable {
     unlock()
   }
 
-  private func tell(_ notice: Notice) {
-    switch notice {
-    case .away(let error): observer?.limitdIsAway(error)
-    case .back: observer?.limitdIsBack()
-    case .lost(let count): observer?.permitsWereLost(count)
-    }
+  // MARK: The observer
+
+  /// Has the loop tell the observer. Nobody else does: so it is told one thing after another, in order, and under no
+  /// lock of whoever found out.
+  func note(_ notice: Notice) {
+    guard observer != nil else { return }
+    notices.append(notice)
+    // Where the system has no thread for it, the next notice tries again.
+    if loop == nil { loop = try? makeLoop?() }
+    ring()
   }
 
-  func note(_ notice: Notice) { if observer != nil { notices.append(notice) } }
+  /// What the loop is to tell the observer, once it has let the lock go.
+  func takeNotices() -> [Notice] { notices.isEmpty ? [] : notices.take() }
+
+  /// Tells the observer. Without the lock.
+  func tell(_ notices: [Notice]) {
+    for notice in notices {
+      switch notice {
+      case .away(let error): observer?.limitdIsAway(error)
+      case .back: observer?.limitdIsBack()
+      case .lost(let count): observer?.permitsWereLost(count)
+      }
+    }
+  }
 
   // MARK: Waiters
 
@@ -230,11 +245,21 @@ final class Channel: @unchecked Sendable {
   /// - Throws: why no question is taken, where waiting for a connection does not help.
   func checkUsable() throws(LimitClientError) {
     if isShut { throw .closed }
+    if isLoopDriven, loop == nil { try startLoop() }
     if state == .idle { try backOff.check(at: .now) }
   }
 
+  /// Without its loop nobody would answer an async client's tasks, or end their calls at the deadline.
+  private func startLoop() throws(LimitClientError) {
+    do throws(SystemError) {
+      loop = try makeLoop?()
+    } catch {
+      throw .unreachable("the client's thread does not start: \(error)", systemError: error.number)
+    }
+  }
+
   /// Sends what is queued, unless somebody is at it. Lets the lock go meanwhile, and leaves it to the caller's
-  /// `unlock` to tell what there is, but for notices.
+  /// `unlock` to tell what there is.
   func flush() {
     guard !isSending else { return }
     isSending = true
@@ -245,7 +270,7 @@ final class Channel: @unchecked Sendable {
       let epoch = self.epoch
       // Whoever leads may lose the connection before the kernel's answer is noted here.
       session.wire.offer(outgoing.count)
-      if notices.isEmpty { pthread_mutex_unlock(mutex) } else { unlock() }
+      pthread_mutex_unlock(mutex)
       let outcome = socket.send(outgoing.bytes)
       lock()
       guard self.epoch == epoch, self.socket != nil else {
@@ -278,7 +303,7 @@ final class Channel: @unchecked Sendable {
     lose(.closed)
     failReadiness(.closed)
     state = .idle
-    unlock()
+    unlockLeaving()
   }
 
   // MARK: Permits
@@ -292,7 +317,7 @@ final class Channel: @unchecked Sendable {
       flush()
       handBack()
     }
-    unlock()
+    unlockLeaving()
   }
 
   /// Whoever was here goes: what is left is somebody else's.
@@ -302,7 +327,7 @@ final class Channel: @unchecked Sendable {
   func holds(_ permit: GivenPermit) -> Bool {
     guard !isForked else { return false }
     lock()
-    defer { unlock() }
+    defer { unlockLeaving() }
     while !isLed, let socket {
       let outcome = socket.receive(into: leaderBuffer.memory)
       take(outcome, leaderBuffer, from: socket)

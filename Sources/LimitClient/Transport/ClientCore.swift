@@ -22,13 +22,8 @@ final class ClientCore: Sendable {
     channels = (0..<max(1, configuration.connectionCount)).map {
       Channel(configuration, place: $0, isLoopDriven: isLoopDriven, observer: observer)
     }
-    if isLoopDriven {
-      let loop = startedLoop()
-      for channel in channels { channel.loop = loop }
-    } else {
-      for channel in channels {
-        channel.makeLoop = { [weak self] in self?.startedLoop() }
-      }
+    for channel in channels {
+      channel.makeLoop = { [weak self] () throws(SystemError) in try self?.startedLoop() }
     }
   }
 
@@ -41,11 +36,16 @@ final class ClientCore: Sendable {
     loop.withLock { $0?.stop() }
   }
 
-  /// The loop; nil where the system has no thread or no descriptor for it.
-  private func startedLoop() -> IOLoop? {
-    loop.withLock { loop in
-      if loop == nil, let new = try? IOLoop(), (try? new.start(channels)) != nil { loop = new }
-      return loop
+  /// The loop, started where it was not.
+  ///
+  /// - Throws: where the system has no thread or no descriptor for it.
+  private func startedLoop() throws(SystemError) -> IOLoop {
+    try loop.withLock { (loop) throws(SystemError) in
+      if let loop { return loop }
+      let new = try IOLoop(channelCount: channels.count)
+      try new.start(channels)
+      loop = new
+      return new
     }
   }
 

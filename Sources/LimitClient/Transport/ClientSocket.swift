@@ -16,7 +16,8 @@ final class ClientSocket: Sendable {
     case queueIsFull
   }
 
-  private init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+  /// - Parameter descriptor: of a connected socket that does not block.
+  init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
 
   /// Connects to a path. Does not block.
   static func connect(to path: String) throws(LimitClientError) -> Attempt {

@@ -24,17 +24,17 @@ final class IOLoop: @unchecked Sendable {
   /// Written before the thread starts, and by it when it ends.
   private var channels: [Channel] = []
 
-  init() throws(SystemError) {
+  /// - Parameter channelCount: how many it is to call.
+  init(channelCount: Int) throws(SystemError) {
     poller = try Poller()
     wakeUp = try WakeUp()
-    state = Locked(State(due: []))
+    state = Locked(State(due: Array(repeating: .distantFuture, count: channelCount)))
     try poller.add(wakeUp.descriptor, .input, token: Self.wakeUpToken)
   }
 
-  /// Begins to call the channels.
+  /// Begins to call the channels, each by its place.
   func start(_ channels: [Channel]) throws(SystemError) {
     self.channels = channels
-    state.withLock { $0.due = channels.map { _ in .distantFuture } }
     _ = try Thread(named: "limit-client") { [self] in run() }
   }
 
@@ -94,6 +94,7 @@ final class IOLoop: @unchecked Sendable {
       }
       callDue(all: isRung)
     }
+    for channel in channels { channel.loopEnded() }
     channels = []
   }
 

@@ -10,7 +10,8 @@ public struct LimitClientError: Error, Hashable, Sendable {
     public let description: String
     private init(_ name: String) { description = name }
 
-    /// There is no connection: nobody listens, the daemon is full, or it did not greet in time.
+    /// There is no connection: nobody listens, the daemon is full, or it did not greet in time; or this
+    /// process has no descriptor or thread left for it.
     public static let unreachable = Code("unreachable")
     /// The daemon does not speak this version of the protocol.
     public static let unsupportedVersion = Code("unsupportedVersion")

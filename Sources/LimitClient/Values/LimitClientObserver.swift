@@ -1,7 +1,12 @@
 // Who wants to know how a client fares.
 
-/// Is told when the daemon goes, comes back, and takes permits with it. Called on whichever thread
-/// found out, without a lock; may call the client. Functions may be added, with a default.
+/// Is told when the daemon goes, comes back, and takes permits with it, one thing after another and in
+/// order. Functions may be added, with a default.
+///
+/// Called on a thread of the client's, soon after the calls that found out; so it may call the client, and take
+/// locks that callers of the client hold. The async client answers nobody meanwhile: it must not wait there
+/// for one of its calls. Where it takes so long for one thing that 32 others wait, the oldest
+/// going and coming back among them are left out; lost permits are all told.
 public protocol LimitClientObserver: Sendable {
   /// A connection was lost, or could not be had. Told once until `limitdIsBack`.
   func limitdIsAway(_ error: LimitClientError)

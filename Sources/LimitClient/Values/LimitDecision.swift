@@ -14,7 +14,7 @@ public struct LimitDecision: Sendable, Hashable {
   }
 
   /// Why. Reasons may be added: a `switch` needs a `default`.
-  public struct Reason: Hashable, Sendable {
+  public struct Reason: Hashable, Sendable, CustomStringConvertible {
     private let number: UInt16
     private init(_ number: UInt16) { self.number = number }
     init(wire: UInt8) { number = UInt16(wire) }
@@ -29,6 +29,18 @@ public struct LimitDecision: Sendable, Hashable {
     public static let unlimited = Reason(3)
     /// The daemon did not answer: the outcome is what `WhenAway` says.
     public static let daemonAway = Reason(0x100)
+
+    /// As in `Reason.unknownTenant`: "unknownTenant"; of a later version "reason" and its number.
+    public var description: String {
+      switch self {
+      case .limit: "limit"
+      case .blocked: "blocked"
+      case .unknownTenant: "unknownTenant"
+      case .unlimited: "unlimited"
+      case .daemonAway: "daemonAway"
+      default: "reason \(number)"
+      }
+    }
   }
 
   /// What else is worth knowing. Flags may be added.

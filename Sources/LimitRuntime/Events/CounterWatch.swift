@@ -1,5 +1,5 @@
-// Which named tenants were denied, or went past a soft threshold, since the last look at the counters: these
-// miss nothing, where samples are some of many. A value; whoever has the monitor's lock uses it.
+// Which tenants with counters of their own were denied, or went past a soft threshold, since the last look at
+// them: these miss nothing, where samples are some of many. A value; whoever has the monitor's lock uses it.
 
 import LimitEngine
 

@@ -4,7 +4,8 @@
 //
 //     worker ─┬▶ SampleRing ───────▶ DecisionMonitor.drain ─┬─▶ DenialLog
 //             └▶ DecisionCounters ─▶                        ├─▶ Activity
-//                                                           └─▶ TenantWatch ─▶ EventLog
+//                                                           ├─▶ TenantWatch ─▶ EventLog
+//                                                           └─▶ BusyPairs ───▶ CounterRegistry
 
 package import LimitEngine
 import LimitSystem
@@ -16,6 +17,13 @@ package final class DecisionMonitor: Sendable {
     var activity: Activity
     var watch = TenantWatch()
     var counters = CounterWatch()
+    var busy: BusyPairs
+
+    /// - Parameter now: CLOCK_BOOTTIME, in ns.
+    init(at now: UInt64) {
+      activity = Activity(at: now)
+      busy = BusyPairs(at: now)
+    }
   }
 
   let runtime: Runtime
@@ -25,22 +33,28 @@ package final class DecisionMonitor: Sendable {
   package init(_ runtime: Runtime, _ events: EventLog) {
     self.runtime = runtime
     self.events = events
-    state = Locked(State(activity: Activity(at: Clock.bootNanoseconds())))
+    state = Locked(State(at: Clock.bootNanoseconds()))
   }
 
   /// Takes what the workers have handed over since the last time. O(samples), at most 1,024 per worker.
   ///
   /// - Returns: whether there was anything.
-  @discardableResult package func drain() -> Bool {
+  @discardableResult package func drain() -> Bool { drain(at: Moment.now) }
+
+  /// - Parameter now: read when nobody else drains.
+  @discardableResult func drain(at now: () -> Moment) -> Bool {
     let (isAny, found) = state.withLock { state in
-      let moment = Moment.now()
+      let moment = now()
       state.activity.pass(to: moment.boot) { counted() }
       var (isAny, found): (Bool, [Event]) = (false, [])
       var soft = SoftSights()
       for ring in runtime.sampleRings {
         ring.drain { sample, tenant, key in
           isAny = true
-          if sample.weight > 0 { state.activity.add(sample, tenant: tenant, key: key) }
+          if sample.weight > 0 {
+            state.activity.add(sample, tenant: tenant, key: key)
+            note(useOf: sample, tenant, moment, &state)
+          }
           if sample.outcome != .allow {
             let denial = denial(sample, key, moment)
             state.denials.add(denial, of: sample.tenant)
@@ -57,6 +71,21 @@ package final class DecisionMonitor: Sendable {
     }
     if !found.isEmpty { events.add(found) }
     return isAny
+  }
+
+  /// A decision that was sampled: a tenant that is counted with others, and used much, is counted by itself
+  /// from now on. Not one that no rule is about.
+  private func note(
+    useOf sample: DecisionSample, _ tenant: UnsafeRawBufferPointer, _ moment: Moment,
+    _ state: inout State
+  ) {
+    let (fingerprint, standing) = (sample.tenant.fingerprint, sample.tenant.standing)
+    guard standing == .limited || standing == .unlimited,
+      runtime.counterRegistry.isOfOthers(sample.block),
+      state.busy.isDue(fingerprint, under: sample.block, at: moment.boot)
+    else { return }
+    runtime.counterRegistry.promote(
+      fingerprint, named: String(decoding: tenant, as: UTF8.self), under: sample.block)
   }
 
   /// Decisions that could not be handed over, since nobody drained in time.

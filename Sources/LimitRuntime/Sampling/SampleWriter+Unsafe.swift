@@ -44,8 +44,12 @@ public import LimitEngine
   deinit { rooms.deallocate() }
 
   /// Call it before a group of decisions: begins another round, where the reader has.
-  @inlinable @inline(__always) public mutating func beginGroup() {
-    if ring.rounds != round { renew() }
+  ///
+  /// - Returns: whether it did.
+  @discardableResult @inlinable @inline(__always) public mutating func beginGroup() -> Bool {
+    guard ring.rounds != round else { return false }
+    renew()
+    return true
   }
 
   @inline(never) @usableFromInline mutating func renew() {

@@ -4,13 +4,13 @@ import Glibc
 import LimitProtocol
 import LimitRuntime
 
-/// What a handle stands for: names, and what they mean under one rulebook.
+/// What a handle stands for: names, and what they mean in one generation of the turn's.
 struct Binding: BitwiseCopyable {
   /// Its name is the first of the two that are kept here; behind it is the policy's. `nil` where the
   /// handle is not bound.
   var target: Target
-  /// The rulebook that the fields besides the names were looked up in; 0 where the handle is not
-  /// bound, or its policy is not in that rulebook.
+  /// The generation that the fields besides the names were looked up in; 0 where the handle is not
+  /// bound, or its policy was not in force then.
   var generation: UInt32
   var roles: Roles
   fileprivate var policyLength: UInt8

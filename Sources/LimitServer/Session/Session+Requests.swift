@@ -111,7 +111,8 @@ extension Session {
     binding.pointee.target = Target(
       tenant, policy, name: binding.pointee.tenantName, &turn)
     binding.pointee.roles = access.roles(for: tenant)
-    binding.pointee.generation = turn.rulebook.generation
+    // The session's: the turn may have begun another amid its input, which then has all looked at anew.
+    binding.pointee.generation = generation
   }
 
   /// What a request is about, if this peer has `role` there.

@@ -44,7 +44,7 @@ struct Session: ~Copyable {
   let account: UserAccount
   var phase = Phase.awaitingHello
   var access: PeerAccess
-  /// The rulebook that `access` is from.
+  /// The turn's, as of which `access` and what bindings say are.
   var generation: UInt32
   var bindings: BindingTable
   var permits: PermitTable
@@ -56,7 +56,7 @@ struct Session: ~Copyable {
   init(_ peer: Peer, _ account: UserAccount, _ turn: borrowing Turn) {
     self.peer = peer
     self.account = account
-    generation = turn.rulebook.generation
+    generation = turn.generation
     access = turn.rulebook.access.resolve(peer)
     bindings = BindingTable(countMax: turn.limits.handles)
     permits = PermitTable(countMax: turn.limits.permits)
@@ -75,7 +75,7 @@ struct Session: ~Copyable {
   /// - Parameter turn: its `now` read after the input arrived, its `output` with room for
   ///   `outputBytesMin`, or this returns at once.
   mutating func receive(_ input: UnsafeRawBufferPointer, _ turn: inout Turn) -> Progress {
-    if generation != turn.rulebook.generation { adopt(turn.rulebook) }
+    if generation != turn.generation { adopt(&turn) }
     var consumed = 0
     while true {
       guard turn.output.room >= Self.outputBytesMin else { return pause(.output, consumed, &turn) }
@@ -149,9 +149,9 @@ struct Session: ~Copyable {
     return Progress(consumed: consumed, pause: pause)
   }
 
-  @inline(never) private mutating func adopt(_ rulebook: Rulebook) {
-    access = rulebook.access.resolve(peer)
-    generation = rulebook.generation
+  @inline(never) private mutating func adopt(_ turn: inout Turn) {
+    access = turn.rulebook.access.resolve(peer)
+    generation = turn.generation
   }
 
   /// Answers a frame that makes everything behind it unreadable.

@@ -7,7 +7,8 @@ import LimitRuntime
 extension Turn {
   /// Goes through the group, whose queries are decided, and hands over what is wanted of it.
   @inline(never) mutating func sampleGroup(at now: Instant) {
-    samples.beginGroup()
+    // Once in a round of the reader's, which may have given tenants blocks of their own.
+    if samples.beginGroup() { learnBlocks() }
     if group.isPlain, samples.passOver(admitted: group.count) { return }
     for place in 0..<group.count where group.answer(of: place).pointee.isCounted {
       let decision = group.decision(of: place)

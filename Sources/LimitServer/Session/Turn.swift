@@ -13,6 +13,9 @@ struct Turn: ~Copyable {
   private(set) var rulebook: Rulebook
   /// The rulebook's, a step nearer to the query path.
   private(set) var policies: PolicySet
+  /// Another number wherever a name may mean something else than before, or be counted elsewhere: sessions
+  /// and bindings compare theirs with it. Never 0.
+  private(set) var generation: UInt32 = 1
   let limits: SessionLimits
   /// Shown in the reply to hello.
   let daemonVersion: String
@@ -62,6 +65,17 @@ struct Turn: ~Copyable {
     self.rulebook = rulebook
     policies = rulebook.policies
     counterIndex.adopt(rulebook)
+    beginGeneration()
   }
 
+  /// Counts the queries to come in the blocks that tenants were given since the last time.
+  @inline(never) mutating func learnBlocks() {
+    if counterIndex.learn() { beginGeneration() }
+  }
+
+  /// A binding that is not used while the number comes round, 2^32 changes on, would be taken for current.
+  private mutating func beginGeneration() {
+    generation &+= 1
+    if generation == 0 { generation = 1 }
+  }
 }

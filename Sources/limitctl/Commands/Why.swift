@@ -36,7 +36,7 @@ struct Why: ParsableCommand {
     if let counts = list.counts {
       let denied = counts.denied + counts.never + counts.blocked
       lines.append(
-        "  \(grouped(denied)) denied of \(grouped(denied + counts.allowed)) since the start")
+        "  \(grouped(denied)) denied of \(grouped(denied + counts.allowed)) counted under its name")
     }
     guard !list.denials.isEmpty else {
       return lines + ["  no denial is known"]

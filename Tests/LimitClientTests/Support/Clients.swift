@@ -32,6 +32,9 @@ extension ClientConfiguration {
   }
 }
 
+/// An answer that the test has no use for.
+struct Unexpected: Error {}
+
 /// Counts what happens on any thread.
 final class Count: Sendable {
   private let number = Atomic<Int>(0)

@@ -8,7 +8,7 @@ import LimitProtocol
 enum ClientKind: CaseIterable {
   case blocking, async
 
-  #if SANITIZED
+  #if ONLY_THREADS
   /// ThreadSanitizer does not see how the runtime hands a resumed task over from one thread to another.
   static let allCases = [blocking]
   #endif

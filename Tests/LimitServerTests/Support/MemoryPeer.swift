@@ -47,12 +47,18 @@ struct MemoryPeer: ~Copyable {
   /// What one turn may cost.
   var unitsPerTurn = Int.max
 
-  init(_ server: MemoryServer, user: UInt32 = 4001) throws {
+  /// - Parameter worker: who counts and samples, with whom it shares the registry; one of its own unless given.
+  init(
+    _ server: MemoryServer, user: UInt32 = 4001,
+    worker: (counters: DecisionCounters, samples: SampleRing, registry: CounterRegistry)? = nil
+  ) throws {
+    let worker = worker ?? (DecisionCounters(), SampleRing(), CounterRegistry())
     memory = .allocate(
       byteCount: max(server.queueBytes, Session.outputBytesMin), alignment: 64)
     turn = Turn(
       server.engine, server.rulebook, server.limits, daemonVersion: "test",
-      output: WireWriter(memory))
+      output: WireWriter(memory), counters: worker.counters, registry: worker.registry,
+      samples: worker.samples)
     let quota = PeerQuota(server.bounds) { _ in false }
     session = Session(
       Peer(processID: 1, userID: user, groupIDs: [user]), try quota.enter(user), turn)
