@@ -13,8 +13,8 @@
 // limitd is asked for checks of 32 bytes with keys of 16, each of KEYS once in a scattered order before
 // any comes again, for the tenants "bench-0" to "bench-<TENANTS - 1>" in turn (1 unless given); its
 // replies have 72 bytes. PER_WRITE above 1 with limitd sends one batch frame (26 bytes an item, 64 bytes
-// an answer). The requests are made before the clock starts, as many as there are keys, and once sent
-// without being counted where the keys are many, so that every key is live.
+// an answer). The requests are made before the clock starts, as many as there are keys. Where the keys are
+// many, each is sent once before, in batches and without being counted, so that every key is live.
 
 #include <errno.h>
 #include <signal.h>
@@ -32,6 +32,9 @@ enum {
   REPLY_BYTES = 1 << 20,
   CONNECTIONS_MAX = 8192,
   EVENTS = 256,
+  // Keys beyond which each is sent once before the clock starts, and how many at once.
+  KEYS_MANY = 1 << 17,
+  BATCH = 256,
   // Where nobody says how many.
   ROUNDS_MAX = 10 * 1000 * 1000,
   WARM_UP = 6000,
@@ -163,6 +166,26 @@ static void end(int number) {
   is_over = 1;
 }
 
+// Makes what is sent, `each` requests at once; the echo's are of so many bytes.
+static void make_requests(size_t each, size_t request_bytes, size_t reply_bytes) {
+  per_write = each;
+  if (is_limitd) {
+    sent = each == 1 ? 32 : 12 + 26 * each;
+    expected = each == 1 ? 72 : 16 + 64 * each;
+  } else {
+    sent = each * request_bytes;
+    expected = each * reply_bytes;
+  }
+  if (expected > REPLY_BYTES) fail("PER_WRITE is too large");
+  // So many that caches do not know them by heart, and each key once.
+  pool_writes = (8u << 20) / sent + 1;
+  if (is_limitd && keys / each > pool_writes) pool_writes = keys / each;
+  pool = malloc(pool_writes * sent);
+  if (!pool) fail("malloc");
+  if (is_limitd) for (size_t i = 0; i < pool_writes; i++) fill(pool + i * sent, each);
+  else memset(pool, 0, pool_writes * sent);
+}
+
 // One connection: `rounds` rounds, whose times go to `times` where that is given. How many it were.
 static size_t run_one(int descriptor, size_t rounds, double *times) {
   size_t round = 0;
@@ -220,26 +243,13 @@ int main(int argc, char **argv) {
   }
   is_limitd = strcmp(argv[1], "limitd") == 0;
   size_t count = strtoul(argv[3], 0, 10), rounds = strtoul(argv[4], 0, 10);
-  per_write = strtoul(argv[5], 0, 10);
+  size_t each = strtoul(argv[5], 0, 10);
   if (count < 1 || count > CONNECTIONS_MAX) fail("CONNECTIONS");
   if (is_limitd) {
     keys = strtoul(argv[6], 0, 10);
     if (argc == 9) tenants = strtoul(argv[8], 0, 10);
-    sent = per_write == 1 ? 32 : 12 + 26 * per_write;
-    expected = per_write == 1 ? 72 : 16 + 64 * per_write;
     for (step = (uint64_t)((double)keys * 0.618) | 1; divisor(step, keys) != 1; step += 2) {}
-  } else {
-    sent = per_write * strtoul(argv[6], 0, 10);
-    expected = per_write * strtoul(argv[7], 0, 10);
   }
-  if (expected > REPLY_BYTES) fail("PER_WRITE is too large");
-  // So many that caches do not know them by heart, and each key once.
-  pool_writes = (8u << 20) / sent + 1;
-  if (is_limitd && keys / per_write > pool_writes) pool_writes = keys / per_write;
-  pool = malloc(pool_writes * sent);
-  if (!pool) fail("malloc");
-  if (is_limitd) for (size_t i = 0; i < pool_writes; i++) fill(pool + i * sent, per_write);
-  else memset(pool, 0, pool_writes * sent);
   int epoll = epoll_create1(EPOLL_CLOEXEC);
   static struct connection all[CONNECTIONS_MAX];
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -251,14 +261,20 @@ int main(int argc, char **argv) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].descriptor, &event) < 0) fail("epoll_ctl");
   }
+  if (is_limitd && keys > KEYS_MANY) {
+    make_requests(BATCH, 0, 0);
+    run_one(all[0].descriptor, pool_writes, 0);
+    free(pool);
+    next_write = 0;
+  }
+  make_requests(each, strtoul(argv[6], 0, 10), strtoul(argv[7], 0, 10));
   int is_open = rounds == 0;
   if (is_open && count != 1) fail("ROUNDS 0 is for one connection");
   if (is_open) rounds = ROUNDS_MAX;
   double *times = calloc(rounds, sizeof *times);
   if (!times) fail("calloc");
-  // Before the clock starts: caches, branch predictors, the daemon's tables; each key where they are many.
+  // Before the clock starts: caches, branch predictors, the daemon's tables.
   size_t warm_up = is_open ? WARM_UP : rounds / 10;
-  if (is_limitd && keys > 1u << 17 && warm_up < pool_writes) warm_up = pool_writes;
   if (count == 1) run_one(all[0].descriptor, warm_up, 0);
   else run_many(epoll, all, count, warm_up, 0);
   allowed = 0;
