@@ -230,3 +230,68 @@ import Testing
     }
   }
 }
+
+extension RealThreads {
+  @Suite struct CounterThreadTests {
+    @Test("Blocks given while loops decide lose no count and make none go back")
+    func given() throws {
+      let server = try MemoryServer(
+        """
+        limits: {much: {algorithm: token-bucket, rate: 1M/s, burst: 1M, scope: key}}
+        policies: {much: [much]}
+        tenants: {"*": {}, acme: {}}
+        """)
+      let runtime = Runtime(server.engine, server.rulebook)
+      let registry = runtime.counterRegistry
+      let names = (0..<200).map { "school-\($0)" }
+      let asked = Tally()
+      func allowed() -> [UInt64] {
+        runtime.counters().map {
+          $0.block.limits.isEmpty
+            ? 0 : DecisionCounters.decided(place: 0, .allow, in: $0.words)
+        }
+      }
+      try withBackground(3) { background, number in
+        var random = SeededGenerator(seed: testSeed &+ UInt64(number))
+        let (worker, _) = runtime.register { _ in }
+        var peer = try MemoryPeer(server, worker: (worker.counters, worker.samples, registry))
+        let now = Instant(nanoseconds: 1 << 40)
+        peer.send(
+          names.enumerated().reduce(Request.hello()) {
+            $0 + Request.bind(UInt16($1.offset), $1.element, "much")
+          }, at: now)
+        while !background.isOver {
+          let items = (0..<100).map { _ in Request.Item(UInt16.random(in: 0..<200, using: &random))
+          }
+          let byName = names.randomElement(using: &random)!
+          peer.send(
+            Request.batch(items) + Request.query(byName, "much") + Request.query("acme", "much"),
+            at: now)
+          asked.add(102)
+          _ = peer.takeReplies()
+          background.didRound()
+        }
+      } during: { background in
+        try wait(for: "all loops") { background.roundCount > 10 }
+        let others = UInt16(
+          try #require(registry.blocks.firstIndex { $0.tenant == nil && $0.policy == "much" }))
+        var last: [UInt64] = []
+        for name in names {
+          let rounds = background.roundCount
+          try wait(for: "a round") { background.roundCount > rounds + 3 }
+          registry.promote(
+            server.rulebook.policies.tenant(named: name).fingerprint, named: name, under: others)
+          for ring in runtime.sampleRings { ring.drain { _, _, _ in } }
+          let now = allowed()
+          #expect(zip(last, now).allSatisfy { $0 <= $1 })
+          last = now
+        }
+      }
+      #expect(registry.count(.use) == 200 && registry.count(.name) == 1)
+      let sums = allowed()
+      #expect(sums.reduce(0, +) == UInt64(asked.counts[0]))
+      // All loops have learnt of those that were given early.
+      #expect(sums.dropFirst(3).prefix(100).allSatisfy { $0 > 0 }, "seed \(testSeed)")
+    }
+  }
+}
