@@ -237,7 +237,7 @@ let package = Package(
     .testTarget(
       name: "LimitEngineTests",
       dependencies: [
-        "LimitEngine", "CIntrinsics", "CAllocationCounter", "CStores", "TestSupport",
+        "LimitEngine", "LimitSystem", "CIntrinsics", "CAllocationCounter", "CStores", "TestSupport",
       ],
       swiftSettings: strict
     ),
@@ -249,8 +249,8 @@ let package = Package(
     .testTarget(
       name: "LimitServerTests",
       dependencies: [
-        "LimitServer", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "TestSupport",
-        "CAllocationCounter", "DaemonSupport",
+        "LimitServer", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitSystem",
+        "TestSupport", "CAllocationCounter", "DaemonSupport",
       ],
       swiftSettings: strict
     ),
@@ -259,7 +259,8 @@ let package = Package(
       name: "LimitClientTests",
       dependencies: [
         "LimitClient", "LimitProtocol", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitServer",
-        "limitd", "ClientExample", "CAllocationCounter", "DaemonSupport", "TestSupport",
+        "LimitSystem", "limitd", "ClientExample", "CAllocationCounter", "DaemonSupport",
+        "TestSupport",
         .product(name: "Logging", package: "swift-log", condition: .when(traits: ["SwiftLog"])),
         .product(
           name: "ServiceLifecycle", package: "swift-service-lifecycle",
@@ -344,7 +345,7 @@ if let sanitizer = Context.environment["LIMITD_SANITIZED"] {
   change("LimitClientTests") {
     $0.dependencies = [
       "LimitClient", "LimitProtocol", "LimitEngine", "LimitPolicy", "LimitRuntime", "LimitServer",
-      "CAllocationCounter", "DaemonSupport", "TestSupport",
+      "LimitSystem", "CAllocationCounter", "DaemonSupport", "TestSupport",
     ]
     $0.sources = [
       "Support/Clients.swift", "Support/EitherClient.swift", "BlockingFairnessTests.swift",

@@ -126,7 +126,7 @@ final class EngineBench: @unchecked Sendable {
     tenant = policies.tenant(named: "district-7")
   }
 
-  /// A query on key `number`: 16 bytes, hashed here.
+  /// Key `number`: 16 bytes, hashed here.
   @inline(__always) private func key(_ number: UInt64) -> Fingerprint {
     var key = (number, 0x7265_7375_2d61_2d6e as UInt64)
     return withUnsafeBytes(of: &key) { tenant.fingerprint(ofKey: $0) }

@@ -3,7 +3,7 @@
 import DaemonSupport
 import Foundation
 import Glibc
-import Synchronization
+import LimitSystem
 import TestSupport
 import Testing
 
@@ -23,7 +23,7 @@ extension DaemonTests {
       var clock = clockid_t()
       pthread_getcpuclockid(pthread_self(), &clock)
       let callers = clock
-      let atDeadline = Mutex(0.0)
+      let atDeadline = Locked(0.0)
       let isNoted = DispatchSemaphore(value: 0)
       let deadline = Moment.after(.seconds(1))
       Thread.detachNewThread {

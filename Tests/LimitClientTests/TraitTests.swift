@@ -1,6 +1,7 @@
 // What the package's traits add to the client: a log of what becomes of the daemon, and a service.
 
 import DaemonSupport
+import LimitSystem
 import TestSupport
 import Testing
 
@@ -9,11 +10,10 @@ import Testing
 #if ServiceLifecycle && SwiftLog
 import Logging
 import ServiceLifecycle
-import Synchronization
 
 /// Keeps what is logged.
 private final class Lines: Sendable {
-  private let lines = Mutex<[String]>([])
+  private let lines = Locked<[String]>([])
   var all: [String] { lines.withLock { $0 } }
   func add(_ line: String) { lines.withLock { $0.append(line) } }
 }

@@ -1,6 +1,7 @@
 // Real threads on shared buckets: totals are exact, nothing is ever over-admitted, and the threads
 // did meet. Run under ThreadSanitizer as well.
 
+import LimitSystem
 import Synchronization
 import TestSupport
 import Testing

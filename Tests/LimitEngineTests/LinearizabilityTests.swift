@@ -5,6 +5,7 @@
 // already seen.
 
 import Glibc
+import LimitSystem
 import Synchronization
 import TestSupport
 import Testing

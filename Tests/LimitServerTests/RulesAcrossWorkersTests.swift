@@ -4,6 +4,7 @@
 import DaemonSupport
 import Glibc
 import LimitPolicy
+import LimitSystem
 import Synchronization
 import TestSupport
 import Testing
@@ -69,7 +70,7 @@ extension RealThreads {
 
     /// Rules on their way to a worker.
     private final class Mailbox: Sendable {
-      private let rulebook = Mutex<Rulebook?>(nil)
+      private let rulebook = Locked<Rulebook?>(nil)
 
       func put(_ next: Rulebook) { rulebook.withLock { $0 = next } }
       func take() -> Rulebook? { rulebook.withLock { $0.take() } }

@@ -69,18 +69,14 @@ extension Channel {
     scheduled = .distantFuture
     isRung = false
     if isLoopDriven || !isLed { continueByLoop() }
-    let notices = takeNotices()
-    unlockByTurns()
-    tell(notices)
+    unlockTelling()
   }
 
   /// The loop calls no more: whatever is left is told.
   func loopEnded() {
     lock()
     loop = nil
-    let notices = takeNotices()
-    unlockByTurns()
-    tell(notices)
+    unlockTelling()
   }
 
   private func continueByLoop() {

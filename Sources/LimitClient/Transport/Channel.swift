@@ -194,12 +194,11 @@ final class Channel: @unchecked Sendable {
     ring()
   }
 
-  /// What the loop is to tell the observer, once it has let the lock go.
-  func takeNotices() -> [Notice] { notices.isEmpty ? [] : notices.take() }
-
-  /// Tells the observer. Without the lock.
-  func tell(_ notices: [Notice]) {
-    for notice in notices {
+  /// As `unlockByTurns`; then tells the observer, without the lock.
+  func unlockTelling() {
+    let told = notices.isEmpty ? [] : notices.take()
+    unlockByTurns()
+    for notice in told {
       switch notice {
       case .away(let error): observer?.limitdIsAway(error)
       case .back: observer?.limitdIsBack()

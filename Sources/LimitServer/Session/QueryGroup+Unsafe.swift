@@ -64,7 +64,7 @@ struct QueryGroup: ~Copyable {
   private(set) var count = 0
   /// Queries decided so far.
   var decisionCount: UInt64 = 0
-  /// Whether all that are counted were admitted, and nothing else is to be said of any.
+  /// Whether all that were counted so far were admitted, and nothing else is to be said of any.
   var isPlain = true
   /// How many of those that wait ask for a permit.
   private(set) var acquireCount = 0
@@ -124,5 +124,6 @@ struct QueryGroup: ~Copyable {
   @inline(__always) mutating func removeAll() {
     count = 0
     acquireCount = 0
+    isPlain = true
   }
 }

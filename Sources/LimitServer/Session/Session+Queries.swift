@@ -59,7 +59,6 @@ extension Session {
   @inline(never) private mutating func decideGroup(at now: Instant, _ turn: inout Turn) {
     for place in 0..<turn.group.count { decide(place, at: now, &turn) }
     for place in 0..<turn.group.count { Self.mark(place, turn) }
-    turn.group.isPlain = true
     for place in 0..<turn.group.count { Self.answer(place, &turn) }
     turn.sampleGroup(at: now)
     turn.group.removeAll()
@@ -107,7 +106,7 @@ extension Session {
       return DecisionRecord(notDecided: answer.pointee.error).encode(into: &turn.output)
     }
     let decision = turn.group.decision(of: place)
-    if answer.pointee.kind != .peek {
+    if answer.pointee.isCounted {
       turn.counters.count(
         decision.pointee, cost: turn.group.query(of: place).pointee.cost,
         in: answer.pointee.counters)
