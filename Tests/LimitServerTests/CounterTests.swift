@@ -240,7 +240,7 @@ extension RealThreads {
         limits: {much: {algorithm: token-bucket, rate: 1M/s, burst: 1M, scope: key}}
         policies: {much: [much]}
         tenants: {"*": {}, acme: {}}
-        """, keySlots: 1 << 16)
+        """, tenantsMax: 1024)
       let runtime = Runtime(server.engine, server.rulebook)
       let registry = runtime.counterRegistry
       let names = (0..<200).map { "school-\($0)" }

@@ -20,11 +20,11 @@ struct MemoryServer {
   static let hashKey = HashKey(low: 1, high: 2)
 
   /// - Parameter policy: the text of a policy file.
-  init(_ policy: String, keySlots: Int = 4096) throws {
+  init(_ policy: String, keySlots: Int = 4096, tenantsMax: Int = 64) throws {
     var configuration = Engine.Configuration()
     configuration.keySlots = keySlots
     configuration.tenantSlots = 1024
-    configuration.tenantsMax = 64
+    configuration.tenantsMax = tenantsMax
     engine = Engine(configuration)
     rulebook = try Self.rulebook(policy)
   }
