@@ -3,7 +3,7 @@
 //     echo SOCKET REQUEST_BYTES REPLY_BYTES
 //
 // A server over epoll that answers every REQUEST_BYTES with REPLY_BYTES and does nothing else:
-// one read, one write, level-triggered, as limitd's loops do. Ends when its standard input ends.
+// one read, one write. Ends when its standard input ends.
 
 #include <errno.h>
 #include <stdio.h>

@@ -68,6 +68,27 @@ import Testing
     #expect(engine.invariantViolation(at: Self.now) == nil)
   }
 
+  @Test(
+    "A walk in any pieces meets each of few buckets once, wherever they lie",
+    arguments: [64, 4_096, 4_100, 15_000])
+  func walked(keySlots: Int) {
+    var random = SeededGenerator(seed: testSeed)
+    let survivor = survivor(keySlots: keySlots)
+    let engine = survivor.fixture.engine
+    let groups = engine.groupCount(.key)
+    for number in 0..<40 {
+      var tags: [UInt64] = []
+      var start = 0
+      while start < groups {
+        let end = Int.random(in: start + 1...groups, using: &random)
+        engine.forEachBucket(.key, inGroups: start..<end, at: Self.now) { tags.append($0.tag) }
+        start = end
+      }
+      #expect(tags.count == number && Set(tags).count == number, "seed \(testSeed)")
+      _ = survivor.check(survivor.fixture.query("user-\(number)"), at: 10 * second)
+    }
+  }
+
   @Test("In the order of a table of the same size, nearly all buckets stand where they stood")
   func inOrder() {
     let (survivor, records) = filled()

@@ -9,7 +9,7 @@ import Synchronization
 /// | word | legal values | written by | publishes |
 /// |---|---|---|---|
 /// | live | 0 ... slots of the shard, and briefly off by one per thread at work | whoever promotes or claims a slot, after it did | nothing: a statistic |
-/// | claims | counts up, wraps | claimers | nothing: makes the words of one claim differ from another's |
+/// | claims | counts up, wraps after 2^64 | claimers, before they claim | nothing: makes the words of one claim differ from another's; 0 means that no slot of the shard ever held anything |
 struct Shards: @unchecked Sendable {
   static let count = 64
   private static let wordsPerShard = 16
@@ -40,6 +40,15 @@ struct Shards: @unchecked Sendable {
   /// A number that the last 2^27 claims in this shard did not have.
   func nextNonce(inBucket bucket: UInt64) -> UInt64 {
     (live(bucket) + 1).pointee.wrappingAdd(1, ordering: .relaxed).newValue
+  }
+
+  /// The buckets from `bucket` on that are in the same shard, and whether a slot of that shard was ever claimed. What is
+  /// claimed after this was called may be missed: a walk of the table sees each bucket at a moment of its own.
+  func run(from bucket: Int) -> (buckets: Range<Int>, isUsed: Bool) {
+    let shard = bucket / Int(bucketsPerShard)
+    // Relaxed: whoever claims has counted before, and what it has told others of it they see here.
+    let claims = (words + shard * Self.wordsPerShard + 1).pointee.load(ordering: .relaxed)
+    return (bucket..<(shard + 1) * Int(bucketsPerShard), claims > 0)
   }
 
   /// How many buckets live in the table. Exact when no thread is at work.
