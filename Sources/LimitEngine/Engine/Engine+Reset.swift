@@ -26,7 +26,7 @@ extension Engine {
     var count = 0
     for scope in [Scope.key, .tenant] {
       let table = table(scope.rawValue).pointee
-      for bucket in 0..<table.bucketCount {
+      table.forEachUsedBucket(in: 0..<table.bucketCount) { bucket in
         for lane in 0..<Slot.perBucket {
           let slot = table.slot(lane, inBucket: bucket)
           let word = slot.loadCurrent()

@@ -158,7 +158,7 @@ extension Engine {
     var count = ConversionCount()
     for scope in Scope.allCases {
       let table = table(scope.rawValue).pointee
-      for bucket in 0..<table.bucketCount {
+      table.forEachUsedBucket(in: 0..<table.bucketCount) { bucket in
         for lane in 0..<Slot.perBucket {
           let slot = table.slot(lane, inBucket: bucket)
           convert(slot, inBucket: bucket, of: table, scope, pass, at: now, &count)

@@ -52,28 +52,15 @@ extension Engine {
   /// Calls `body` with each bucket in these groups that still matters at `now`. Each record is one
   /// that the bucket had at some moment of the call; different buckets' moments differ.
   ///
-  /// O(groups), but for those that lie where nothing was ever counted; any thread, also while others
-  /// decide; writes nothing, allocates nothing.
+  /// O(groups); any thread, also while others decide; writes nothing, allocates nothing.
   public func forEachBucket(
     _ scope: Scope, inGroups groups: Range<Int>, at now: Instant, _ body: (BucketRecord) -> Void
   ) {
     let table = table(scope.rawValue).pointee
-    var rest = groups
-    while !rest.isEmpty {
-      let (run, isUsed) = table.shards.run(from: rest.lowerBound)
-      let part = run.clamped(to: rest)
-      rest = part.upperBound..<rest.upperBound
-      if isUsed { forEachBucket(of: table, scope, inGroups: part, at: now, body) }
-    }
-  }
-
-  private func forEachBucket(
-    of table: BucketTable, _ scope: Scope, inGroups groups: Range<Int>, at now: Instant,
-    _ body: (BucketRecord) -> Void
-  ) {
-    for group in groups {
+    let groups = UInt64(groups.lowerBound)..<UInt64(groups.upperBound)
+    table.forEachUsedBucket(in: groups) { group in
       for lane in 0..<Slot.perBucket {
-        let slot = table.slot(lane, inBucket: UInt64(group))
+        let slot = table.slot(lane, inBucket: group)
         guard let image = slot.image(), !storages.isOver(image.current, at: now) else { continue }
         body(
           BucketRecord(

@@ -85,6 +85,28 @@ struct BucketTable: @unchecked Sendable {
     Slot(base: words + (Int(truncatingIfNeeded: bucket) &* Slot.wordsPerBucket &+ lane))
   }
 
+  /// Calls `body` with each of these buckets of which a slot is not empty when it is looked at; what is
+  /// claimed later may be missed. Most of a table that is not full is passed over: four empty slots at
+  /// once, and whole shards in which nothing was ever claimed.
+  @inline(__always) func forEachUsedBucket(in buckets: Range<UInt64>, _ body: (UInt64) -> Void) {
+    var rest = buckets
+    while !rest.isEmpty {
+      let (shard, isUsed) = shards.shard(with: rest.lowerBound)
+      let part = rest.clamped(to: shard)
+      rest = part.upperBound..<rest.upperBound
+      guard isUsed else { continue }
+      for bucket in part where !isEmpty(bucket) { body(bucket) }
+    }
+  }
+
+  @inline(__always) private func isEmpty(_ bucket: UInt64) -> Bool {
+    var words: UInt64 = 0
+    for lane in 0..<Slot.perBucket {
+      words |= slot(lane, inBucket: bucket).loadCurrent().rawValue
+    }
+    return words == StateWord.empty.rawValue
+  }
+
   /// The bucket of candidate `number`, 0 ..< `candidates`; the first two are the homes.
   ///
   /// The high product maps a position evenly to a bucket, whatever their number (Lemire, "Fast

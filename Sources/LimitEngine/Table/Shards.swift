@@ -42,13 +42,14 @@ struct Shards: @unchecked Sendable {
     (live(bucket) + 1).pointee.wrappingAdd(1, ordering: .relaxed).newValue
   }
 
-  /// The buckets from `bucket` on that are in the same shard, and whether a slot of that shard was ever claimed. What is
-  /// claimed after this was called may be missed: a walk of the table sees each bucket at a moment of its own.
-  func run(from bucket: Int) -> (buckets: Range<Int>, isUsed: Bool) {
-    let shard = bucket / Int(bucketsPerShard)
-    // Relaxed: whoever claims has counted before, and what it has told others of it they see here.
-    let claims = (words + shard * Self.wordsPerShard + 1).pointee.load(ordering: .relaxed)
-    return (bucket..<(shard + 1) * Int(bucketsPerShard), claims > 0)
+  /// The shard that the bucket is in, of which the last may end behind the table; and whether a slot of it
+  /// was ever claimed.
+  func shard(with bucket: UInt64) -> (buckets: Range<UInt64>, isUsed: Bool) {
+    let start = bucket - bucket % bucketsPerShard
+    // Relaxed: whoever claims has counted before. Who knows of that claim by another thread's word sees
+    // the count, too.
+    let claims = (live(bucket) + 1).pointee.load(ordering: .relaxed)
+    return (start..<start + bucketsPerShard, claims > 0)
   }
 
   /// How many buckets live in the table. Exact when no thread is at work.
