@@ -257,12 +257,14 @@ extension DaemonTests {
           try self.client(daemon).ping()
         }
         #expect(
-          error?.isAway == true && error?.daemonError == .limitReached,
-          "\(String(describing: error))")
+          error?.code == .unreachable && error?.daemonError == .limitReached
+            && error?.mayHaveBeenDecided == false, "\(String(describing: error))")
         let pipelined = failure { () throws(LimitClientError) in
           try PipelinedConnection.open(.test(daemon.socketPath))
         }
-        #expect(pipelined?.daemonError == .limitReached, "\(String(describing: pipelined))")
+        #expect(
+          pipelined?.code == .unreachable && pipelined?.daemonError == .limitReached,
+          "\(String(describing: pipelined))")
       }
       withExtendedLifetime(holder) {}
     }

@@ -308,6 +308,7 @@ extension DaemonTests {
         let error = failure { () throws(LimitClientError) in
           try client.peek(tenant: "acme", policy: "p")
         }
+        #expect(error?.code == (greets ? .connectionLost : .unreachable))
         #expect(error?.isAway == true)
       }
     }
@@ -401,6 +402,26 @@ extension DaemonTests {
       #expect(text.receipt.query.key == LimitKey(bytes: Array("clé".utf8)))
       #expect(bytes.receipt.query.key == span.receipt.query.key)
       #expect(LimitReceipt(text: bytes.receipt.text) == bytes.receipt)
+      #expect(LimitReceipt(text: LimitReceipt.nothing.text) == .nothing)
+      // All calls take all forms.
+      let key = LimitKey(bytes: long)
+      _ = try client.peek(tenant: "acme", policy: "p", key: key)
+      let permit = try client.acquire(tenant: "acme", policy: "p", key: key)
+      #expect(permit.decision.receipt.query.key == key)
+      let query = LimitQuery(tenant: "acme", policy: "p", key: key)
+      let outcome = try client.withPermit(query) { $0.decision.receipt.query.key }
+      #expect(outcome.value == key)
+    }
+
+    @Test func aDecisionMadeForATestWaitsAsTheDaemonsDo() {
+      #expect(LimitDecision(.allow).retryAfterSeconds == 0)
+      #expect(LimitDecision(.never).retryAfterSeconds == nil)
+      #expect(LimitDecision(.deny, reason: .blocked).retryAfterSeconds == nil)
+      #expect(LimitDecision(.deny, retryAfterNanoseconds: 1).retryAfterSeconds == 1)
+      let denied = LimitDecision(
+        .deny, limit: "few", capacity: 10, retryAfterNanoseconds: 1_500_000_000)
+      #expect("\(denied)" == "deny, 0 of 10 left of few, again in 2 s")
+      #expect("\(LimitDecision(.deny, reason: .blocked))" == "deny (blocked)")
     }
   }
 }

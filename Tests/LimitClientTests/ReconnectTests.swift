@@ -30,5 +30,56 @@ extension DaemonTests {
       #expect(server.conversationCount >= conversations)
       try wait(for: "both sides to close") { try descriptors() <= before + 2 }
     }
+
+    /// Between calls nobody receives for a blocking client.
+    @Test(arguments: ClientKind.allCases)
+    func aGreetingThatCameInTimeCountsThoughNobodyReceivedItThen(_ kind: ClientKind) throws {
+      let (gate, greeted) = (Gate(), Count())
+      let server = try LyingServer { conversation in
+        gate.pass()
+        try conversation.greet()
+        greeted.add()
+        while true { conversation.answer(try conversation.next()) }
+      }
+      let connectTimeout = Duration.seconds(3)
+      let client = EitherClient(kind, .test(server.path) { $0.connectTimeout = connectTimeout })
+      let start = Moment.now
+      let options = CallOptions(timeout: .milliseconds(50))
+      #expect(throws: LimitClientError.self) { try client.check(Self.query, options) }
+      gate.open()
+      try wait(for: "the greeting") { greeted.value > 0 }
+      let isInTime = Moment.now < start.advanced(by: connectTimeout / 2)
+      Moment.sleep(until: start.advanced(by: connectTimeout + .milliseconds(100)))
+      // One that came late may have ended the attempt; the next call makes another.
+      if isInTime {
+        #expect(try client.check(Self.query, CallOptions()).isAllowed)
+        #expect(server.conversationCount == 1)
+      }
+    }
+
+    @Test(arguments: ClientKind.allCases)
+    func anAnswerThatLiesThereIsHeardBeforeItsSenderCountsAsSilent(_ kind: ClientKind) throws {
+      let (gate, answered) = (Gate(), Count())
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        conversation.answer(try conversation.next())
+        let request = try conversation.next()
+        gate.pass()
+        conversation.answer(request)
+        answered.add()
+        while true { conversation.answer(try conversation.next()) }
+      }
+      let client = EitherClient(kind, .test(server.path))
+      _ = try client.ping()
+      let options = CallOptions(timeout: .milliseconds(50))
+      #expect(throws: LimitClientError.self) { try client.peek(Self.query, options) }
+      gate.open()
+      try wait(for: "the answer") { answered.value > 0 }
+      Moment.sleep(until: .after(SilenceWatch.silenceMax + .milliseconds(100)))
+      _ = try client.ping()
+      #expect(server.conversationCount == 1)
+    }
+
+    private static let query = LimitQuery(tenant: "acme", policy: "p")
   }
 }

@@ -91,6 +91,15 @@ extension LimitChecking {
       CallOptions(timeout: timeout))
   }
 
+  /// As above, for a key in bytes. Throws as `peek(_:_:)`.
+  public func peek(
+    tenant: String, policy: String, key: LimitKey, cost: UInt64 = 1, timeout: Duration? = nil
+  ) async throws(LimitClientError) -> LimitDecision {
+    try await peek(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout))
+  }
+
   /// As `check`, and holds a permit of the policy's concurrency limits until it is released. Parameters as
   /// there; throws as `acquire(_:_:)`.
   public func acquire(
@@ -102,9 +111,21 @@ extension LimitChecking {
       CallOptions(timeout: timeout, whenAway: whenAway))
   }
 
-  /// Decides each for itself, in order, with the configuration's options: see `batch(_:_:)`.
-  public func batch(_ queries: [LimitQuery]) async -> [Result<LimitDecision, LimitClientError>] {
-    await batch(queries, CallOptions())
+  /// As above, for a key in bytes. Throws as `acquire(_:_:)`.
+  public func acquire(
+    tenant: String, policy: String, key: LimitKey, cost: UInt64 = 1, timeout: Duration? = nil,
+    whenAway: WhenAway? = nil
+  ) async throws(LimitClientError) -> LimitAcquisition {
+    try await acquire(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout, whenAway: whenAway))
+  }
+
+  /// Decides each for itself, in order: see `batch(_:_:)`. `timeout` is that of all together.
+  public func batch(
+    _ queries: [LimitQuery], timeout: Duration? = nil, whenAway: WhenAway? = nil
+  ) async -> [Result<LimitDecision, LimitClientError>] {
+    await batch(queries, CallOptions(timeout: timeout, whenAway: whenAway))
   }
 
   /// Corrects a decision to what it turned out to cost: gives back, or books what is beyond it
@@ -125,17 +146,30 @@ extension LimitChecking {
 
   /// Does work under a permit of the policy's concurrency limits, and gives it back then.
   ///
-  /// - Parameter work: is given what `acquire` said; not called unless that was allow.
+  /// - Parameters:
+  ///   - query: as that of `acquire(_:_:)`.
+  ///   - options: as those of `acquire(_:_:)`. Where `whenAway` allows, the work is done without a permit.
+  ///   - work: is given what `acquire` said; not called unless that was allow.
   /// - Throws: `LimitClientError`, or what the work throws.
+  public func withPermit<Value>(
+    _ query: LimitQuery, _ options: CallOptions = CallOptions(),
+    isolation: isolated (any Actor)? = #isolation,
+    _ work: (LimitAcquisition) async throws -> Value
+  ) async throws -> PermitOutcome<Value> {
+    let acquisition = try await acquire(query, options)
+    guard acquisition.decision.isAllowed else { return .refused(acquisition.decision) }
+    defer { acquisition.permit?.release() }
+    return .done(try await work(acquisition))
+  }
+
+  /// Does work under a permit: as above, which has the parameters.
   public func withPermit<Value>(
     tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil,
     whenAway: WhenAway? = nil, isolation: isolated (any Actor)? = #isolation,
     _ work: (LimitAcquisition) async throws -> Value
   ) async throws -> PermitOutcome<Value> {
-    let acquisition = try await acquire(
-      tenant: tenant, policy: policy, key: key, cost: cost, timeout: timeout, whenAway: whenAway)
-    guard acquisition.decision.isAllowed else { return .refused(acquisition.decision) }
-    defer { acquisition.permit?.release() }
-    return .done(try await work(acquisition))
+    try await withPermit(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout, whenAway: whenAway), work)
   }
 }

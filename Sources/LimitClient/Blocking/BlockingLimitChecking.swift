@@ -97,6 +97,16 @@ extension BlockingLimitChecking {
       CallOptions(timeout: timeout))
   }
 
+  /// As above, for a key in bytes. Throws as `peek(_:_:)`.
+  @available(*, noasync)
+  public func peek(
+    tenant: String, policy: String, key: LimitKey, cost: UInt64 = 1, timeout: Duration? = nil
+  ) throws(LimitClientError) -> LimitDecision {
+    try peek(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout))
+  }
+
   /// As `check`, and holds a permit of the policy's concurrency limits until it is released. Parameters as
   /// there; throws as `acquire(_:_:)`.
   @available(*, noasync)
@@ -109,10 +119,23 @@ extension BlockingLimitChecking {
       CallOptions(timeout: timeout, whenAway: whenAway))
   }
 
-  /// Decides each for itself, in order, with the configuration's options: see `batch(_:_:)`.
+  /// As above, for a key in bytes. Throws as `acquire(_:_:)`.
   @available(*, noasync)
-  public func batch(_ queries: [LimitQuery]) -> [Result<LimitDecision, LimitClientError>] {
-    batch(queries, CallOptions())
+  public func acquire(
+    tenant: String, policy: String, key: LimitKey, cost: UInt64 = 1, timeout: Duration? = nil,
+    whenAway: WhenAway? = nil
+  ) throws(LimitClientError) -> LimitAcquisition {
+    try acquire(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout, whenAway: whenAway))
+  }
+
+  /// Decides each for itself, in order: see `batch(_:_:)`. `timeout` is that of all together.
+  @available(*, noasync)
+  public func batch(
+    _ queries: [LimitQuery], timeout: Duration? = nil, whenAway: WhenAway? = nil
+  ) -> [Result<LimitDecision, LimitClientError>] {
+    batch(queries, CallOptions(timeout: timeout, whenAway: whenAway))
   }
 
   /// Corrects a decision to what it turned out to cost: gives back, or books what is beyond it
@@ -133,17 +156,30 @@ extension BlockingLimitChecking {
 
   /// Does work under a permit of the policy's concurrency limits, and gives it back then.
   ///
-  /// - Parameter work: is given what `acquire` said; not called unless that was allow.
+  /// - Parameters:
+  ///   - query: as that of `acquire(_:_:)`.
+  ///   - options: as those of `acquire(_:_:)`. Where `whenAway` allows, the work is done without a permit.
+  ///   - work: is given what `acquire` said; not called unless that was allow.
   /// - Throws: `LimitClientError`, or what the work throws.
+  @available(*, noasync)
+  public func withPermit<Value>(
+    _ query: LimitQuery, _ options: CallOptions = CallOptions(),
+    _ work: (LimitAcquisition) throws -> Value
+  ) throws -> PermitOutcome<Value> {
+    let acquisition = try acquire(query, options)
+    guard acquisition.decision.isAllowed else { return .refused(acquisition.decision) }
+    defer { acquisition.permit?.release() }
+    return .done(try work(acquisition))
+  }
+
+  /// Does work under a permit: as above, which has the parameters.
   @available(*, noasync)
   public func withPermit<Value>(
     tenant: String, policy: String, key: String = "", cost: UInt64 = 1, timeout: Duration? = nil,
     whenAway: WhenAway? = nil, _ work: (LimitAcquisition) throws -> Value
   ) throws -> PermitOutcome<Value> {
-    let acquisition = try acquire(
-      tenant: tenant, policy: policy, key: key, cost: cost, timeout: timeout, whenAway: whenAway)
-    guard acquisition.decision.isAllowed else { return .refused(acquisition.decision) }
-    defer { acquisition.permit?.release() }
-    return .done(try work(acquisition))
+    try withPermit(
+      LimitQuery(tenant: tenant, policy: policy, key: key, cost: cost),
+      CallOptions(timeout: timeout, whenAway: whenAway), work)
   }
 }

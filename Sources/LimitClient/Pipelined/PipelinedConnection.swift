@@ -85,8 +85,13 @@ public final class PipelinedConnection {
 
   /// Binds a handle, and waits for the answer.
   ///
+  /// - Parameters:
+  ///   - handle: below what the daemon's hello says (`hello.handlesMax`, 1,024 by default).
+  ///   - tenant: 1 to 255 bytes.
+  ///   - policy: 1 to 64 bytes.
   /// - Throws: `refused` where the daemon does not know the names or has no such handle;
-  ///   `invalidArgument` where a request is outstanding.
+  ///   `invalidArgument` where a request is outstanding, or a name is out of its bounds; `timedOut`,
+  ///   `connectionLost` or `protocolViolation` where the answer is none.
   @available(*, noasync)
   public func bind(
     handle: UInt16, tenant: String, policy: String, timeout: Duration = .seconds(1)
@@ -166,13 +171,13 @@ public final class PipelinedConnection {
     }
   }
 
-  /// Queues the release of a permit.
+  /// Queues the release of a permit. Throws `invalidArgument` where the id is 0.
   public func release(permit: UInt64, id: UInt32) throws(LimitClientError) {
     try number(.release, permit, id: id)
   }
 
   /// Queues a request to decide what follows at that time; a daemon refuses it unless it was started
-  /// for tests.
+  /// for tests. Throws `invalidArgument` where the id is 0.
   public func setClock(nanoseconds: UInt64, id: UInt32) throws(LimitClientError) {
     try number(.setClock, nanoseconds, id: id)
   }

@@ -17,7 +17,9 @@ struct WireSession<Context>: ~Copyable {
   /// Received.
   var input = ByteQueue()
   private var expected = RingQueue<Expected>()
-  private var firstSequence: UInt64 = 1
+  private var firstSequence = Self.helloSequence
+  /// The first request is hello.
+  private static var helloSequence: UInt64 { 1 }
   /// Bytes that were ever put out, and that the kernel ever took.
   private var (queuedTotal, sentTotal): (UInt64, UInt64) = (0, 0)
   /// Where the bytes end that the kernel has taken or may be taking now.
@@ -150,7 +152,8 @@ struct WireSession<Context>: ~Copyable {
   /// The next whole reply in `input`, or nil. O(1), and O(bytes) for bind, hello and errors.
   ///
   /// - Throws: what no request or no version explains, after which nothing that follows can be
-  ///   read; or an error that answers no request, after which the daemon closes.
+  ///   read; or an error that answers no request, after which the daemon closes: where it answers no hello, it
+  ///   refuses the connection.
   @inline(__always) mutating func nextReply() throws(LimitClientError) -> (
     reply: PipelinedReply, context: Context, sequence: UInt64
   )? {
@@ -167,7 +170,11 @@ struct WireSession<Context>: ~Copyable {
   @inline(__always) private mutating func take(
     _ header: FrameHeader, _ body: UnsafeRawBufferPointer
   ) throws(LimitClientError) -> (PipelinedReply, Context, UInt64) {
-    if header.operation == Operation.error, header.id == 0 { throw .ended(try Self.error(body)) }
+    if header.operation == Operation.error, header.id == 0 {
+      let error = try Self.error(body)
+      // Also where the daemon has closed before it could be sent.
+      throw firstSequence == Self.helloSequence ? .notGreeted(error) : .ended(error)
+    }
     guard !expected.isEmpty else { throw .violation("a reply to nothing, with id \(header.id)") }
     let request = expected[0]
     guard header.id == request.id else {

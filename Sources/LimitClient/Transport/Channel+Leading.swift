@@ -36,19 +36,23 @@ extension Channel {
     return Wait(socket: socket, forWriting: isOutputBlocked, until: until)
   }
 
+  /// Nobody may have received for long, so what lies in the socket is heard before its peer counts as silent.
   private func reasonToEnd(at now: Moment) -> LimitClientError? {
-    if session.hello == nil, now >= attemptDeadline {
+    if session.hello == nil, now >= attemptDeadline, !hasInput {
       return .unreachable("no answer to hello in time")
     }
     // One that took not even the hello has said why, or ends: its last words are still to be read.
     if session.isClosing, session.wire.outstanding == 0, session.hello != nil {
       return .connectionLost(mayHaveBeenDecided: false)
     }
-    if let deadline = silence.deadline, now >= deadline {
+    if let deadline = silence.deadline, now >= deadline, !hasInput {
       return .timedOut(mayHaveBeenDecided: true)
     }
     return nil
   }
+
+  /// Whether there is something to receive, or an end to notice.
+  private var hasInput: Bool { socket?.wait(forWriting: false, until: .distantPast) ?? false }
 
   /// - Returns: whether an attempt to connect begins; else whoever waits was told why not.
   private func begin(at now: Moment) -> Bool {

@@ -5,7 +5,8 @@ internal import LimitProtocol
 
 /// How a client reaches the daemon.
 public struct ClientConfiguration: Sendable, Hashable {
-  /// The daemon's Unix socket, at most 107 bytes. Default: the environment's `LIMITD_SOCKET`, else
+  /// The daemon's Unix socket, at most 107 bytes: one that is longer cannot be reached, which is a daemon that is
+  /// away. Default: the environment's `LIMITD_SOCKET`, else
   /// `/run/limitd/limitd.sock`.
   public var socketPath: String
   /// For the daemon's log. What is beyond 64 bytes is cut off.
@@ -13,7 +14,7 @@ public struct ClientConfiguration: Sendable, Hashable {
   /// The most that one attempt to connect, its hello included, may take. It goes on where the call
   /// that began it has run out of time. Default: 1 s.
   public var connectTimeout: Duration
-  /// The most that a call may take, connecting included. Default: 250 ms.
+  /// The most that a call may take, connecting included. Default: 250 ms. Zero or less sends nothing, and times out.
   public var callTimeout: Duration
   /// What a caller of check, acquire or batch gets when the daemon did not answer.
   public var whenAway: WhenAway
@@ -25,7 +26,7 @@ public struct ClientConfiguration: Sendable, Hashable {
   /// Of the async client: the longest that a task that asks alone looks for its answer, on its
   /// thread, before it suspends. Default: 50 µs. 0: it suspends at once.
   public var spin: Duration
-  /// Connections that a client keeps, at least 1. Default: 1, which serves any number of threads or
+  /// Connections that a client keeps, at least 1; less counts as that. Default: 1, which serves any number of threads or
   /// tasks. More let several of the daemon's event loops work for this client.
   public var connectionCount: Int
 

@@ -4,7 +4,7 @@ internal import LimitProtocol
 
 /// The answer to one query.
 public struct LimitDecision: Sendable, Hashable {
-  /// What the daemon says.
+  /// Whether the caller may go on.
   public enum Outcome: UInt8, Sendable {
     case allow = 0
     /// Not now; `retryAfter` says when.
@@ -56,8 +56,11 @@ public struct LimitDecision: Sendable, Hashable {
     public static let overflow = Flags(rawValue: 4)
   }
 
+  /// Whether the caller may go on.
   public var outcome: Outcome
+  /// Who or what decided.
   public var reason: Reason
+  /// What else is worth knowing.
   public var flags: Flags
   /// The name of the limit that decided: on allow, the one with the least fraction left; on deny,
   /// the one with the longest wait. Nil where none did, or where its name could not be learnt in
@@ -84,12 +87,12 @@ public struct LimitDecision: Sendable, Hashable {
 
   /// A decision as the daemon would make it, for tests of code that asks.
   ///
-  /// - Parameters: as the properties of these names.
+  /// - Parameters: as the properties of these names. On allow, `retryAfterNanoseconds` is 0 unless given.
   public init(
     _ outcome: Outcome, reason: Reason = .limit, flags: Flags = [], limit: String? = nil,
     limitUnit: String? = nil, wouldHaveDenied: [String] = [], capacity: UInt64 = 0,
     remaining: UInt64 = 0,
-    retryAfterNanoseconds: UInt64? = 0, resetAfterNanoseconds: UInt64 = 0,
+    retryAfterNanoseconds: UInt64? = nil, resetAfterNanoseconds: UInt64 = 0,
     receipt: LimitReceipt = .nothing
   ) {
     self.outcome = outcome
@@ -100,9 +103,20 @@ public struct LimitDecision: Sendable, Hashable {
     self.wouldHaveDenied = wouldHaveDenied
     self.capacity = capacity
     self.remaining = remaining
-    self.retryAfterNanoseconds = retryAfterNanoseconds
+    self.retryAfterNanoseconds = retryAfterNanoseconds ?? (outcome == .allow ? 0 : nil)
     self.resetAfterNanoseconds = resetAfterNanoseconds
     self.receipt = receipt
+  }
+}
+
+extension LimitDecision: CustomStringConvertible {
+  /// A line for people, without the key and the receipt: "allow, 9 of 10 left of per-user", "deny, 0 of 10
+  /// left of per-user, again in 2 s", "deny (blocked)".
+  public var description: String {
+    var parts = [reason == .limit ? "\(outcome)" : "\(outcome) (\(reason))"]
+    if let limit { parts.append("\(remaining) of \(capacity) left of \(limit)") }
+    if outcome != .allow, let seconds = retryAfterSeconds { parts.append("again in \(seconds) s") }
+    return parts.joined(separator: ", ")
   }
 }
 

@@ -71,7 +71,9 @@ extension LimitReceipt {
         tenant: tenant, policy: policy, key: LimitKey(reader.readRest()), cost: cost)
       return LimitReceipt(query: query, wire: wire)
     }
-    guard let receipt, (try? receipt.query.validate()) != nil else { return nil }
+    guard let receipt, receipt == .nothing || (try? receipt.query.validate()) != nil else {
+      return nil
+    }
     self = receipt
   }
 
