@@ -50,7 +50,15 @@ public final class LyingServer: Sendable {
     Thread.detachNewThread {
       while true {
         let descriptor = accept(listener, nil, nil)
-        guard descriptor >= 0 else { return }
+        guard descriptor >= 0 else {
+          if errno == EMFILE || errno == EINTR {
+            usleep(1000)
+            continue
+          }
+          // By nobody else: while this thread may yet ask for it, its number must not be another's.
+          Glibc.close(listener)
+          return
+        }
         let number = log.conversationCount
         log.begin(descriptor)
         let conversation = Conversation(descriptor, number: number) { log.add($0) }
@@ -64,9 +72,8 @@ public final class LyingServer: Sendable {
   }
 
   deinit {
-    // Wakes the accepting thread, which ends then.
+    // The accepting thread ends then.
     shutdown(listener, Int32(SHUT_RDWR))
-    Glibc.close(listener)
   }
 
   /// Requests of that operation so far, on all connections.
