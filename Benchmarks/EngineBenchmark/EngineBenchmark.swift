@@ -54,6 +54,9 @@ import LimitEngine
     figures += measure("the same memory, one dependent read", count: random) {
       bench.randomReads($0)
     }
+    figures += measure("the same memory, two reads that wait for none", count: random) {
+      bench.randomPairs($0)
+    }
     return figures
   }
 }
@@ -236,6 +239,20 @@ final class EngineBench: @unchecked Sendable {
       seen = memory.load(fromByteOffset: Int(bucket) * 128, as: UInt64.self)
     }
     use(seen)
+  }
+
+  /// What the memory takes at least for a key with two homes: all places are known beforehand.
+  func randomPairs(_ count: Int) {
+    var state: UInt64 = 88_172_645_463_325_252
+    var sum: UInt64 = 0
+    for _ in 0..<count {
+      let place = next(&state)
+      for home in 0..<2 as Range<UInt64> {
+        let bucket = (place &+ home &* 0x9e37_79b9_7f4a_7c15) % UInt64(tableBytes / 128)
+        sum &+= memory.load(fromByteOffset: Int(bucket) * 128, as: UInt64.self)
+      }
+    }
+    use(sum)
   }
 
   func showMemory() {
