@@ -250,7 +250,7 @@ let package = Package(
       name: "LimitServerTests",
       dependencies: [
         "LimitServer", "LimitEngine", "LimitPolicy", "LimitProtocol", "LimitRuntime", "LimitSystem",
-        "TestSupport", "CAllocationCounter", "DaemonSupport",
+        "TestSupport", "CAllocationCounter", "CHostile", "DaemonSupport",
       ],
       swiftSettings: strict
     ),

@@ -37,9 +37,18 @@ package enum Reception {
 
 extension Descriptor {
   /// Receives what is there, at most the memory's size.
-  package borrowing func receive(into memory: UnsafeMutableRawBufferPointer) -> Reception {
+  ///
+  /// - Parameter mayCarryDescriptors: whether the peer can pass descriptors along: behind those a read ends
+  ///   early, and to be told of that takes longer.
+  package borrowing func receive(
+    into memory: UnsafeMutableRawBufferPointer, mayCarryDescriptors: Bool = false
+  ) -> Reception {
     var hasMore: Int32 = 0
-    let count = retrying { limitd_receive(number, memory.baseAddress, memory.count, &hasMore) }
+    let count = retrying {
+      mayCarryDescriptors
+        ? limitd_receive_among_descriptors(number, memory.baseAddress, memory.count, &hasMore)
+        : limitd_receive(number, memory.baseAddress, memory.count)
+    }
     if count > 0 { return .bytes(count, mayHaveMore: count == memory.count || hasMore != 0) }
     return count < 0 && errno == EAGAIN ? .wouldBlock : .ended
   }

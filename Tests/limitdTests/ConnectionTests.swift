@@ -215,7 +215,7 @@ extension DaemonTests {
       #expect(try daemon.peer().ask(Request.ping()).operation == 0x82)
     }
 
-    @Test("Descriptors passed with data, 10,000 of them, are closed unread")
+    @Test("Descriptors passed with data, 10,000 of them, are refused or closed unread")
     func passedDescriptors() throws {
       let daemon = try TestDaemon()
       let peer = try daemon.peer()
@@ -223,7 +223,11 @@ extension DaemonTests {
       let ping = Request.ping()
       for round in 0..<40 {
         // A byte of a request with each 250.
-        try peer.passDescriptors(250, byte: ping[round % 8])
+        do {
+          try peer.passDescriptors(250, byte: ping[round % 8])
+        } catch let failure as SystemFailure where failure.number == EPERM {
+          try peer.send([ping[round % 8]])
+        }
         if round % 8 == 7 { #expect(try peer.receive()?.operation == 0x82) }
       }
       // The daemon's own come and go: snapshots, the catalog.

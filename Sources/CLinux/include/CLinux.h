@@ -60,10 +60,30 @@ static inline int limitd_epoll_control(int epoll, int operation, int descriptor,
 // points (pthreads(7)), which cost two atomic exchanges each in a process of several threads; no
 // thread is cancelled here. syscall(2) is none.
 
-// recvmsg(2) of a stream's bytes. `has_more` is set where the read ended early because descriptors
-// came with the bytes (unix(7)), which the kernel closes, since nobody asked for them: then more may
-// be there although fewer bytes came than there was room for.
-static inline ssize_t limitd_receive(int socket, void *memory, size_t size, int *has_more) {
+// recv(2) of a stream's bytes.
+static inline ssize_t limitd_receive(int socket, void *memory, size_t size) {
+  return syscall(SYS_recvfrom, socket, memory, size, 0, 0, 0);
+}
+
+// SO_PASSRIGHTS (Linux 6.16): has the kernel refuse to pass descriptors to this socket, and to those that connect to
+// it from now on. Without effect where the kernel is older.
+static inline void limitd_refuse_descriptors(int socket) {
+  int is_allowed = 0;
+  setsockopt(socket, SOL_SOCKET, 83, &is_allowed, sizeof is_allowed);
+}
+
+// Whether descriptors may come with a socket's bytes.
+static inline int limitd_may_carry_descriptors(int socket) {
+  int is_allowed = 1;
+  socklen_t length = sizeof is_allowed;
+  return getsockopt(socket, SOL_SOCKET, 83, &is_allowed, &length) < 0 || is_allowed;
+}
+
+// As `limitd_receive`, where descriptors may come with the bytes: behind those a read ends (unix(7)), and the kernel
+// closes them, since nobody asked for them. `has_more` is set then: more may be there although fewer
+// bytes came than there was room for.
+static inline ssize_t limitd_receive_among_descriptors(int socket, void *memory, size_t size,
+                                                       int *has_more) {
   struct iovec place = {.iov_base = memory, .iov_len = size};
   struct msghdr message = {.msg_iov = &place, .msg_iovlen = 1};
   ssize_t count = syscall(SYS_recvmsg, socket, &message, 0);

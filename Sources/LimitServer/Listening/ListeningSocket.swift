@@ -32,6 +32,7 @@ package struct ListeningSocket: ~Copyable {
     let lock = try Self.lock(path)
     try Self.clear(path)
     let socket = try Self.makeSocket()
+    limitd_refuse_descriptors(socket.number)
     let file = try Self.bind(socket.number, settings)
     self.path = path
     self.file = SocketFile(lock: lock, path: path, file: file)
@@ -58,6 +59,8 @@ package struct ListeningSocket: ~Copyable {
         fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0
       else { throw .last() }
     }
+    // Of whoever has connected already, some may be on their way.
+    limitd_refuse_descriptors(descriptor)
     self.socket = socket
     file = nil
     path = nil

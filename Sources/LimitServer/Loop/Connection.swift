@@ -1,5 +1,6 @@
 // One connection: a socket, its session, and what waits to be read or written.
 
+import CLinux
 import LimitProtocol
 import LimitRuntime
 import LimitSystem
@@ -7,6 +8,8 @@ import LimitSystem
 /// A connection of one event loop. One thread uses it.
 struct Connection: ~Copyable {
   let socket: Descriptor
+  /// Whether the peer can pass descriptors with its bytes.
+  let mayCarryDescriptors: Bool
   var session: Session
   var state: ConnectionState
   /// Input that is not served yet: the beginning of a frame, or frames that wait for their turn.
@@ -26,6 +29,7 @@ struct Connection: ~Copyable {
   static var byteCount: Int { 1024 }
 
   init(_ socket: consuming Descriptor, _ session: consuming Session, _ state: ConnectionState) {
+    mayCarryDescriptors = limitd_may_carry_descriptors(socket.number) != 0
     self.socket = socket
     self.session = session
     self.state = state

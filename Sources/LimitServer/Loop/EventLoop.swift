@@ -199,7 +199,8 @@ struct EventLoop: ~Copyable {
     if !connection.pointee.state.hasFrames, connection.pointee.state.isReadable {
       let room = UnsafeMutableRawBufferPointer(
         rebasing: input[count..<min(input.count, count + Self.readBytes)])
-      let received = connection.pointee.socket.receive(into: room)
+      let received = connection.pointee.socket.receive(
+        into: room, mayCarryDescriptors: connection.pointee.mayCarryDescriptors)
       // After the input arrived, so that no charge is made in its past.
       turn.now = .now()
       switch received {
