@@ -66,12 +66,18 @@ public import LimitEngine
     Int(truncatingIfNeeded: tenant.fingerprint.high) & (groups - 1) | (tenant.isNamed ? 0 : groups)
   }
 
-  /// Counts decisions that admit, and of which nothing else is to be said, if no sample is among them;
-  /// else each is to be counted by `isWanted`.
-  @inlinable @inline(__always) public mutating func passOver(admitted count: Int) -> Bool {
-    guard admitted.left > count else { return false }
-    admitted.left &-= UInt32(truncatingIfNeeded: count)
+  /// Counts decisions of which none is wanted for its own sake, if no sample is among them; else each is
+  /// to be counted by `isWanted`.
+  @inlinable @inline(__always) public mutating func passOver(admitted: Int, denied: Int) -> Bool {
+    guard self.admitted.left > admitted, self.denied.left > denied else { return false }
+    self.admitted.left &-= UInt32(truncatingIfNeeded: admitted)
+    self.denied.left &-= UInt32(truncatingIfNeeded: denied)
     return true
+  }
+
+  /// Whether a denial of this tenant's is wanted whatever the sampling says.
+  @inlinable @inline(__always) public func hasRoom(forDenialOf tenant: Tenant) -> Bool {
+    rooms[SampleWriter.group(of: tenant)] > 0
   }
 
   /// Counts a decision; whether `hand` is to be told of it.
@@ -82,7 +88,7 @@ public import LimitEngine
       if admitted.isDue() { return true }
       return flags.isEmpty ? false : isWanted(flags, of: tenant)
     }
-    return denied.isDue() || rooms[SampleWriter.group(of: tenant)] > 0
+    return denied.isDue() || hasRoom(forDenialOf: tenant)
   }
 
   @inline(never) @usableFromInline func isWanted(

@@ -64,8 +64,10 @@ struct QueryGroup: ~Copyable {
   private(set) var count = 0
   /// Queries decided so far.
   var decisionCount: UInt64 = 0
-  /// Whether all that were counted so far were admitted, and nothing else is to be said of any.
-  var isPlain = true
+  /// Of those counted so far, how many were not admitted.
+  private(set) var deniedCount = 0
+  /// Whether one of those counted so far may be wanted as a sample for its own sake.
+  private(set) var mayHaveWanted = false
   /// How many of those that wait ask for a permit.
   private(set) var acquireCount = 0
 
@@ -121,9 +123,18 @@ struct QueryGroup: ~Copyable {
   /// Of a query that is decided.
   func names(of place: Int) -> PendingNames { names[place] }
 
+  /// Counts a decision that is counted.
+  ///
+  /// - Parameter isWanted: whether it may be wanted as a sample for its own sake.
+  @inline(__always) mutating func note(isDenied: Bool, isWanted: Bool) {
+    if isDenied { deniedCount &+= 1 }
+    if isWanted { mayHaveWanted = true }
+  }
+
   @inline(__always) mutating func removeAll() {
     count = 0
     acquireCount = 0
-    isPlain = true
+    deniedCount = 0
+    mayHaveWanted = false
   }
 }

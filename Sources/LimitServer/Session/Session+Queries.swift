@@ -59,6 +59,7 @@ extension Session {
   @inline(never) private mutating func decideGroup(at now: Instant, _ turn: inout Turn) {
     for place in 0..<turn.group.count { decide(place, at: now, &turn) }
     for place in 0..<turn.group.count { Self.mark(place, turn) }
+    turn.beginSamples()
     for place in 0..<turn.group.count { Self.answer(place, &turn) }
     turn.sampleGroup(at: now)
     turn.group.removeAll()
@@ -110,9 +111,7 @@ extension Session {
       turn.counters.count(
         decision.pointee, cost: turn.group.query(of: place).pointee.cost,
         in: answer.pointee.counters)
-      if decision.pointee.outcome != .allow || !decision.pointee.flags.isEmpty {
-        turn.group.isPlain = false
-      }
+      turn.note(decision, of: turn.group.query(of: place))
     }
     let isAcquire = answer.pointee.kind == .acquire
     if answer.pointee.kind != .batchItem {

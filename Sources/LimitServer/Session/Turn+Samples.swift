@@ -5,11 +5,29 @@ import LimitEngine
 import LimitRuntime
 
 extension Turn {
-  /// Goes through the group, whose queries are decided, and hands over what is wanted of it.
-  @inline(never) mutating func sampleGroup(at now: Instant) {
+  /// Before the decisions of a group are noted.
+  @inline(__always) mutating func beginSamples() {
     // Once in a round of the reader's, which may have given tenants blocks of their own.
     if samples.beginGroup() { learnBlocks() }
-    if group.isPlain, samples.passOver(admitted: group.count) { return }
+  }
+
+  /// Notes a decision that is counted, so that a group of which nothing is wanted need not be gone through again.
+  @inline(__always) mutating func note(
+    _ decision: UnsafePointer<Decision>, of query: UnsafePointer<Query>
+  ) {
+    let isDenied = decision.pointee.outcome != .allow
+    group.note(
+      isDenied: isDenied,
+      isWanted: isDenied
+        ? samples.hasRoom(forDenialOf: query.pointee.tenant) : !decision.pointee.flags.isEmpty)
+  }
+
+  /// Hands over what is wanted of the group, whose decisions are noted.
+  @inline(never) mutating func sampleGroup(at now: Instant) {
+    let denied = group.deniedCount
+    if !group.mayHaveWanted, samples.passOver(admitted: group.count &- denied, denied: denied) {
+      return
+    }
     for place in 0..<group.count where group.answer(of: place).pointee.isCounted {
       let decision = group.decision(of: place)
       let tenant = group.query(of: place).pointee.tenant
