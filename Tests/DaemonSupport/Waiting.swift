@@ -22,13 +22,15 @@ public func wait(
   for what: String, seconds: Double = 30, _ condition: () throws -> Bool
 ) throws {
   var waited = 0.0
+  var last = clockSeconds()
   while try !condition() {
     guard waited < seconds else {
       throw WaitedInVain(description: "waited \(seconds) s in vain for \(what)")
     }
-    let start = clockSeconds()
     usleep(5000)
-    waited += min(clockSeconds() - start, 0.1)
+    let now = clockSeconds()
+    waited += min(now - last, 1)
+    last = now
   }
 }
 

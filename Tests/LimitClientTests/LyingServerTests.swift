@@ -403,7 +403,6 @@ extension DaemonTests {
       #expect(bytes.receipt.query.key == span.receipt.query.key)
       #expect(LimitReceipt(text: bytes.receipt.text) == bytes.receipt)
       #expect(LimitReceipt(text: LimitReceipt.nothing.text) == .nothing)
-      // All calls take all forms.
       let key = LimitKey(bytes: long)
       _ = try client.peek(tenant: "acme", policy: "p", key: key)
       let permit = try client.acquire(tenant: "acme", policy: "p", key: key)

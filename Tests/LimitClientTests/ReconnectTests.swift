@@ -57,8 +57,8 @@ extension DaemonTests {
       }
     }
 
-    @Test(arguments: ClientKind.allCases)
-    func anAnswerThatLiesThereIsHeardBeforeItsSenderCountsAsSilent(_ kind: ClientKind) throws {
+    /// Of a call that brings no permit nobody awaits the answer once its caller has gone.
+    @Test func anAnswerThatLiesThereIsHeardBeforeItsSenderCountsAsSilent() throws {
       let (gate, answered) = (Gate(), Count())
       let server = try LyingServer { conversation in
         try conversation.greet()
@@ -69,14 +69,40 @@ extension DaemonTests {
         answered.add()
         while true { conversation.answer(try conversation.next()) }
       }
-      let client = EitherClient(kind, .test(server.path))
+      let client = BlockingLimitClient(.test(server.path))
       _ = try client.ping()
-      let options = CallOptions(timeout: .milliseconds(50))
-      #expect(throws: LimitClientError.self) { try client.peek(Self.query, options) }
+      #expect(throws: LimitClientError.self) { try client.ping(timeout: .milliseconds(50)) }
       gate.open()
       try wait(for: "the answer") { answered.value > 0 }
       Moment.sleep(until: .after(SilenceWatch.silenceMax + .milliseconds(100)))
       _ = try client.ping()
+      #expect(server.conversationCount == 1)
+    }
+
+    /// A thread that waits for nothing else leaves it to the client's loop, time after time.
+    @Test(arguments: ClientKind.allCases)
+    func permitsThatComeTooLateGoBackWithoutAnotherCall(_ kind: ClientKind) throws {
+      let (gate, acquired) = (Gate(), Count())
+      let server = try LyingServer { conversation in
+        try conversation.greet()
+        while true {
+          let request = try conversation.next()
+          if [.acquire, .acquireByName].contains(request.operation) {
+            if acquired.value > 0 { gate.pass() }
+            acquired.add()
+          }
+          conversation.answer(request)
+        }
+      }
+      let client = EitherClient(kind, .test(server.path))
+      try client.acquire(Self.query, CallOptions()).permit?.release()
+      // The loop has had the answer to that.
+      try wait(for: "the release") { server.count(.release) == 1 }
+      usleep(100_000)
+      let options = CallOptions(timeout: .milliseconds(50))
+      #expect(throws: LimitClientError.self) { try client.acquire(Self.query, options) }
+      gate.open()
+      try wait(for: "the late permit to go back") { server.count(.release) == 2 }
       #expect(server.conversationCount == 1)
     }
 

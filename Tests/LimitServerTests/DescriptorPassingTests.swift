@@ -2,8 +2,12 @@
 
 import CHostile
 import CLinux
+import DaemonSupport
 import Glibc
+import LimitPolicy
+import LimitRuntime
 import LimitSystem
+import Logging
 import TestSupport
 import Testing
 
@@ -37,32 +41,82 @@ import Testing
     #expect(received(from: near) == nil)
   }
 
+  /// Whether this kernel can refuse them.
+  private func isRefusable() throws -> Bool {
+    let probe = try Descriptor(Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
+    return limitd_refuse_descriptors(probe.number) == 0
+  }
+
+  private func connected(_ path: String) throws -> Descriptor {
+    let peer = try Descriptor(Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
+    try #require(SocketAddress.with(path: path) { connect(peer.number, $0, $1) } == 0)
+    return peer
+  }
+
+  /// A socket that listens already, as one that is handed in does.
+  private func listening(at path: String) throws -> Int32 {
+    let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    try #require(SocketAddress.with(path: path) { bind(socket, $0, $1) } == 0)
+    try #require(Glibc.listen(socket, 8) == 0)
+    return socket
+  }
+
+  /// Where the kernel is too old for that, they come, and are told.
+  private func expectRefused(_ peer: borrowing Descriptor, by listener: borrowing ListeningSocket)
+    throws
+  {
+    let server = try Descriptor(limitd_accept(listener.descriptor))
+    let status = pass(peer, byte: 1)
+    if try isRefusable() {
+      #expect(status < 0 && errno == EPERM)
+      #expect(limitd_may_carry_descriptors(server.number) == 0)
+      #expect(send(peer.number, "x", 1, 0) == 1)
+    }
+    let mayHaveMore = received(from: server)?.mayHaveMore
+    #expect(try mayHaveMore == !isRefusable())
+  }
+
+  @Test func whoConnectsIsRefusedToPassDescriptors() throws {
+    let folder = try TemporaryFolder()
+    var settings = DaemonSettings().socket
+    settings.path = folder.path + "/own"
+    settings.group = nil
+    let own = try ListeningSocket(settings)
+    try own.listen()
+    try expectRefused(try connected(settings.path), by: own)
+    let path = folder.path + "/handed-in"
+    let adopted = try ListeningSocket(adopting: try listening(at: path))
+    try expectRefused(try connected(path), by: adopted)
+  }
+
   /// A socket that was handed in may have connections of before it was asked to refuse descriptors.
-  @Test func whoConnectedBeforeDescriptorsWereRefusedIsReadAsMayPassThem() throws {
+  @Test func whatWasSentBehindDescriptorsBeforeTheDaemonCameIsAnswered() throws {
     let folder = try TemporaryFolder()
     let path = folder.path + "/s"
-    let listening = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-    try #require(SocketAddress.with(path: path) { bind(listening, $0, $1) } == 0)
-    try #require(Glibc.listen(listening, 8) == 0)
-    func connected() throws -> Descriptor {
-      let peer = try Descriptor(Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
-      try #require(SocketAddress.with(path: path) { connect(peer.number, $0, $1) } == 0)
-      return peer
-    }
-    let early = try connected()
-    let listener = try ListeningSocket(adopting: listening)
-    let late = try connected()
-    let servesEarly = try Descriptor(limitd_accept(listener.descriptor))
-    let servesLate = try Descriptor(limitd_accept(listener.descriptor))
-    #expect(pass(early, byte: 1) == 1 && send(early.number, "x", 1, 0) == 1)
-    let first = received(from: servesEarly)
-    #expect(first?.count == 1 && first?.mayHaveMore == true)
-    // The kernel refuses, or is too old for that.
-    let status = pass(late, byte: 1)
-    if limitd_may_carry_descriptors(servesLate.number) == 0 {
-      #expect(status < 0 && errno == EPERM)
-      #expect(send(late.number, "x", 1, 0) == 1)
-    }
-    #expect(received(from: servesLate)?.count == 1)
+    let listener = try listening(at: path)
+    let early = try connected(path)
+    // All of it lies there before anybody reads, and nothing comes after it.
+    let bytes = Request.hello() + Request.ping(id: 7)
+    #expect(send(early.number, bytes, 11, 0) == 11)
+    #expect(pass(early, byte: bytes[11]) == 1)
+    #expect(send(early.number, Array(bytes[12...]), bytes.count - 12, 0) == bytes.count - 12)
+    let memory = try MemoryServer("limits: {}\npolicies: {}\ntenants: {}\n")
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    var options = ServerOptions(DaemonSettings(), version: "test")
+    options.workers = 1
+    let server = try Server(
+      Runtime(memory.engine, memory.rulebook), try ListeningSocket(adopting: listener), options,
+      log: log)
+    var replies: [UInt8] = []
+    var room = [UInt8](repeating: 0, count: 4096)
+    _ = fcntl(early.number, F_SETFL, O_NONBLOCK)
+    let isAnswered =
+      (try? wait(for: "both replies") {
+        let count = recv(early.number, &room, room.count, 0)
+        if count > 0 { replies += room[..<count] }
+        return replies.count > 8 && replies.suffix(8).starts(with: [8, 0, 0, 0x82, 7])
+      }) != nil
+    #expect(isAnswered, "\(replies)")
+    server.stop()
   }
 }

@@ -51,7 +51,8 @@ public final class LyingServer: Sendable {
       while true {
         let descriptor = accept(listener, nil, nil)
         guard descriptor >= 0 else {
-          if errno == EMFILE || errno == EINTR {
+          // Shut down, or else short of something that it may have again.
+          guard errno == EINVAL else {
             usleep(1000)
             continue
           }

@@ -66,10 +66,13 @@ static inline ssize_t limitd_receive(int socket, void *memory, size_t size) {
 }
 
 // SO_PASSRIGHTS (Linux 6.16): has the kernel refuse to pass descriptors to this socket, and to those that connect to
-// it from now on. Without effect where the kernel is older.
-static inline void limitd_refuse_descriptors(int socket) {
+// it from now on; returns -1 where the kernel is older. And has it tell of no credentials, for whose sake reads
+// would end between the bytes of two writers.
+static inline int limitd_refuse_descriptors(int socket) {
   int is_allowed = 0;
-  setsockopt(socket, SOL_SOCKET, 83, &is_allowed, sizeof is_allowed);
+  setsockopt(socket, SOL_SOCKET, 16 /* SO_PASSCRED */, &is_allowed, sizeof is_allowed);
+  setsockopt(socket, SOL_SOCKET, 76 /* SO_PASSPIDFD */, &is_allowed, sizeof is_allowed);
+  return setsockopt(socket, SOL_SOCKET, 83, &is_allowed, sizeof is_allowed);
 }
 
 // Whether descriptors may come with a socket's bytes.

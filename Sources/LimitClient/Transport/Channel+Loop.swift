@@ -46,11 +46,18 @@ extension Channel {
   func loopEvent(epoch: UInt64, _ buffer: ReceiveBuffer) {
     lock()
     defer { unlockByTurns() }
-    guard self.epoch & 0xFFFF_FFFF_FFFF == epoch, let socket else { return }
-    // What is reported once is watched for no more.
-    if watched?.rawValue != Poller.Events.input.rawValue { watched = [] }
+    guard self.epoch & 0xFFFF_FFFF_FFFF == epoch, socket != nil else { return }
+    // What is reported once is watched for no more; an async client's input is reported as long as it lasts.
+    if !isLoopDriven || watched?.rawValue != Poller.Events.input.rawValue { watched = [] }
     // Whoever leads sees the same; when it goes, it has this look after the rest.
     if isLed { return }
+    receiveByLoop(buffer)
+    continueByLoop()
+  }
+
+  /// Nobody leads.
+  private func receiveByLoop(_ buffer: ReceiveBuffer) {
+    guard let socket else { return }
     isLed = true
     var outcome: Reception
     repeat {
@@ -60,7 +67,6 @@ extension Channel {
       take(outcome, buffer, from: socket)
     } while outcome.mayHaveMore && self.socket === socket
     isLed = false
-    continueByLoop()
   }
 
   /// A deadline has come, or there is something to do.
@@ -68,7 +74,11 @@ extension Channel {
     lock()
     scheduled = .distantFuture
     isRung = false
-    if isLoopDriven || !isLed { continueByLoop() }
+    if isLoopDriven || !isLed {
+      // What it looks after may have come without a word, where the kernel had no room to watch it.
+      if !isLoopDriven { receiveByLoop(leaderBuffer) }
+      continueByLoop()
+    }
     unlockTelling()
   }
 

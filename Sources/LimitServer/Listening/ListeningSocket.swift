@@ -32,7 +32,7 @@ package struct ListeningSocket: ~Copyable {
     let lock = try Self.lock(path)
     try Self.clear(path)
     let socket = try Self.makeSocket()
-    limitd_refuse_descriptors(socket.number)
+    _ = limitd_refuse_descriptors(socket.number)
     let file = try Self.bind(socket.number, settings)
     self.path = path
     self.file = SocketFile(lock: lock, path: path, file: file)
@@ -60,7 +60,7 @@ package struct ListeningSocket: ~Copyable {
       else { throw .last() }
     }
     // Of whoever has connected already, some may be on their way.
-    limitd_refuse_descriptors(descriptor)
+    _ = limitd_refuse_descriptors(descriptor)
     self.socket = socket
     file = nil
     path = nil
