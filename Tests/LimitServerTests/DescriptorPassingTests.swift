@@ -100,7 +100,11 @@ import Testing
     #expect(send(early.number, bytes, 11, 0) == 11)
     #expect(pass(early, byte: bytes[11]) == 1)
     #expect(send(early.number, Array(bytes[12...]), bytes.count - 12, 0) == bytes.count - 12)
-    let memory = try MemoryServer("limits: {}\npolicies: {}\ntenants: {}\n")
+    let memory = try MemoryServer(
+      """
+      limits: {one: {algorithm: token-bucket, rate: 1/s, burst: 1}}
+      policies: {one: [one]}
+      """)
     let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     var options = ServerOptions(DaemonSettings(), version: "test")
     options.workers = 1
