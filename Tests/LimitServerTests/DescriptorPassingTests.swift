@@ -102,8 +102,9 @@ import Testing
     #expect(send(early.number, Array(bytes[12...]), bytes.count - 12, 0) == bytes.count - 12)
     let memory = try MemoryServer(
       """
-      limits: {one: {algorithm: token-bucket, rate: 1/s, burst: 1}}
+      limits: {one: {algorithm: token-bucket, rate: 1/s, burst: 1, scope: tenant}}
       policies: {one: [one]}
+      tenants: {"*": {}}
       """)
     let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     var options = ServerOptions(DaemonSettings(), version: "test")
