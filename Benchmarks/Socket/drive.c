@@ -179,7 +179,8 @@ static void make_requests(size_t each, size_t request_bytes, size_t reply_bytes)
   if (expected > REPLY_BYTES) fail("PER_WRITE is too large");
   // So many that caches do not know them by heart, and each key once.
   pool_writes = (8u << 20) / sent + 1;
-  if (is_limitd && (keys + each - 1) / each > pool_writes) pool_writes = (keys + each - 1) / each;
+  size_t writes_of_keys = is_limitd ? (keys + each - 1) / each : 0;
+  if (writes_of_keys > pool_writes) pool_writes = writes_of_keys;
   pool = malloc(pool_writes * sent);
   if (!pool) fail("malloc");
   if (is_limitd) for (size_t i = 0; i < pool_writes; i++) fill(pool + i * sent, each);

@@ -14,10 +14,6 @@ import Testing
 @testable import LimitServer
 
 @Suite struct DescriptorPassingTests {
-  private func pass(_ socket: borrowing Descriptor, byte: UInt8) -> Int {
-    limitd_pass_descriptors(socket.number, socket.number, 3, byte)
-  }
-
   private func received(from socket: borrowing Descriptor) -> (count: Int, mayHaveMore: Bool)? {
     var room = [UInt8](repeating: 0, count: 64)
     let outcome = room.withUnsafeMutableBytes {
@@ -34,7 +30,8 @@ import Testing
     try #require(socketpair(AF_UNIX, kind, 0, &ends) == 0)
     let near = try Descriptor(ends[0])
     let far = try Descriptor(ends[1])
-    #expect(pass(far, byte: 1) == 1 && send(far.number, "xy", 2, 0) == 2)
+    #expect(limitd_pass_descriptors(far.number, far.number, 3, 1) == 1)
+    #expect(send(far.number, "xy", 2, 0) == 2)
     let (first, second) = (received(from: near), received(from: near))
     #expect(first?.count == 1 && first?.mayHaveMore == true)
     #expect(second?.count == 2 && second?.mayHaveMore == false)
@@ -47,12 +44,6 @@ import Testing
     return limitd_refuse_descriptors(probe.number) == 0
   }
 
-  private func connected(_ path: String) throws -> Descriptor {
-    let peer = try Descriptor(Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
-    try #require(SocketAddress.with(path: path) { connect(peer.number, $0, $1) } == 0)
-    return peer
-  }
-
   /// A socket that listens already, as one that is handed in does.
   private func listening(at path: String) throws -> Int32 {
     let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -62,15 +53,16 @@ import Testing
   }
 
   /// Where the kernel is too old for that, they come, and are told.
-  private func expectRefused(_ peer: borrowing Descriptor, by listener: borrowing ListeningSocket)
-    throws
-  {
+  private func expectRefused(at path: String, by listener: borrowing ListeningSocket) throws {
+    let peer = try DaemonSupport.Peer(path)
     let server = try Descriptor(limitd_accept(listener.descriptor))
-    let status = pass(peer, byte: 1)
     if try isRefusable() {
-      #expect(status < 0 && errno == EPERM)
+      let failure = #expect(throws: SystemFailure.self) { try peer.passDescriptors(3, byte: 1) }
+      #expect(failure?.number == EPERM)
       #expect(limitd_may_carry_descriptors(server.number) == 0)
-      #expect(send(peer.number, "x", 1, 0) == 1)
+      try peer.send([1])
+    } else {
+      try peer.passDescriptors(3, byte: 1)
     }
     let mayHaveMore = received(from: server)?.mayHaveMore
     #expect(try mayHaveMore == !isRefusable())
@@ -83,10 +75,10 @@ import Testing
     settings.group = nil
     let own = try ListeningSocket(settings)
     try own.listen()
-    try expectRefused(try connected(settings.path), by: own)
+    try expectRefused(at: settings.path, by: own)
     let path = folder.path + "/handed-in"
     let adopted = try ListeningSocket(adopting: try listening(at: path))
-    try expectRefused(try connected(path), by: adopted)
+    try expectRefused(at: path, by: adopted)
   }
 
   /// A socket that was handed in may have connections of before it was asked to refuse descriptors.
@@ -94,12 +86,12 @@ import Testing
     let folder = try TemporaryFolder()
     let path = folder.path + "/s"
     let listener = try listening(at: path)
-    let early = try connected(path)
+    let early = try DaemonSupport.Peer(path)
     // All of it lies there before anybody reads, and nothing comes after it.
     let bytes = Request.hello() + Request.ping(id: 7)
-    #expect(send(early.number, bytes, 11, 0) == 11)
-    #expect(pass(early, byte: bytes[11]) == 1)
-    #expect(send(early.number, Array(bytes[12...]), bytes.count - 12, 0) == bytes.count - 12)
+    try early.send(Array(bytes[..<11]))
+    try early.passDescriptors(3, byte: bytes[11])
+    try early.send(Array(bytes[12...]))
     let memory = try MemoryServer(
       """
       limits: {one: {algorithm: token-bucket, rate: 1/s, burst: 1, scope: tenant}}
@@ -112,16 +104,8 @@ import Testing
     let server = try Server(
       Runtime(memory.engine, memory.rulebook), try ListeningSocket(adopting: listener), options,
       log: log)
-    var replies: [UInt8] = []
-    var room = [UInt8](repeating: 0, count: 4096)
-    _ = fcntl(early.number, F_SETFL, O_NONBLOCK)
-    let isAnswered =
-      (try? wait(for: "both replies") {
-        let count = recv(early.number, &room, room.count, 0)
-        if count > 0 { replies += room[..<count] }
-        return replies.count > 8 && replies.suffix(8).starts(with: [8, 0, 0, 0x82, 7])
-      }) != nil
-    #expect(isAnswered, "\(replies)")
+    let replies = (try? early.receive(), try? early.receive())
+    #expect(replies.0?.operation == 0x81 && replies.1?.operation == 0x82)
     server.stop()
   }
 }
