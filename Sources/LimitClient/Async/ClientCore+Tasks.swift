@@ -1,6 +1,6 @@
 // How a task asks: where it is alone it looks for the answer itself (Channel+Looking); else it hands
 // its continuation to a channel, and is resumed with the answer, at its deadline, or when it is
-// cancelled.
+// cancelled; then it tells others what the loop has left.
 
 internal import Synchronization
 
@@ -70,6 +70,7 @@ extension ClientCore {
     } onCancel: {
       channel.cancel(number)
     }
+    channel.help()
     // A cancellation that found nobody waiting has left the number behind.
     if Task.isCancelled { channel.forget(number) }
     return word

@@ -1,4 +1,4 @@
-// When to try to connect again. No clock of its own: time is an argument. One owner at a time.
+// When to try again what has failed. No clock of its own: time is an argument. One owner at a time.
 
 /// Attempts to connect, each further failure twice as far apart, less a random part of up to a half
 /// so that many clients do not come back in step.
@@ -43,6 +43,42 @@ struct BackOff {
     failures = 0
     failure = nil
   }
+}
+
+/// Whether to do again what may be in vain, by count and not by time: not for 2, 4, … 1,024 times after it was in vain
+/// once, twice, … running. One owner at a time.
+struct CountedBackOff {
+  /// One failure is forgotten after as many successes in a row as times were left out for it; else all after one.
+  private let isWary: Bool
+  private var failures = 0
+  private var successes = 0
+  private var pause = 0
+
+  init(isWary: Bool = false) { self.isWary = isWary }
+
+  /// Counts this time.
+  mutating func isOver() -> Bool {
+    guard pause > 0 else { return true }
+    pause -= 1
+    return false
+  }
+
+  mutating func failed() {
+    failures = min(failures + 1, 10)
+    successes = 0
+    pause = 1 << failures
+  }
+
+  mutating func succeeded() {
+    guard failures > 0 else { return }
+    guard isWary else { return failures = 0 }
+    successes += 1
+    guard successes == 1 << failures else { return }
+    (failures, successes) = (failures - 1, 0)
+  }
+
+  /// Not for at least `count` times.
+  mutating func pause(_ count: Int) { pause = max(pause, count) }
 }
 
 /// Notices a daemon that has stopped answering although its connection stands. One owner at a time.

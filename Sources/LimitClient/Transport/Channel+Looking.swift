@@ -24,36 +24,30 @@ struct Patience {
   /// The last call looked, and so may the next.
   private(set) var isKept = false
   private var looks = 0
-  /// Looks in vain, one after another, and how many calls do not look for their sake.
-  private var failures = 0
-  private var pause = 0
+  /// After looks in vain, and for the others' sake.
+  private var backOff = CountedBackOff()
 
   init(_ spin: Duration) { self.spin = spin }
 
   /// Other tasks wait for answers.
   mutating func sawOthers() {
-    pause = max(pause, Self.pauseForOthers)
+    backOff.pause(Self.pauseForOthers)
     isKept = false
   }
 
   /// Whether the next call looks, of a task that asks alone.
   mutating func allowsLook() -> Bool {
-    guard spin > .zero else { return false }
-    guard pause == 0 else {
-      pause -= 1
-      return false
-    }
+    guard spin > .zero, backOff.isOver() else { return false }
     looks += 1
     isKept = true
     return looks % Self.looksMax != 0
   }
 
-  mutating func succeeded() { failures = 0 }
+  mutating func succeeded() { backOff.succeeded() }
 
   mutating func failed() {
     isKept = false
-    failures = min(failures + 1, 10)
-    pause = 1 << failures
+    backOff.failed()
   }
 }
 

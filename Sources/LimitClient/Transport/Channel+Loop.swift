@@ -45,7 +45,7 @@ extension Channel {
   /// There is something to receive or to send, or the connection has ended.
   func loopEvent(epoch: UInt64, _ buffer: ReceiveBuffer) {
     lock()
-    defer { unlockByTurns() }
+    defer { unlockSharing() }
     guard self.epoch & 0xFFFF_FFFF_FFFF == epoch, socket != nil else { return }
     // What is reported once is watched for no more; an async client's input is reported as long as it lasts.
     if !isLoopDriven || watched?.rawValue != Poller.Events.input.rawValue { watched = [] }

@@ -6,7 +6,7 @@ extension Channel {
   func ask(_ question: Question, _ task: TaskWaiter) {
     guard !isForked else { return tellForked(task) }
     lock()
-    defer { unlockHelping() }
+    defer { unlock() }
     guard !endsEarly(task) else { return }
     if suspendedCount.load(ordering: .relaxed) > 1 { patience.sawOthers() }
     do throws(LimitClientError) {

@@ -69,13 +69,18 @@ final class Channel: @unchecked Sendable {
   var isProven = false
   var isAwayTold = false
   /// What is to be told once the lock is let go.
-  private var resumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
+  var resumptions = RingQueue<Resumption>()
   /// The memory of such a queue, to be used again.
-  private var spareResumptions = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
+  var spareResumptions = RingQueue<Resumption>()
   private var notices = Notices()
-  /// Answers that came together, while the loop tells them: empty but within `unlockByTurns`. Whoever asks
-  /// anew helps (`unlockHelping`); nobody else touches it.
-  private var left = RingQueue<(UnsafeContinuation<Word, Never>, Word)>()
+  /// What the loop has left to be told by the tasks that are told (Channel+Telling).
+  var left = RingQueue<Resumption>()
+  /// When the loop tells what is left by then, in nanoseconds of a Moment; the greatest number where nothing is left.
+  /// Written under the lock. Relaxed: a task that is told after something was left sees it, since it is told after the
+  /// lock was let go; whoever sees less or more only helps less, or looks in vain.
+  let leftUntil = Atomic<UInt64>(.max)
+  /// Leaves nothing while tasks do not tell in time.
+  var helpBackOff = CountedBackOff(isWary: true)
   // Of an async client (Channel+Loop, Channel+Tasks).
   var batches: [BatchCollector] = []
   /// Numbers of calls that were cancelled before they began to wait.
@@ -115,73 +120,6 @@ final class Channel: @unchecked Sendable {
   /// Whether this process may use the channel at all.
   var isForked: Bool { ForkGuard.generation != generation }
 
-  // MARK: The lock
-
-  func lock() { pthread_mutex_lock(mutex) }
-
-  /// Most answers that one task tells besides its own: so it does not wait long for the others' sake.
-  private static let helpMax = 16
-
-  /// Lets the lock go, and tells what there is to tell.
-  func unlock() {
-    if resumptions.isEmpty {
-      pthread_mutex_unlock(mutex)
-      return
-    }
-    if resumptions.count == 1, let (continuation, word) = resumptions.popFirst() {
-      // The commonest case keeps the queue's memory.
-      pthread_mutex_unlock(mutex)
-      continuation.resume(returning: word)
-      return
-    }
-    var told = spareResumptions
-    spareResumptions = RingQueue()
-    swap(&told, &resumptions)
-    pthread_mutex_unlock(mutex)
-    while let (continuation, word) = told.popFirst() { continuation.resume(returning: word) }
-    pthread_mutex_lock(mutex)
-    spareResumptions = told
-    pthread_mutex_unlock(mutex)
-  }
-
-  /// As `unlock`, of whoever may hold a lock of the user's, or of the runtime's on a task: whom to resume is left to
-  /// the loop. To resume a task waits for whoever cancels it, and so for the locks that its handlers want.
-  func unlockLeaving() {
-    guard loop != nil else { return unlock() }
-    if !resumptions.isEmpty { ring() }
-    pthread_mutex_unlock(mutex)
-  }
-
-  /// As `unlock`, of the loop: where several answers came together, tells one task after another, and has
-  /// those that ask again help. Their threads are libdispatch's, and resume others with the memory of jobs
-  /// that have run, where the loop's allocates (docs/decisions/0031).
-  func unlockByTurns() {
-    guard resumptions.count > 1 else { return unlock() }
-    swap(&left, &resumptions)
-    while let (continuation, word) = left.popFirst() {
-      pthread_mutex_unlock(mutex)
-      continuation.resume(returning: word)
-      pthread_mutex_lock(mutex)
-    }
-    unlock()
-  }
-
-  /// As `unlock`, of a task that has asked: tells some of those first that the loop has yet to tell.
-  ///
-  /// Only there: a task holds no lock where it waits, and whoever gives a permit back or cancels may
-  /// (`unlockLeaving`).
-  func unlockHelping() {
-    if !left.isEmpty {
-      var told = spareResumptions
-      spareResumptions = RingQueue()
-      while told.count < Self.helpMax, let one = left.popFirst() { told.append(one) }
-      while let one = resumptions.popFirst() { told.append(one) }
-      swap(&told, &resumptions)
-      if spareResumptions.isEmpty { spareResumptions = told }
-    }
-    unlock()
-  }
-
   // MARK: The observer
 
   /// Has the loop tell the observer. Nobody else does: so it is told one thing after another, in order, and under no
@@ -194,10 +132,13 @@ final class Channel: @unchecked Sendable {
     ring()
   }
 
-  /// As `unlockByTurns`; then tells the observer, without the lock.
+  /// As `unlockSharing`; then tells the observer, without the lock. It may take long, or want what a caller holds who
+  /// waits for an answer: so nothing is left then.
   func unlockTelling() {
-    let told = notices.isEmpty ? [] : notices.take()
-    unlockByTurns()
+    guard !notices.isEmpty else { return unlockSharing() }
+    let (told, loop) = (notices.take(), loop)
+    unlockLeft()
+    loop?.tellLeft()
     for notice in told {
       switch notice {
       case .away(let error): observer?.limitdIsAway(error)

@@ -57,6 +57,14 @@ final class IOLoop: @unchecked Sendable {
     if isEarlier { wakeUp.ring() }
   }
 
+  /// Tells what the channels have left to tasks. Of the thread: an observer, whom it calls next, may take long.
+  func tellLeft() {
+    for channel in channels {
+      channel.lock()
+      channel.unlockLeft()
+    }
+  }
+
   // MARK: Sockets
 
   private static func token(_ place: Int, _ epoch: UInt64) -> UInt64 {
@@ -94,6 +102,7 @@ final class IOLoop: @unchecked Sendable {
       }
       callDue(all: isRung)
     }
+    tellLeft()
     for channel in channels { channel.loopEnded() }
     channels = []
   }
@@ -102,7 +111,10 @@ final class IOLoop: @unchecked Sendable {
   private func nextTimeout() -> CInt? {
     state.withLock { state in
       guard !state.isStopped else { return nil }
-      let next = state.due.min() ?? .distantFuture
+      var next = Moment.distantFuture
+      for place in channels.indices {
+        next = min(next, state.due[place], channels[place].leftDeadline)
+      }
       state.sleepsUntil = next
       return next == .distantFuture ? -1 : next.millisecondsFromNow()
     }
@@ -112,7 +124,7 @@ final class IOLoop: @unchecked Sendable {
     let now = Moment.now
     for place in channels.indices {
       let isDue = state.withLock { state in
-        guard all || state.due[place] <= now else { return false }
+        guard all || state.due[place] <= now else { return channels[place].leftDeadline <= now }
         state.due[place] = .distantFuture
         return true
       }
