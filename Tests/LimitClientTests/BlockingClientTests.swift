@@ -97,8 +97,7 @@ extension DaemonTests {
         try wait(for: "the last calls") { background.roundCount == 4000 }
       }
       for (place, tenant) in tenants.enumerated() {
-        // By the policy of one limit: where rules changed within 10 ms, a bucket that is new begins by as much ahead of
-        // the clock, and the limit that has least left is that one.
+        // By the policy of one limit: of two, the one is told that has the least fraction left.
         let decision = try client.peek(tenant: tenant, policy: "other")
         #expect(1_000_000 - decision.remaining == UInt64(asked[place].value))
       }

@@ -86,6 +86,37 @@ private final class Changing {
     #expect(decision.remaining == 1_949)
   }
 
+  /// As of an instant ahead of the clock, as the daemon changes rules.
+  @Test("1/s burst 1, used, then burst 2: the next after 1 s", arguments: [false, true], [1, 2])
+  func aChangeAheadOfTheClockDelaysNobody(converts: Bool, burst: UInt64) {
+    let fixture = Changing(tokenBucket(every: second, burst: 1))
+    fixture.check(at: Self.start)
+    let next = Self.start + second
+    fixture.change(
+      to: tokenBucket(every: second, burst: burst), at: next + 10_000_000, converts: converts)
+    #expect(fixture.check(at: next - 1).outcome == (burst == 1 ? .deny : .allow))
+    if burst == 1 { #expect(fixture.check(at: next).outcome == .allow) }
+  }
+
+  @Test func aLimitThatIsNewIsChargedWhatItIsAsked() {
+    let now = Self.start
+    let settings = tokenBucket(every: 1_000, burst: 1_000_000)
+    let engine = Engine(.tiny)
+    let former = Changing.plan(settings, .key).compile()
+    engine.begin(under: former)
+    let next = Changing.plan(settings, .key, name: "b").compile(after: former)
+    let tenant = next.tenant(named: "acme")
+    let query = Query(
+      tenant: tenant, policy: PolicyIndex(0), key: tenant.fingerprint(ofKey: "user"))
+    func remaining(at now: UInt64) -> UInt64 {
+      engine.check(query, under: next, at: Instant(nanoseconds: now)).remaining
+    }
+    // By a thread that has gone over already.
+    #expect(remaining(at: now) == 999_999)
+    engine.putInForce(next, at: Instant(nanoseconds: now + 10_000_000))
+    #expect(remaining(at: now + 1) == 999_998)
+  }
+
   @Test("100/h, all 100 used, then 100/m: the next after 0.6 s", arguments: [false, true])
   func hourToMinute(converts: Bool) {
     let fixture = Changing(tokenBucket(every: 36 * second, burst: 100))

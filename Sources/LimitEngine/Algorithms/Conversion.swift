@@ -32,11 +32,15 @@ enum Conversion {
   }
 
   /// A token bucket's word.
+  ///
+  /// One that is full when the rules change and whose units come back as before says the same until then: the instant of
+  /// the change may lie ahead of the clock.
   static func tokenBucket(
     _ word: StateWord, from former: Rule, to rule: Rule, changedAt: UInt64
   ) -> StateWord {
-    let debt = debt(word.debt(at: changedAt), from: former, to: rule)
-    return .tokenBucket(rule.head, tat: changedAt + debt)
+    let owed = word.debt(at: changedAt)
+    if owed == 0, former.period == rule.period { return word.with(head: rule.head) }
+    return .tokenBucket(rule.head, tat: changedAt + debt(owed, from: former, to: rule))
   }
 
   /// What a window counted: what queries took, but no more than the limit, and what settling booked.
