@@ -94,8 +94,32 @@ private final class Changing {
     let next = Self.start + second
     fixture.change(
       to: tokenBucket(every: second, burst: burst), at: next + 10_000_000, converts: converts)
-    #expect(fixture.check(at: next - 1).outcome == (burst == 1 ? .deny : .allow))
-    if burst == 1 { #expect(fixture.check(at: next).outcome == .allow) }
+    let early = fixture.check(at: next - 1)
+    guard burst == 1 else {
+      #expect(early.outcome == .allow)
+      return
+    }
+    #expect(early.retryAfter == Nanoseconds(1))
+    expectTrueWait(fixture, early, at: next - 1)
+  }
+
+  /// Before the instant of the change, which lies ahead of the clock.
+  @Test(arguments: [-1, 0, 1])
+  func aBucketThatIsFullAtTheChangeEndsWhenItIsFull(after: Int64) {
+    let fixture = Changing(tokenBucket(every: second, burst: 2))
+    fixture.check(at: Self.start)
+    let full = Self.start + second
+    fixture.change(
+      to: tokenBucket(every: second, burst: 2), at: UInt64(Int64(full) - after), converts: true)
+    func peek(_ now: UInt64) -> Decision {
+      fixture.engine.peek(
+        fixture.query(), under: fixture.policies, at: Instant(nanoseconds: now))
+    }
+    #expect(peek(full - 1).resetAfter == Nanoseconds(1))
+    #expect(peek(full).resetAfter == Nanoseconds(0))
+    let later = Instant(nanoseconds: full + 1)
+    #expect(fixture.engine.sweep(at: later) == 1)
+    #expect(fixture.engine.invariantViolation(at: later) == nil)
   }
 
   @Test func aLimitThatIsNewIsChargedWhatItIsAsked() {

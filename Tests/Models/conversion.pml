@@ -2,9 +2,9 @@
  * and .convert, of a token bucket. README.md maps each label to the Swift code.
  *
  * One slot. The former rule returns a unit per instant and holds BURST; the one that follows returns
- * a unit per two instants and holds BURST2. Threads charge one unit at a time, each at any reading of
+ * a unit per INTERVAL2 instants and holds BURST2. Threads charge one unit at a time, each at any reading of
  * the clock that is not later than the change for those that decide by the former rule, and not
- * earlier than it for others. The bucket may die and be taken by another.
+ * earlier than EARLIEST for others: the change lies ahead of the clock. The bucket may die and be taken by another.
  *
  * Words: 16 × parity + TAT; 0 empty, 255 claimed for another bucket.
  *
@@ -20,8 +20,14 @@
 #ifndef BURST2
 #define BURST2 2
 #endif
+#ifndef INTERVAL2
+#define INTERVAL2 2
+#endif
 #ifndef CHANGE
 #define CHANGE 1          /* the instant at which the rules change */
+#endif
+#ifndef EARLIEST
+#define EARLIEST CHANGE   /* the first reading by the rule that follows */
 #endif
 #ifndef LATEST
 #define LATEST 3
@@ -32,8 +38,13 @@
 #define tat(w) ((w) % 16)
 #define max(a, b) ((a) > (b) -> (a) : (b))
 #define min(a, b) ((a) < (b) -> (a) : (b))
-/* Conversion.tokenBucket: units stay units, at most as many as the bucket now holds. */
-#define converted(w) WORD(1, CHANGE + 2 * min(max(tat(w), CHANGE) - CHANGE, BURST2))
+/* What a unit costs, in instants. */
+#define interval(isNew) ((isNew) -> INTERVAL2 : 1)
+/* Conversion.tokenBucket: units stay units, at most as many as the bucket now holds. As of `now`. */
+#define convertedAt(w, now) WORD(1, now + INTERVAL2 * min(max(tat(w), now) - now, BURST2))
+/* One that is full then, and whose units come back as before, says the same. */
+#define converted(w) \
+  ((INTERVAL2 == 1 && tat(w) <= CHANGE) -> WORD(1, tat(w)) : convertedAt(w, CHANGE))
 
 byte current = WORD(0, 0);
 byte tallest;             /* Owner.tallest: no word that was lowered lies after it */
@@ -64,7 +75,7 @@ proctype Charger(byte operations) {
       operations--;
       byNew = inForce;
       if
-      :: byNew -> select(now : CHANGE .. LATEST)
+      :: byNew -> select(now : EARLIEST .. LATEST)
       :: else -> select(now : 0 .. CHANGE)
       fi
     }
@@ -90,7 +101,7 @@ adopt:
 #ifdef BREAK_NOW
       /* As of this thread's reading, not of the change. */
       :: current == w && !over ->
-        current = WORD(1, now + 2 * min(max(tat(w), now) - now, BURST2)); turn()
+        current = convertedAt(w, now); turn()
 #else
       :: current == w && !over -> current = converted(w); turn()
 #endif
@@ -105,8 +116,8 @@ decide:
       if
       :: !byNew && max(tat(w), now) - now + 1 <= BURST ->
         next = WORD(0, max(tat(w), now) + 1)
-      :: byNew && max(tat(w), now) - now + 2 <= 2 * BURST2 ->
-        next = WORD(1, max(tat(w), now) + 2)
+      :: byNew && max(tat(w), now) - now + INTERVAL2 <= INTERVAL2 * BURST2 ->
+        next = WORD(1, max(tat(w), now) + INTERVAL2)
       :: else -> goto finished                      /* deny writes nothing */
       fi
     }
@@ -118,8 +129,8 @@ decide:
         assert(parity(next) >= parity(w) && (!swept || parity(next) == 1));
         current = next;
         /* Admitted as the truth allows: nothing was lost or counted twice. */
-        owed = max(owed, now) + (byNew -> 2 : 1);
-        assert(owed - now <= (byNew -> 2 * BURST2 : BURST));
+        owed = max(owed, now) + interval(byNew);
+        assert(owed - now <= (byNew -> INTERVAL2 * BURST2 : BURST));
         assert(truthIsNew == byNew && owed == tat(current))
       :: else -> goto look
       fi
@@ -160,7 +171,7 @@ finished:
 /* Takes the slot for another bucket, of the new rules, once it is dead; charges it. */
 proctype Reuser() {
   byte now, w;
-  select(now : CHANGE .. LATEST + 3);
+  select(now : EARLIEST .. LATEST + 3);
   w = current;
   if
   :: tat(w) < now && tallest < now ->
@@ -170,9 +181,9 @@ proctype Reuser() {
       :: else -> goto finished
       fi
     }
-    current = WORD(inForce, now + 1 + inForce);
+    current = WORD(inForce, now + interval(inForce));
     (ended >= 2);
-    assert(current == WORD(parity(current), now + 1 + parity(current)))
+    assert(current == WORD(parity(current), now + interval(parity(current))))
   :: else
   fi;
 finished:

@@ -147,6 +147,7 @@ stalls() {
 
 two_and_sweep="P0=Charger(1,2) P1=Charger(2,1) P2=Sweeper(1)"
 one_rolls="P0=Charger(2) P1=Charger(1) P2=Charger(1)"
+ahead="INTERVAL2=1 EARLIEST=0 CHANGE=2 LATEST=2 P0=Charger(2) P1=Charger(1)"
 one_each="P0=Charger(1) P1=Charger(1) P2=Charger(1)"
 
 start holds "insert, charge, reuse; two of one identity" slot_reuse
@@ -163,7 +164,10 @@ start holds "roll; the slot reused" window_roll P0="Charger(2)" P1="Charger(1)" 
 start gets_on "everybody ends" window_roll $one_rolls LATEST=3
 start holds "conversion; charges, a slower rule" conversion LATEST=2
 start holds "conversion; charges, a smaller burst" conversion BURST=3 BURST2=1 LATEST=2
+start holds "conversion; the same interval, ahead of the clock" conversion $ahead
+start holds "conversion; the same interval, a smaller burst" conversion $ahead BURST=3 BURST2=1
 start holds "the rules change twice; the slot reused" two_changes
+start holds "the rules change twice, ahead of the clock" two_changes KEEPS
 
 start breaks BREAK_LOOK slot_reuse
 start breaks BREAK_RIVAL slot_reuse
@@ -188,10 +192,13 @@ start breaks BREAK_NO_PUBLISH window_roll $one_rolls
 start breaks BREAK_STORE window_roll $one_rolls
 start breaks BREAK_SNAPSHOT window_roll P0="Charger(2)" P1="Charger(1)" P2="Reuser()" LATEST=7
 start breaks BREAK_NOW conversion LATEST=2
+start breaks BREAK_NOW conversion $ahead
 start breaks BREAK_PARITY conversion LATEST=2
 start breaks BREAK_FORMER conversion LATEST=2
 start breaks BREAK_TURN two_changes
 start breaks BREAK_OFFER two_changes
+start breaks BREAK_TURN two_changes KEEPS
+start breaks BREAK_OFFER two_changes KEEPS
 start breaks BREAK_REFUND window_roll $one_each REFUNDS LATEST=3
 start breaks BREAK_FOLLOWING window_roll $one_each REFUNDS LATEST=5
 

@@ -15,9 +15,17 @@
 #define tat(w) (((w) - 1) % 16)
 #define max(a, b) ((a) > (b) -> (a) : (b))
 #define CHANGE(g) (3 * (g))     /* the instant at which the rules of generation g came */
-/* Conversion.tokenBucket, of whatever wait to at most one instant. */
+/* Conversion.tokenBucket, of whatever wait to at most one instant; with KEEPS a word that is dead at the change, which
+ * lies ahead of the clock, keeps its TAT. */
+#ifdef KEEPS
+#define AHEAD 3
+#define converted(w) \
+  WORD(1 - parity(w), (tat(w) > CHANGE(generation) -> CHANGE(generation) + 1 : tat(w)))
+#else
+#define AHEAD 0
 #define converted(w) \
   WORD(1 - parity(w), CHANGE(generation) + (tat(w) > CHANGE(generation) -> 1 : 0))
+#endif
 #define isFree(w, now) (((w) == 0 -> floor <= now : (w) < 255 && tat(w) < now) && tallest < now)
 
 byte current = WORD(0, 9), tallest, floor;
@@ -37,11 +45,11 @@ proctype Worker(byte id, turns) {
     atomic {
       turns--; set = offered; rules = generation; since = turn; held[set]++; begun[since]++;
       /* Who has a set that is not in force yet decides by the former rules.
-       * A reading from before the change for the former rules, not from before it for others. */
+       * A reading from before the change for the former rules, for others from AHEAD before it. */
       if
       :: rules == 0 -> select(now : 0 .. 3)
-      :: rules == 1 -> select(now : 3 .. 6)
-      :: else -> select(now : 6 .. 8)
+      :: rules == 1 -> select(now : 3 - AHEAD .. 6)
+      :: else -> select(now : 6 - AHEAD .. 8)
       fi
     }
   look:
