@@ -26,6 +26,9 @@ import Testing
     /// How often the calling thread has resumed a task, and begun one.
     var resumedByThisThread: Int { resumed.withLock { $0[UInt(pthread_self()), default: 0] } }
 
+    /// Waits until its tasks have gone as far as they can: one that is told before it has suspended is not resumed.
+    func drain() { queue.sync {} }
+
     /// Stops its thread until `gate` is open.
     func stop(until gate: Gate) { queue.async { gate.pass() } }
   }
@@ -47,6 +50,7 @@ import Testing
         if number == 0 { try connection.waitUntilOutstanding(1) }
       }
       try connection.waitUntilOutstanding(count)
+      for executor in [first, rest] { executor.drain() }
       connection.turn()
     }
 

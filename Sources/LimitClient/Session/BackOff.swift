@@ -66,7 +66,7 @@ struct CountedBackOff {
   mutating func failed() {
     failures = min(failures + 1, 10)
     successes = 0
-    pause = 1 << failures
+    pause(1 << failures)
   }
 
   mutating func succeeded() {
