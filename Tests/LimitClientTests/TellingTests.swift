@@ -131,6 +131,23 @@ import Testing
     try wait(for: "the first") { crowd.firstEnded.value + more.firstEnded.value == 2 }
   }
 
+  /// As when the loop is held up by a handler of the task that it resumes.
+  @Test func whoAsksHelpsWhereTheLoopIsLate() throws {
+    let connection = try HandDriven()
+    let gate = Gate()
+    defer { gate.open() }
+    let crowd = try Crowd(connection, count: 40)
+    crowd.first.stop(until: gate)
+    try crowd.answer(40)
+    connection.event()
+    connection.channel.leftUntil.store(0, ordering: .relaxed)
+    // Nothing calls the loop from here on.
+    Task.detached(executorPreference: CountingExecutor()) { _ = await connection.ping() }
+    try crowd.waitForTheRest(40)
+    connection.endServer()
+    connection.event()
+  }
+
   @Test func theEndOfTheLoopLeavesNobody() throws {
     let crowd = try Crowd(HandDriven(), count: 5)
     let gate = Gate()

@@ -60,6 +60,7 @@ extension ClientCore {
   private func wait(
     _ channel: Channel, until deadline: Moment, _ begin: (TaskWaiter) -> Void
   ) async -> Word {
+    channel.helpIfOverdue()
     let number = newNumber()
     channel.suspendedCount.add(1, ordering: .relaxed)
     defer { channel.suspendedCount.subtract(1, ordering: .relaxed) }

@@ -87,7 +87,7 @@ extension Channel {
     unlock()
   }
 
-  /// Of a task that was told: tells some of what the loop has left.
+  /// Of a task that was told, or is about to wait: tells some of what the loop has left.
   ///
   /// Only there: a task holds no lock where it waits, and whoever gives a permit back or cancels may
   /// (`unlockLeaving`).
@@ -109,6 +109,13 @@ extension Channel {
     }
     pthread_mutex_unlock(mutex)
     resume(&told)
+  }
+
+  /// Of a task that is about to ask: helps where the loop should have told by now. It may be held up by a cancellation
+  /// handler of a task that it resumes.
+  func helpIfOverdue() {
+    guard leftUntil.load(ordering: .relaxed) != .max, Moment.now >= leftDeadline else { return }
+    help()
   }
 
   /// When the loop is to tell what is left.
