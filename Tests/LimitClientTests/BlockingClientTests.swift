@@ -97,8 +97,7 @@ extension DaemonTests {
         try wait(for: "the last calls") { background.roundCount == 4000 }
       }
       for (place, tenant) in tenants.enumerated() {
-        // By the policy of one limit: of two, the one is told that has the least fraction left.
-        let decision = try client.peek(tenant: tenant, policy: "other")
+        let decision = try client.peek(tenant: tenant, policy: "many")
         #expect(1_000_000 - decision.remaining == UInt64(asked[place].value))
       }
     }
