@@ -22,7 +22,7 @@ import Testing
       let requests = try (0..<taskCount).map { _ in try connection.server.next() }
       #expect(connection.server.receptionCount - before == 3)
       // The answers come in one piece, too.
-      connection.server.send(requests.flatMap { Conversation.reply(to: $0) })
+      connection.server.answer(requests)
       connection.event()
       for call in calls { #expect(await call.value == nil) }
     }

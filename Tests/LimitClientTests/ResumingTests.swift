@@ -49,7 +49,7 @@ import Testing
       }
       while hasBegun.value == 0 { usleep(1000) }
       // The thread is free again once the task waits.
-      thread.wait { () async in }
+      thread.drain()
     }
 
     /// Cancels it on another thread, which waits in the handler then.

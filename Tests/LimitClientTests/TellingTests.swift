@@ -2,44 +2,20 @@
 // (docs/decisions/0031).
 
 import DaemonSupport
-import Dispatch
 import Glibc
-import LimitSystem
 import TestSupport
 import Testing
 
 @testable import LimitClient
 
 @Suite struct TellingTests {
-  /// Runs tasks on one thread, which a test may stop, and counts those that a thread has resumed.
-  private final class CountingExecutor: TaskExecutor {
-    private let queue = DispatchQueue(label: "counting")
-    private let resumed = Locked<[UInt: Int]>([:])
-
-    func enqueue(_ job: consuming ExecutorJob) {
-      let job = UnownedJob(job)
-      let thread = UInt(pthread_self())
-      resumed.withLock { $0[thread, default: 0] += 1 }
-      queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
-    }
-
-    /// How often the calling thread has resumed a task, and begun one.
-    var resumedByThisThread: Int { resumed.withLock { $0[UInt(pthread_self()), default: 0] } }
-
-    /// Waits until its tasks have gone as far as they can: one that is told before it has suspended is not resumed.
-    func drain() { queue.sync {} }
-
-    /// Stops its thread until `gate` is open.
-    func stop(until gate: Gate) { queue.async { gate.pass() } }
-  }
-
   /// Tasks of which each has asked once, and whose answers come together: the first's first.
   private struct Crowd {
     let connection: HandDriven
     let ended = Count()
     let firstEnded = Count()
-    let first = CountingExecutor()
-    let rest = CountingExecutor()
+    let first = OneThread()
+    let rest = OneThread()
 
     init(_ connection: HandDriven, count: Int) throws {
       self.connection = connection
@@ -56,7 +32,7 @@ import Testing
 
     func answer(_ count: Int) throws {
       let requests = try (0..<count).map { _ in try connection.server.next() }
-      connection.server.send(requests.flatMap { Conversation.reply(to: $0) })
+      connection.server.answer(requests)
     }
 
     func waitForTheRest(_ count: Int) throws {
@@ -109,8 +85,8 @@ import Testing
     for executor in [crowd.first, crowd.rest] { executor.stop(until: gate) }
     try crowd.answer(20)
     connection.event()
-    let later = UInt64.max - 1
-    channel.leftUntil.store(later, ordering: .relaxed)
+    let later = Moment(nanoseconds: .max - 1)
+    channel.leftDeadline = later
     let more = try Crowd(connection, count: 3)
     for executor in [more.first, more.rest] { executor.stop(until: gate) }
     try more.answer(3)
@@ -121,8 +97,8 @@ import Testing
     #expect(resumed() == [0, 0, 0])
     channel.help()
     #expect(resumed() == [Channel.helpMax, 0, 0])
-    #expect(channel.leftUntil.load(ordering: .relaxed) == later)
-    channel.leftUntil.store(0, ordering: .relaxed)
+    #expect(channel.leftDeadline == later)
+    channel.leftDeadline = .distantPast
     connection.turn()
     #expect(resumed() == [19, 1, 2])
     gate.open()
@@ -140,9 +116,9 @@ import Testing
     crowd.first.stop(until: gate)
     try crowd.answer(40)
     connection.event()
-    connection.channel.leftUntil.store(0, ordering: .relaxed)
+    connection.channel.leftDeadline = .distantPast
     // Nothing calls the loop from here on.
-    Task.detached(executorPreference: CountingExecutor()) { _ = await connection.ping() }
+    Task.detached(executorPreference: OneThread()) { _ = await connection.ping() }
     try crowd.waitForTheRest(40)
     connection.endServer()
     connection.event()
@@ -166,7 +142,7 @@ import Testing
     let core: ClientCore
     let gate = Gate()
     let ended = Count()
-    private let rest = CountingExecutor()
+    private let rest = OneThread()
 
     init(isEnding: Bool, connections: Int, _ observer: (any LimitClientObserver)? = nil) throws {
       server = try LyingServer { conversation in
@@ -175,7 +151,7 @@ import Testing
         while true {
           let requests = try (0..<3).map { _ in try conversation.next() }
           if isEnding { return }
-          conversation.send(requests.flatMap { Conversation.reply(to: $0) })
+          conversation.answer(requests)
         }
       }
       core = ClientCore(
@@ -189,7 +165,7 @@ import Testing
         try wait(for: "the connection") { ended.value == number + 1 }
       }
       for (number, channel) in channels.enumerated() {
-        let first = CountingExecutor()
+        let first = OneThread()
         ask(channel, first)
         try wait(for: "the first request") { server.count(.ping) == connections + number + 1 }
         first.stop(until: gate)
@@ -197,7 +173,7 @@ import Testing
       for channel in channels { for _ in 0..<2 { ask(channel, rest) } }
     }
 
-    private func ask(_ channel: Channel, _ executor: CountingExecutor) {
+    private func ask(_ channel: Channel, _ executor: OneThread) {
       Task.detached(executorPreference: executor) { [self] in
         _ = await core.ask(.ping, by: channel, .after(.patience))
         ended.add()

@@ -45,6 +45,10 @@ private final class Changing {
     engine.markedCheck(query(cost), under: policies, at: Instant(nanoseconds: now))
   }
 
+  func peek(at now: UInt64) -> Decision {
+    engine.peek(query(), under: policies, at: Instant(nanoseconds: now))
+  }
+
   /// What it holds of a concurrency limit is held for good.
   func acquire(at now: UInt64) -> Decision {
     engine.acquire(query(), under: policies, at: Instant(nanoseconds: now)).decision
@@ -67,9 +71,7 @@ private final class Changing {
     #expect(denied.outcome == .deny)
     let wait = denied.retryAfter.count
     #expect(fixture.check(0, at: now).outcome != .never)
-    let peek = fixture.engine.peek(
-      fixture.query(), under: fixture.policies, at: Instant(nanoseconds: now + wait - 1))
-    #expect(peek.outcome == .deny)
+    #expect(fixture.peek(at: now + wait - 1).outcome == .deny)
     #expect(fixture.check(at: now + wait).outcome == .allow)
   }
 
@@ -111,12 +113,8 @@ private final class Changing {
     let full = Self.start + second
     fixture.change(
       to: tokenBucket(every: second, burst: 2), at: UInt64(Int64(full) - after), converts: true)
-    func peek(_ now: UInt64) -> Decision {
-      fixture.engine.peek(
-        fixture.query(), under: fixture.policies, at: Instant(nanoseconds: now))
-    }
-    #expect(peek(full - 1).resetAfter == Nanoseconds(1))
-    #expect(peek(full).resetAfter == Nanoseconds(0))
+    #expect(fixture.peek(at: full - 1).resetAfter == Nanoseconds(1))
+    #expect(fixture.peek(at: full).resetAfter == Nanoseconds(0))
     let later = Instant(nanoseconds: full + 1)
     #expect(fixture.engine.sweep(at: later) == 1)
     #expect(fixture.engine.invariantViolation(at: later) == nil)

@@ -195,6 +195,9 @@ public final class Conversation: @unchecked Sendable {
     send(Self.reply(to: request, permit: permit, tag: tag))
   }
 
+  /// As `answer`, of several requests in one piece.
+  public func answer(_ requests: [Request]) { send(requests.flatMap { Self.reply(to: $0) }) }
+
   /// The bytes of `answer`.
   public static func reply(to request: Request, permit: UInt64 = 5, tag: UInt32 = 7) -> [UInt8] {
     let reply = request.operation.replyNumber

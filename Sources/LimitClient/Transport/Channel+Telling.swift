@@ -64,12 +64,12 @@ extension Channel {
         let (continuation, word) = resumptions.popFirst()
       else { return unlock() }
       swap(&left, &resumptions)
-      leftUntil.store(Moment.after(Self.helpWithin).nanoseconds, ordering: .relaxed)
+      leftDeadline = .after(Self.helpWithin)
       pthread_mutex_unlock(mutex)
       return continuation.resume(returning: word)
     }
     if loop != nil, Moment.now < leftDeadline {
-      while let one = resumptions.popFirst() { left.append(one) }
+      leaveMore()
       pthread_mutex_unlock(mutex)
       return
     }
@@ -77,12 +77,17 @@ extension Channel {
     unlockLeft()
   }
 
+  /// What is to be told waits behind what is left.
+  private func leaveMore() {
+    while let one = resumptions.popFirst() { left.append(one) }
+  }
+
   /// As `unlock`, of the loop; tells what is left first.
   func unlockLeft() {
     if !left.isEmpty {
-      while let one = resumptions.popFirst() { left.append(one) }
+      leaveMore()
       swap(&left, &resumptions)
-      leftUntil.store(.max, ordering: .relaxed)
+      leftDeadline = .distantFuture
     }
     unlock()
   }
@@ -92,7 +97,7 @@ extension Channel {
   /// Only there: a task holds no lock where it waits, and whoever gives a permit back or cancels may
   /// (`unlockLeaving`).
   func help() {
-    guard leftUntil.load(ordering: .relaxed) != .max, !isForked else { return }
+    guard leftDeadline != .distantFuture, !isForked else { return }
     lock()
     guard !left.isEmpty else {
       pthread_mutex_unlock(mutex)
@@ -102,7 +107,7 @@ extension Channel {
     swap(&told, &spareResumptions)
     if left.count <= Self.helpMax {
       swap(&told, &left)
-      leftUntil.store(.max, ordering: .relaxed)
+      leftDeadline = .distantFuture
       helpBackOff.succeeded()
     } else {
       while told.count < Self.helpMax, let one = left.popFirst() { told.append(one) }
@@ -114,10 +119,13 @@ extension Channel {
   /// Of a task that is about to ask: helps where the loop should have told by now. It may be held up by a cancellation
   /// handler of a task that it resumes.
   func helpIfOverdue() {
-    guard leftUntil.load(ordering: .relaxed) != .max, Moment.now >= leftDeadline else { return }
-    help()
+    let deadline = leftDeadline
+    if deadline != .distantFuture, Moment.now >= deadline { help() }
   }
 
-  /// When the loop is to tell what is left.
-  var leftDeadline: Moment { Moment(nanoseconds: leftUntil.load(ordering: .relaxed)) }
+  /// By when the loop tells what is left; `distantFuture` where nothing is. Set under the lock.
+  var leftDeadline: Moment {
+    get { Moment(nanoseconds: leftUntil.load(ordering: .relaxed)) }
+    set { leftUntil.store(newValue.nanoseconds, ordering: .relaxed) }
+  }
 }

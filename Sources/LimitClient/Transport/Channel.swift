@@ -75,8 +75,7 @@ final class Channel: @unchecked Sendable {
   private var notices = Notices()
   /// What the loop has left to be told by the tasks that are told (Channel+Telling).
   var left = RingQueue<Resumption>()
-  /// By when the loop tells what is left, in nanoseconds of a Moment; the greatest number where nothing is left.
-  /// Written under the lock. Relaxed: a task that is told after something was left sees it, since it is told after the
+  /// `leftDeadline`, in nanoseconds. Written under the lock. Relaxed: a task that is told after something was left sees it, since it is told after the
   /// lock was let go; whoever sees less or more only helps less, or looks in vain.
   let leftUntil = Atomic<UInt64>(.max)
   /// Leaves nothing while tasks do not tell in time.

@@ -112,19 +112,22 @@ final class IOLoop: @unchecked Sendable {
     state.withLock { state in
       guard !state.isStopped else { return nil }
       var next = Moment.distantFuture
-      for place in channels.indices {
-        next = min(next, state.due[place], channels[place].leftDeadline)
-      }
+      for place in channels.indices { next = min(next, due(place, state)) }
       state.sleepsUntil = next
       return next == .distantFuture ? -1 : next.millisecondsFromNow()
     }
+  }
+
+  /// When a channel is to be called: as it asked, or since it has left something. Its turn then says anew when next.
+  private func due(_ place: Int, _ state: State) -> Moment {
+    min(state.due[place], channels[place].leftDeadline)
   }
 
   private func callDue(all: Bool) {
     let now = Moment.now
     for place in channels.indices {
       let isDue = state.withLock { state in
-        guard all || state.due[place] <= now else { return channels[place].leftDeadline <= now }
+        guard all || due(place, state) <= now else { return false }
         state.due[place] = .distantFuture
         return true
       }

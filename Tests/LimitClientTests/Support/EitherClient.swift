@@ -1,7 +1,9 @@
 // Both clients behind one face, so that what holds of both is tested of both.
 
 import Dispatch
+import Glibc
 import LimitProtocol
+import LimitSystem
 
 @testable import LimitClient
 
@@ -106,14 +108,27 @@ struct EitherClient: BlockingLimitChecking {
   }
 }
 
-/// Runs tasks on one thread, and has other threads wait for them.
+/// Runs tasks on one thread, and has other threads wait for them. A test may stop that thread; who resumes its tasks
+/// is counted.
 final class OneThread: TaskExecutor {
   private let queue = DispatchQueue(label: "one-thread")
+  private let resumed = Locked<[UInt: Int]>([:])
 
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
+    let thread = UInt(pthread_self())
+    resumed.withLock { $0[thread, default: 0] += 1 }
     queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
   }
+
+  /// How often the calling thread has resumed a task, or begun one.
+  var resumedByThisThread: Int { resumed.withLock { $0[UInt(pthread_self()), default: 0] } }
+
+  /// Waits until its tasks have gone as far as they can: one that is told before it has suspended is not resumed.
+  func drain() { queue.sync {} }
+
+  /// Stops its thread until `gate` is open.
+  func stop(until gate: Gate) { queue.async { gate.pass() } }
 
   private final class Box<Value: Sendable, Failure: Error>: @unchecked Sendable {
     var result: Result<Value, Failure>?
